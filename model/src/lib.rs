@@ -1,0 +1,1 @@
+//! What it means: the protocol read symbolically, and the explorer that checks it.

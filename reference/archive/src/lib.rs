@@ -1,0 +1,1 @@
+//! Chunks, blocks, segments and versions: bytes in, sealed bytes out.

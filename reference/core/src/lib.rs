@@ -1,0 +1,1 @@
+//! How it is done: cryptography, wire formats and roles, without input or output.

@@ -1,0 +1,1 @@
+//! The seal gate: no key is released after the seal returned.

@@ -1,0 +1,1 @@
+//! The reference as a program: services and command line.

@@ -1,0 +1,1 @@
+//! Memory for secrets: locked, kept out of dumps, wiped on drop.

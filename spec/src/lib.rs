@@ -1,0 +1,1 @@
+//! What must hold: the alphabet, the claims, the limits and the refusals of the protocol.

@@ -1,0 +1,1 @@
+//! They agree: model and reference, one transition at a time.
