@@ -1,1 +1,15 @@
-//! What must hold: the alphabet, the claims, the limits and the refusals of the protocol.
+//! What must hold: the alphabet, the scopes, the claims and the limits of the protocol. No logic.
+//!
+//! `model` reads this alphabet symbolically, `reference` reads it with real keys and real bytes, and neither knows the
+//! other. The words are in `spec/alphabet.md` (actions) and `spec/protocol.md` (messages).
+
+pub mod action;
+pub mod limits;
+pub mod observation;
+pub mod outcome;
+pub mod scope;
+
+pub use action::{Action, Lane};
+pub use observation::Observation;
+pub use outcome::{Outcome, Refusal};
+pub use scope::Scope;

@@ -1,0 +1,417 @@
+//! What an onlooker may know of each role after an action: the value that two readings must agree on.
+//!
+//! Every field is derived from a role's memory, its disk, or the bytes on their way; none is a flag kept for the
+//! observer. Keys appear as names: two positions show the same [`KeyName`] exactly when they hold the same key, and
+//! names are numbered in the order in which the fields of the observation mention them (rule OBS-2).
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::Node;
+
+/// The name of an archive key within one observation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyName(pub u8);
+
+macro_rules! closed_set {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name { $($(#[$vdoc])* $variant,)* }
+
+        impl $name {
+            /// Every member, in order.
+            pub const ALL: &'static [$name] = &[$($name::$variant,)*];
+        }
+    };
+}
+
+closed_set! {
+    /// The kind of a message on its way (rule NET-1): who sends it to whom is part of the kind.
+    Message {
+        /// Device to authority: who the user is.
+        SignIn,
+        /// Authority to device: a session, and whether the user is enrolled.
+        SessionOpened,
+        /// Device to authority: an attempt to enrol.
+        BeginEnrolment,
+        /// Authority to keystore: the same.
+        OpenEnrolment,
+        /// Keystore to authority: the nonce and the intake key.
+        EnrolmentOpened,
+        /// Authority to device: the same.
+        Nonce,
+        /// Device to authority: the enrolment certificate.
+        PresentCertificate,
+        /// Authority to keystore: the admission.
+        CreateAccount,
+        /// Keystore to authority: the account stands.
+        AccountCreated,
+        /// Authority to device: the admission.
+        Admission,
+        /// Device to authority: the sealed key.
+        EscrowKey,
+        /// Authority to keystore: the same.
+        Escrow,
+        /// Keystore to authority: the receipt.
+        Receipt,
+        /// Authority to device: certificate and receipt.
+        Authorised,
+        /// Device to authority: admit me to an enrolled user.
+        AddDevice,
+        /// Authority to keystore: release under this grant.
+        ReleaseKey,
+        /// Keystore to authority: consume this grant.
+        ConsumeGrant,
+        /// Authority to keystore: consumed.
+        GrantConsumed,
+        /// Authority to keystore: not consumed.
+        GrantRefused,
+        /// Keystore to authority: the key, sealed to the recipient.
+        SealedKey,
+        /// Authority to device or restorer: the same.
+        KeyDelivery,
+        /// Keystore to authority: the account holds a key already; with its receipt.
+        AlreadyEscrowed,
+        /// Authority to device: the same.
+        GoReplace,
+        /// Keystore to authority: no.
+        KeystoreRefusal,
+        /// Authority to device or restorer: no.
+        Refusal,
+        /// Authority to restorer: a job.
+        AssignJob,
+        /// Restorer to authority: the job's own key.
+        JobKey,
+        /// Restorer to authority: the job is over and the key is purged.
+        JobEnd,
+    }
+}
+
+closed_set! {
+    /// A user's standing at the authority.
+    Standing {
+        /// May do everything.
+        Active,
+        /// May only go on backing up.
+        Suspended,
+        /// Signed out everywhere; the archive is cold.
+        Deactivated,
+        /// Gone for good.
+        Purged,
+    }
+}
+
+closed_set! {
+    /// The state of an account in the keystore.
+    AccountState {
+        /// No record.
+        None,
+        /// Created, and no key yet.
+        Empty,
+        /// Holds a key.
+        Active,
+        /// Held a key before a disaster.
+        Lost,
+        /// Holds a key that is never released.
+        Dormant,
+        /// A tombstone.
+        Purged,
+    }
+}
+
+closed_set! {
+    /// What the device's program is doing: volatile.
+    Program {
+        /// Waiting for its user.
+        Idle,
+        /// Signing in.
+        SigningIn,
+        /// Enrolling.
+        Enrolling,
+        /// Replacing another device.
+        Replacing,
+    }
+}
+
+closed_set! {
+    /// The device's disk.
+    Disk {
+        /// Nothing of ours.
+        Blank,
+        /// Identity keys and an attempt id.
+        Identity,
+        /// Identity keys, an archive key and its receipt.
+        Key,
+    }
+}
+
+closed_set! {
+    /// A device at the authority.
+    DeviceState {
+        /// Unknown, under its present identity.
+        None,
+        /// Enrolling.
+        Pending,
+        /// Admitted.
+        Active,
+        /// Deauthorized; not every admission point has confirmed.
+        Revoking,
+        /// Deauthorized and acknowledged.
+        Revoked,
+    }
+}
+
+closed_set! {
+    /// An enrolment attempt at the authority.
+    Attempt {
+        /// None, or over.
+        None,
+        /// Begun.
+        Opened,
+        /// Certificate checked.
+        Admitted,
+    }
+}
+
+closed_set! {
+    /// A device's leave to append.
+    Capability {
+        /// None.
+        None,
+        /// Issued since the last revocation.
+        Current,
+        /// Issued before the last revocation, which storage has not stored yet.
+        Overtaken,
+        /// Refused by storage: too old, or overtaken by a revocation that storage knows.
+        Dead,
+    }
+}
+
+closed_set! {
+    /// What an admission point knows of the revocations.
+    Freshness {
+        /// All of them.
+        Current,
+        /// Not all, and its lease still runs.
+        Behind,
+        /// Not all, and its lease is over: it admits nothing.
+        Fenced,
+    }
+}
+
+closed_set! {
+    /// What a job is for.
+    JobKind {
+        /// The user's own restore.
+        Own,
+        /// A restore that an administrator asked for.
+        OnBehalf,
+        /// Archive maintenance.
+        Maintenance,
+    }
+}
+
+closed_set! {
+    /// A job at the authority.
+    JobState {
+        /// None under way.
+        None,
+        /// Under way, no key passed on.
+        Assigned,
+        /// Under way, key passed on.
+        KeyHeld,
+        /// To be ended; the restorer has not confirmed.
+        Ending,
+    }
+}
+
+closed_set! {
+    /// The ceremony at a node.
+    CeremonyState {
+        /// None.
+        None,
+        /// Collecting shares to unseal.
+        Unseal,
+        /// Collecting shares to rekey.
+        Rekey,
+        /// The new shares are out; collecting acknowledgements.
+        RekeyAcks,
+    }
+}
+
+closed_set! {
+    /// Custody's window for a node.
+    Window {
+        /// None.
+        None,
+        /// For the ceremony now open at the node.
+        Live,
+        /// For a ceremony that is over.
+        Dead,
+    }
+}
+
+/// What a custodian's client has in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShareHeld {
+    /// Nothing.
+    None,
+    /// The own share, for the ceremony now open at that node.
+    For(Node),
+    /// The own share, for a ceremony that is over.
+    Old,
+}
+
+/// One user, at the authority, the keystore and storage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserView {
+    /// Standing at the authority.
+    pub standing: Standing,
+    /// The key whose commitment the authority's log names as enrolled.
+    pub enrolled: Option<KeyName>,
+    /// The key in the escrow message that the authority keeps (DIS-4).
+    pub kept: Option<KeyName>,
+    /// The account in the keystore's store.
+    pub account: AccountState,
+    /// The key in that account.
+    pub escrowed: Option<KeyName>,
+    /// Whether the archive holds a backup set.
+    pub archive: bool,
+    /// The account in the snapshot, if there is one.
+    pub snapshot_account: AccountState,
+    /// The key in that account.
+    pub snapshot_key: Option<KeyName>,
+    /// Whether the adversary can open the user's key with what it holds (ADV-4).
+    pub opened: bool,
+}
+
+/// A message on its way, with what its bytes give away to its receiver.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneView {
+    /// Its kind.
+    pub message: Message,
+    /// The key sealed inside it.
+    pub key: Option<KeyName>,
+    /// Whether the session or the job it belongs to is within its time and not voided.
+    pub live: bool,
+    /// Whether the keystore waits for the grant of this lane to be consumed.
+    pub pending: bool,
+    /// Whether it is of a store generation before the present one.
+    pub outdated: bool,
+}
+
+/// One device, and its records elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceView {
+    /// The disk.
+    pub disk: Disk,
+    /// The archive key on the disk.
+    pub disk_key: Option<KeyName>,
+    /// The program.
+    pub program: Program,
+    /// The archive key in memory that is not yet on the disk.
+    pub memory_key: Option<KeyName>,
+    /// The capability in memory.
+    pub capability: Capability,
+    /// The device at the authority.
+    pub at_authority: DeviceState,
+    /// Its attempt at the authority.
+    pub attempt: Attempt,
+    /// Whether the keystore has its attempt open.
+    pub attempt_at_keystore: bool,
+    /// The message in its lane.
+    pub lane: Option<LaneView>,
+    /// Its late message.
+    pub late: Option<LaneView>,
+}
+
+/// One keystore node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeView {
+    /// Whether its memory lacks the root.
+    pub sealed: bool,
+    /// Its ceremony.
+    pub ceremony: CeremonyState,
+    /// The custodians whose shares it counted, by custodian.
+    pub counted: Vec<bool>,
+    /// Custody's window for it.
+    pub window: Window,
+}
+
+/// One custodian.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustodianView {
+    /// The share in the client's memory.
+    pub share: ShareHeld,
+    /// Whether the new share of the open rekey is acknowledged.
+    pub acked: bool,
+}
+
+/// The job and its restorer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobView {
+    /// Its state at the authority.
+    pub state: JobState,
+    /// What it is for, while it is under way.
+    pub kind: Option<JobKind>,
+    /// Its subject, while it is under way.
+    pub subject: Option<u8>,
+    /// Whether the restorer has a job key, and so waits for a delivery.
+    pub waiting: bool,
+    /// The archive key in the restorer's memory.
+    pub held: Option<KeyName>,
+    /// The message in the job lane.
+    pub lane: Option<LaneView>,
+}
+
+/// The keystore's store and its snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreView {
+    /// Whether a witnessed snapshot exists.
+    pub snapshot: bool,
+    /// Whether that snapshot is of the present share epoch.
+    pub snapshot_current: bool,
+    /// Whether a restore is staged.
+    pub restoring: bool,
+    /// Whether the custodians kept shares of an earlier share epoch.
+    pub retired_shares: bool,
+}
+
+/// What the logs must never show; each is computed by comparing logs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordsView {
+    /// A share left custody without an alert before it.
+    pub share_without_alert: bool,
+    /// The keystore released a key for which the authority's log has no consumed grant.
+    pub release_without_record: bool,
+    /// An administrator's job without a notice to the owner.
+    pub job_without_notice: bool,
+}
+
+/// The whole observation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observation {
+    /// By user.
+    pub users: Vec<UserView>,
+    /// By device.
+    pub devices: Vec<DeviceView>,
+    /// By node.
+    pub nodes: Vec<NodeView>,
+    /// By custodian.
+    pub custodians: Vec<CustodianView>,
+    /// The job.
+    pub job: JobView,
+    /// Freshness of keystore, storage, restorer.
+    pub points: [Freshness; 3],
+    /// The store.
+    pub store: StoreView,
+    /// Whether the alert sink works.
+    pub alerts_up: bool,
+    /// Whether the administrator has the restore right.
+    pub admin_right: bool,
+    /// The records.
+    pub records: RecordsView,
+}
