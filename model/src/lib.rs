@@ -1,1 +1,8 @@
 //! What it means: the protocol read symbolically, and the explorer that checks it.
+//!
+//! `protocol` has the rules; `explorer` visits every state of a scope; `check` is the only door to a verdict.
+//!
+//! This is exhaustive checking of a bounded symbolic abstraction. It is not a cryptographic proof.
+
+pub mod explorer;
+pub mod protocol;

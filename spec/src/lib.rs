@@ -13,3 +13,6 @@ pub use action::{Action, Lane};
 pub use observation::Observation;
 pub use outcome::{Outcome, Refusal};
 pub use scope::Scope;
+
+/// The committed scopes, as TOML.
+pub const SCOPES: &str = include_str!("../scopes.toml");

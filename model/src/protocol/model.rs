@@ -1,0 +1,335 @@
+//! The protocol as a [`stateright::Model`]: one scope, one (possibly mutated) set of rules.
+
+use bailee_spec::action::{Action, Asking, Caller, Condition, Handing, Lane, Point, Purpose, Requester};
+use bailee_spec::outcome::{Outcome, Refusal};
+use bailee_spec::scope::{Part, Scope, Start};
+
+use super::SmallWorld;
+use super::canon::{Exchange, rename_keys, representative};
+use super::layout::Layout;
+use super::mutation::Mutation;
+use super::step::Rules;
+use super::world::World;
+
+/// A scope that can be explored.
+#[derive(Clone, Debug)]
+pub struct Protocol {
+    /// The scope.
+    pub scope: Scope,
+    /// The rules.
+    pub rules: Rules,
+    /// Every action that is tried, in order.
+    pub actions: Vec<Action>,
+    layout: Layout<2, 2>,
+    exchanges: Vec<Exchange>,
+    start: SmallWorld,
+}
+
+impl Protocol {
+    /// The scope's model.
+    ///
+    /// # Errors
+    /// When the scope is larger than a packed world, or contradicts itself: what and where.
+    pub fn new(scope: &Scope, mutation: Option<Mutation>) -> Result<Self, String> {
+        validate(scope)?;
+        let rules = rules_of(scope, mutation);
+        let start = start_of(scope, &rules);
+        let layout = Layout::new(scope, start);
+        if layout.bits() > 128 {
+            return Err(format!("scope {}: {} bits a state; at most 128 fit", scope.name, layout.bits()));
+        }
+        Ok(Protocol {
+            scope: scope.clone(),
+            rules,
+            actions: actions_of(scope),
+            exchanges: Exchange::all(scope),
+            layout,
+            start,
+        })
+    }
+
+    /// The world that the scope starts in.
+    pub fn start(&self) -> SmallWorld {
+        self.start
+    }
+
+    /// Bits a state.
+    pub fn bits(&self) -> u32 {
+        self.layout.bits()
+    }
+
+    /// One action on one world, without sorting: what a concrete run does.
+    pub fn step(&self, world: &SmallWorld, action: Action) -> (Outcome, SmallWorld) {
+        self.rules.step(world, action)
+    }
+
+    /// The representative of the world: sorted in a sorted scope, keys renamed in every scope.
+    pub fn canonical(&self, world: &SmallWorld) -> SmallWorld {
+        if self.scope.sorted {
+            representative(&self.layout, &self.exchanges, self.scope.custodians, world).1
+        } else {
+            let mut renamed = *world;
+            rename_keys(&mut renamed);
+            renamed
+        }
+    }
+
+    /// The packed form of a world.
+    pub fn pack(&self, world: &SmallWorld) -> u128 {
+        self.layout.pack(world)
+    }
+
+    /// The world of a packed form.
+    pub fn unpack(&self, bits: u128) -> SmallWorld {
+        self.layout.unpack(bits)
+    }
+
+    /// The same scope without sorting.
+    pub fn plain(&self) -> Protocol {
+        let mut plain = self.clone();
+        plain.scope.sorted = false;
+        plain
+    }
+}
+
+fn validate(scope: &Scope) -> Result<(), String> {
+    let fail = |what: &str| Err(format!("scope {}: {what}", scope.name));
+    let has = |part| scope.parts.contains(&part);
+    let devices = scope.users as usize * scope.devices_per_user as usize;
+    if scope.users == 0 || devices == 0 || scope.users > 2 || devices > 2 {
+        return fail("expected 1 or 2 users and 1 or 2 devices in all");
+    }
+    if scope.nodes == 0 || scope.nodes > 2 {
+        return fail("expected 1 or 2 nodes");
+    }
+    if scope.custodians > 5 || scope.threshold < 2 || scope.threshold > scope.custodians {
+        return fail("expected 2 to 5 custodians and a threshold of 2 or more, at most the number of custodians");
+    }
+    if has(Part::Rekey) && (scope.nodes > 1 || has(Part::Adversary)) {
+        return fail("rekey is modelled with one node and without the adversary");
+    }
+    if has(Part::RekeyTogether) && has(Part::Adversary) {
+        return fail("rekey is modelled without the adversary");
+    }
+    if has(Part::Purge) && !has(Part::Deactivation) {
+        return fail("purge needs deactivation");
+    }
+    let distinct: std::collections::BTreeSet<_> = scope.parts.iter().collect();
+    if distinct.len() != scope.parts.len() {
+        return fail("a part is named twice");
+    }
+    Ok(())
+}
+
+/// The rules of a scope.
+pub fn rules_of(scope: &Scope, mutation: Option<Mutation>) -> Rules {
+    Rules {
+        users: scope.users,
+        devices_per_user: scope.devices_per_user,
+        nodes: scope.nodes,
+        custodians: scope.custodians,
+        threshold: scope.threshold,
+        late: scope.parts.contains(&Part::Late),
+        mutation,
+    }
+}
+
+/// The first backup of a user's first device, as the protocol itself does it.
+pub fn enrolling_actions(scope: &Scope) -> Vec<Action> {
+    if scope.start != Start::Enrolled {
+        return Vec::new();
+    }
+    let mut actions = Vec::new();
+    for user in 0..scope.users {
+        let device = user * scope.devices_per_user;
+        actions.push(Action::SignIn { device });
+        actions.extend([Action::Deliver { lane: Lane::Device(device) }; 14]);
+        actions.push(Action::OpenBackup { device });
+        actions.push(Action::Append { device });
+        actions.push(Action::CrashDevice { device });
+    }
+    actions
+}
+
+/// The world that a scope starts in: reached by the protocol's own steps.
+pub fn start_of<const U: usize, const N: usize>(scope: &Scope, rules: &Rules) -> World<U, N> {
+    let right = Rules { mutation: None, ..*rules };
+    let mut world = World::fresh();
+    for action in enrolling_actions(scope) {
+        world = right.step(&world, action).1;
+    }
+    if scope.start == Start::Sealed {
+        for node in 0..scope.nodes {
+            world.nodes[node as usize].sealed = true;
+        }
+    }
+    rename_keys(&mut world);
+    world
+}
+
+/// Every action that a scope tries in every state.
+pub fn actions_of(scope: &Scope) -> Vec<Action> {
+    let mut actions = Vec::new();
+    let devices = 0..scope.users * scope.devices_per_user;
+    let users = 0..scope.users;
+    let nodes = 0..scope.nodes;
+    let custodians = 0..scope.custodians;
+    for &part in &scope.parts {
+        match part {
+            Part::SignIn => {
+                actions.extend(devices.clone().map(|device| Action::SignIn { device }));
+                actions.extend(devices.clone().map(|d| Action::Deliver { lane: Lane::Device(d) }));
+            }
+            Part::Backup => actions.extend(devices.clone().flat_map(|device| {
+                [Action::OpenBackup { device }, Action::Append { device }, Action::Fetch { device }]
+            })),
+            Part::Revocation => {
+                for device in devices.clone() {
+                    for by in [Requester::Owner, Requester::Neighbour, Requester::ForeignAdmin] {
+                        actions.push(Action::Deauthorize { device, by });
+                    }
+                    actions.push(Action::Contact { device });
+                }
+                actions.extend(Point::ALL.map(|point| Action::Publish { point }));
+            }
+            Part::Suspension => {
+                actions.extend(users.clone().flat_map(|user| [Action::Suspend { user }, Action::Resume { user }]));
+            }
+            Part::Deactivation => {
+                let both = |user| [Action::Deactivate { user }, Action::Reactivate { user }];
+                actions.extend(users.clone().flat_map(both));
+                if !scope.parts.contains(&Part::Revocation) {
+                    actions.extend(devices.clone().map(|device| Action::Contact { device }));
+                    actions.extend(Point::ALL.map(|point| Action::Publish { point }));
+                }
+            }
+            Part::Purge => actions.extend(users.clone().map(|user| Action::Purge { user })),
+            Part::OwnRestore => {
+                let by = [Requester::Owner, Requester::OwnerWithoutStepUp, Requester::Neighbour];
+                actions.extend(users.clone().flat_map(|user| by.map(|by| Action::Request { by, user })));
+            }
+            Part::OnBehalf => {
+                let by = [Requester::Admin, Requester::ForeignAdmin];
+                actions.extend(users.clone().flat_map(|user| by.map(|by| Action::Request { by, user })));
+            }
+            Part::Maintenance => {
+                actions.extend(users.clone().map(|user| Action::Request { by: Requester::Schedule, user }));
+            }
+            Part::Abort => actions.extend([Action::Abort, Action::DeliverAbort]),
+            Part::AdminRight => actions.extend([Action::WithdrawRight, Action::GrantRight]),
+            Part::Ceremony => ceremony_actions(scope, &mut actions),
+            Part::Rekey => {
+                for node in nodes.clone() {
+                    let (purpose, by) = (Purpose::Rekey, Caller::Operator);
+                    actions.push(Action::OpenCeremony { node, purpose, by });
+                }
+                for custodian in custodians.clone() {
+                    for condition in [Condition::Intact, Condition::Damaged] {
+                        actions.push(Action::AckShare { custodian, condition });
+                    }
+                    for node in nodes.clone() {
+                        actions.push(Action::SubmitShare { custodian, node, handing: Handing::Retired });
+                    }
+                }
+            }
+            Part::UnsealTogether => actions.extend(nodes.clone().map(|node| Action::UnsealTogether { node })),
+            Part::RekeyTogether => actions.push(Action::RekeyTogether),
+            Part::Disaster => {
+                actions.push(Action::Snapshot);
+                actions.extend([Condition::Intact, Condition::Damaged].map(|c| Action::StageRestore { condition: c }));
+                actions.extend(users.clone().map(|user| Action::Replay { user }));
+                actions.extend(devices.clone().map(|device| Action::ReEscrow { device }));
+            }
+            Part::Adversary => {
+                actions.extend(nodes.clone().map(|node| Action::ReadHost { node }));
+                actions.extend(custodians.clone().map(|custodian| Action::CorruptCustodian { custodian }));
+                actions.push(Action::StealSnapshot);
+            }
+            Part::DeviceCrash => actions.extend(devices.clone().map(|device| Action::CrashDevice { device })),
+            Part::Late => {
+                for d in devices.clone() {
+                    actions.push(Action::Deliver { lane: Lane::Late(d) });
+                    actions.push(Action::DropLate { device: d });
+                }
+            }
+            Part::CrashAfterWrite => {}
+            Part::KeystoreRestart => actions.extend(nodes.clone().map(|node| Action::Restart { node })),
+            Part::RestorerCrash => actions.push(Action::CrashRestorer),
+            Part::AlertOutage => actions.extend([false, true].map(|up| Action::AlertSink { up })),
+            Part::Time => actions.push(Action::Advance),
+        }
+    }
+    let jobs = [Part::OwnRestore, Part::OnBehalf, Part::Maintenance];
+    if jobs.iter().any(|part| scope.parts.contains(part)) {
+        actions.extend([Action::Deliver { lane: Lane::Job }, Action::FinishJob, Action::FailJob]);
+    }
+    if scope.parts.contains(&Part::CrashAfterWrite) {
+        let crashing = |action: &Action| match action {
+            Action::Deliver { lane } => Some(Action::DeliverThenCrash { lane: *lane }),
+            _ => None,
+        };
+        let more: Vec<Action> = actions.iter().filter_map(crashing).collect();
+        actions.extend(more);
+    }
+    actions
+}
+
+fn ceremony_actions(scope: &Scope, actions: &mut Vec<Action>) {
+    for node in 0..scope.nodes {
+        for by in [Caller::Operator, Caller::Stranger] {
+            actions.push(Action::OpenCeremony { node, purpose: Purpose::Unseal, by });
+        }
+        actions.push(Action::Announce { node });
+        actions.push(Action::Seal { node });
+        for custodian in 0..scope.custodians {
+            for asking in [Asking::Honestly, Asking::WithoutCode, Asking::WithUsedCode, Asking::ForAnother] {
+                actions.push(Action::RequestShare { custodian, node, asking });
+            }
+            for handing in [Handing::Right, Handing::Wrong, Handing::AsAnother] {
+                actions.push(Action::SubmitShare { custodian, node, handing });
+            }
+        }
+    }
+}
+
+/// The network and the environment say this, not a role: nothing was tried on anybody.
+pub fn is_idle(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Refused(Refusal::NothingInFlight | Refusal::OutOfTurn | Refusal::LaneBusy))
+}
+
+impl stateright::Model for Protocol {
+    type State = SmallWorld;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<Self::State> {
+        vec![self.canonical(&self.start)]
+    }
+
+    fn actions(&self, _: &Self::State, actions: &mut Vec<Self::Action>) {
+        actions.extend_from_slice(&self.actions);
+    }
+
+    fn next_state(&self, last: &Self::State, action: Self::Action) -> Option<Self::State> {
+        let (_, next) = self.rules.step(last, action);
+        if next == *last {
+            return None;
+        }
+        Some(self.canonical(&next))
+    }
+}
+
+impl crate::explorer::Packed for Protocol {
+    type Key = u128;
+
+    fn pack_state(&self, state: &SmallWorld) -> u128 {
+        self.layout.pack(state)
+    }
+
+    fn unpack_state(&self, key: u128) -> SmallWorld {
+        self.layout.unpack(key)
+    }
+
+    fn class(&self, _: &SmallWorld, _: &Action) -> u8 {
+        0
+    }
+}

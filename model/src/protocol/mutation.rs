@@ -1,0 +1,130 @@
+//! Named protocol bugs. Each is one changed rule; none touches what judges it.
+
+macro_rules! mutations {
+    ($($(#[$doc:meta])* $name:ident = $id:literal in $scope:literal caught by $property:literal,)*) => {
+        /// A protocol bug that can be switched on.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Mutation { $($(#[$doc])* $name,)* }
+
+        impl Mutation {
+            /// Every mutation.
+            pub const ALL: &'static [Mutation] = &[$(Mutation::$name,)*];
+
+            /// Its name on the command line.
+            pub fn id(self) -> &'static str {
+                match self { $(Mutation::$name => $id,)* }
+            }
+
+            /// The scope in which it is expected to be caught.
+            pub fn scope(self) -> &'static str {
+                match self { $(Mutation::$name => $scope,)* }
+            }
+
+            /// The property that is expected to catch it.
+            pub fn property(self) -> &'static str {
+                match self { $(Mutation::$name => $property,)* }
+            }
+        }
+    };
+}
+
+mutations! {
+    /// AU skips the session check at `BeginEnrolment`, `PresentCertificate` and `AddDevice`.
+    SessionNotChecked = "session-not-checked" in "enrolment" caught by "fresh-session",
+    /// KS creates an account without an open attempt.
+    AccountWithoutAttempt = "account-without-attempt" in "enrolment" caught by "account-after-admission",
+    /// KS takes a second escrow over an active account.
+    EscrowOverwrites = "escrow-overwrites" in "enrolment" caught by "one-key",
+    /// DV writes its key when it sends it, not when the receipt comes.
+    KeyBeforeReceipt = "key-before-receipt" in "enrolment" caught by "kept-key-is-escrowed",
+    /// AU authorises the device when it relays the escrow, before KS has stored it.
+    AuthoriseEarly = "authorise-early" in "enrolment" caught by "authorised-is-escrowed",
+    /// Two devices of a user draw the same key: the generator is stuck.
+    StuckGenerator = "stuck-generator" in "neighbours-enrol" caught by "keys-differ",
+    /// DV keeps its own key when told that another won.
+    LoserKeepsKey = "loser-keeps-key" in "enrolment" caught by "kept-key-is-escrowed",
+    /// KS serves while sealed.
+    ServesSealed = "serves-sealed" in "recovery" caught by "sealed-serves-nothing",
+    /// A node starts unsealed.
+    StartsUnsealed = "starts-unsealed" in "unsealing" caught by "start-is-sealed",
+    /// One share fewer than the threshold unseals.
+    OneShareFewer = "one-share-fewer" in "unsealing" caught by "unsealed-by-threshold",
+    /// The same custodian's share counts again.
+    ShareCountsTwice = "share-counts-twice" in "unsealing" caught by "unsealed-by-threshold",
+    /// A wrong share counts.
+    WrongShareCounts = "wrong-share-counts" in "unsealing" caught by "count-is-released",
+    /// A retired share counts.
+    RetiredShareCounts = "retired-share-counts" in "unsealing" caught by "count-is-released",
+    /// A share submitted under another's index counts for that index.
+    IndexNotSigned = "index-not-signed" in "unsealing" caught by "count-is-released",
+    /// Custody gives any share to any login.
+    ShareToAnyone = "share-to-anyone" in "unsealing" caught by "share-to-owner",
+    /// Custody asks for no second factor.
+    NoSecondFactor = "no-second-factor" in "unsealing" caught by "share-to-owner",
+    /// Custody gives a share without a pending ceremony.
+    ShareWithoutRestart = "share-without-restart" in "unsealing" caught by "share-only-in-window",
+    /// Custody releases the share although the alert failed.
+    ShareWithoutAlert = "share-without-alert" in "unsealing" caught by "alert-before-share",
+    /// A stranger may open a ceremony.
+    StrangerOpens = "stranger-opens" in "unsealing" caught by "strangers-change-nothing",
+    /// A rekey takes effect before all have acknowledged.
+    RekeyEarly = "rekey-early" in "unsealing" caught by "rekey-by-all",
+    /// A ceremony survives its time.
+    CeremonyNeverEnds = "ceremony-never-ends" in "unsealing" caught by "time-ends-all",
+    /// KS forgets to ask AU to consume the grant.
+    GrantNotConsumed = "grant-not-consumed" in "recovery" caught by "release-is-recorded",
+    /// AU consumes the grant of a device that it has revoked.
+    RevokedConsumes = "revoked-consumes" in "revocation" caught by "revoked-gets-no-key",
+    /// KS keeps a pending release over a published revocation.
+    PendingSurvives = "pending-survives" in "revocation" caught by "no-release-after-ack",
+    /// AU passes a key on to a device that it has revoked.
+    RevokedIsServed = "revoked-is-served" in "revocation" caught by "revoked-gets-no-key",
+    /// AU acknowledges a deauthorization at once.
+    AckEarly = "ack-early" in "revocation" caught by "ack-after-points",
+    /// Storage honours a capability from before the revocation that it knows.
+    OldCapability = "old-capability" in "revocation" caught by "no-append-after-ack",
+    /// A revoked device keeps its key when it reports.
+    NoWipe = "no-wipe" in "revocation" caught by "contact-wipes",
+    /// AU restores for a suspended user.
+    SuspendedRestores = "suspended-restores" in "recovery" caught by "suspended-gets-no-key",
+    /// An admin of another tenant may ask for a restore.
+    ForeignAdminRestores = "foreign-admin-restores" in "recovery" caught by "only-entitled-ask",
+    /// A neighbour may ask for a restore.
+    NeighbourRestores = "neighbour-restores" in "recovery" caught by "only-entitled-ask",
+    /// The console asks for no step-up.
+    NoStepUp = "no-step-up" in "recovery" caught by "only-entitled-ask",
+    /// An admin without the right may ask.
+    RightNotChecked = "right-not-checked" in "recovery" caught by "only-entitled-ask",
+    /// AU logs no notice for the owner.
+    NoNotice = "no-notice" in "recovery" caught by "on-behalf-is-announced",
+    /// The restorer keeps the key when a job fails.
+    KeyLeftOnFailure = "key-left-on-failure" in "recovery" caught by "job-over-key-gone",
+    /// The restorer keeps the key when it completes.
+    KeyLeftOnSuccess = "key-left-on-success" in "recovery" caught by "job-over-key-gone",
+    /// The restorer keeps the key when the job is aborted.
+    KeyLeftOnAbort = "key-left-on-abort" in "recovery" caught by "job-over-key-gone",
+    /// The restorer's lease does not end.
+    KeyLeftOnTimeout = "key-left-on-timeout" in "recovery" caught by "job-over-key-gone",
+    /// The restorer swaps the key to its disk, and a crash brings it back.
+    KeyOnRestorerDisk = "key-on-restorer-disk" in "recovery" caught by "restorer-crash-purges",
+    /// KS releases a dormant account.
+    DormantReleased = "dormant-released" in "lifecycle" caught by "dormant-is-not-released",
+    /// A restored snapshot brings a purged account back.
+    PurgedReturns = "purged-returns" in "lifecycle" caught by "purged-stays-purged",
+    /// AU believes a receipt from before the restore.
+    ReceiptOutlivesStore = "receipt-outlives-store" in "disaster" caught by "key-can-come-back",
+    /// AU keeps no escrow message.
+    NothingIsKept = "nothing-is-kept" in "disaster" caught by "key-can-come-back",
+    /// KS takes another key back for a lost account.
+    AnyKeyComesBack = "any-key-comes-back" in "disaster" caught by "one-key",
+    /// A snapshot of a retired share epoch is restored.
+    RetiredSnapshot = "retired-snapshot" in "disaster" caught by "retired-snapshot-stays-out",
+    /// A damaged snapshot is restored.
+    DamagedSnapshot = "damaged-snapshot" in "disaster" caught by "damaged-changes-nothing",
+    /// Two shares open the root.
+    TwoSharesOpen = "two-shares-open" in "betrayal" caught by "below-threshold-nothing",
+    /// The keystore stores keys in the clear.
+    StoreInClear = "store-in-clear" in "betrayal" caught by "snapshot-alone-nothing",
+    /// KS answers another user's request with this user's key.
+    WrongAccount = "wrong-account" in "neighbours" caught by "own-key-only",
+}

@@ -1,0 +1,322 @@
+//! One action on one world: the dispatch. The rules are in the modules beside this one; their ids are those of
+//! `spec/alphabet.md`.
+
+use bailee_spec::action::{Action, Device, Lane, User};
+use bailee_spec::observation::{Capability, DeviceState, Freshness, JobState, Message, Program, Standing};
+use bailee_spec::outcome::{Outcome, Refusal};
+
+use super::mutation::Mutation;
+use super::world::{Key, LaneState, NO_KEY, World};
+
+/// Accepted, or the first failed check.
+pub type Check<T = ()> = Result<T, Refusal>;
+
+/// The sizes and switches that the rules read.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Users in use.
+    pub users: u8,
+    /// Devices a user.
+    pub devices_per_user: u8,
+    /// Nodes in use.
+    pub nodes: u8,
+    /// Custodians in use.
+    pub custodians: u8,
+    /// Shares needed.
+    pub threshold: u8,
+    /// Messages outlive a broken connection.
+    pub late: bool,
+    /// The bug that is switched on.
+    pub mutation: Option<Mutation>,
+}
+
+/// What a receiver does with a message: its verdict, and what leaves it.
+pub(super) struct Reaction {
+    pub(super) outcome: Check,
+    pub(super) next: Option<(Message, Key)>,
+}
+
+/// Who receives a message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Receiver {
+    Device,
+    Authority,
+    Keystore,
+    Restorer,
+}
+
+impl Rules {
+    /// Whether the bug is switched on.
+    pub(super) fn has(&self, mutation: Mutation) -> bool {
+        self.mutation == Some(mutation)
+    }
+
+    /// The owner of a device.
+    pub fn user_of(&self, device: Device) -> User {
+        device / self.devices_per_user
+    }
+
+    /// Carries the action out: its outcome, and the world after it.
+    pub fn step<const U: usize, const N: usize>(
+        &self,
+        world: &World<U, N>,
+        action: Action,
+    ) -> (Outcome, World<U, N>) {
+        let mut next = *world;
+        let outcome = match self.act(&mut next, action) {
+            Ok(()) => Outcome::Accepted,
+            Err(refusal) => Outcome::Refused(refusal),
+        };
+        self.tidy(&mut next);
+        (outcome, next)
+    }
+
+    fn act<const U: usize, const N: usize>(&self, w: &mut World<U, N>, action: Action) -> Check {
+        match action {
+            Action::Deliver { lane } => self.deliver(w, lane, false),
+            Action::DeliverThenCrash { lane } => self.deliver(w, lane, true),
+            Action::DropLate { device } => self.drop_late(w, device),
+            Action::CrashDevice { device } => {
+                self.crash_device(w, device);
+                Ok(())
+            }
+            Action::CrashRestorer => {
+                self.crash_restorer(w);
+                Ok(())
+            }
+            Action::Restart { node } | Action::Seal { node } => {
+                self.restart(w, node);
+                Ok(())
+            }
+            Action::Advance => {
+                self.advance(w);
+                Ok(())
+            }
+            Action::SignIn { device } => self.sign_in(w, device),
+            Action::OpenBackup { device } => self.open_backup(w, device),
+            Action::Append { device } => self.append(w, device),
+            Action::Fetch { device } => self.fetch(w, device),
+            Action::Contact { device } => self.contact(w, device),
+            Action::ReEscrow { device } => self.re_escrow(w, device),
+            Action::Deauthorize { device, by } => self.deauthorize(w, device, by),
+            Action::Publish { point } => self.publish(w, point),
+            Action::Suspend { user } => self.suspend(w, user),
+            Action::Resume { user } => self.resume(w, user),
+            Action::Deactivate { user } => self.deactivate(w, user),
+            Action::Reactivate { user } => self.reactivate(w, user),
+            Action::Purge { user } => self.purge(w, user),
+            Action::WithdrawRight => self.withdraw_right(w),
+            Action::GrantRight => {
+                w.admin_right = true;
+                Ok(())
+            }
+            Action::Request { by, user } => self.request(w, by, user),
+            Action::Abort => self.abort(w),
+            Action::DeliverAbort => self.deliver_abort(w),
+            Action::FinishJob => self.finish_job(w),
+            Action::FailJob => self.fail_job(w),
+            Action::OpenCeremony { node, purpose, by } => self.open_ceremony(w, node, purpose, by),
+            Action::Announce { node } => self.announce(w, node),
+            Action::RequestShare { custodian, node, asking } => self.request_share(w, custodian, node, asking),
+            Action::SubmitShare { custodian, node, handing } => self.submit_share(w, custodian, node, handing),
+            Action::AckShare { custodian, condition } => self.ack_share(w, custodian, condition),
+            Action::AlertSink { up } => {
+                w.alerts_up = up;
+                Ok(())
+            }
+            Action::UnsealTogether { node } => self.unseal_together(w, node),
+            Action::RekeyTogether => self.rekey_together(w),
+            Action::Snapshot => self.take_snapshot(w),
+            Action::StageRestore { condition } => self.stage_restore(w, condition),
+            Action::Replay { user } => self.replay(w, user),
+            Action::ReadHost { node } => self.read_host(w, node),
+            Action::CorruptCustodian { custodian } => self.corrupt_custodian(w, custodian),
+            Action::StealSnapshot => self.steal_snapshot(w),
+        }
+    }
+
+    /// Clears what no longer means anything, so that equal situations are equal states.
+    fn tidy<const U: usize, const N: usize>(&self, w: &mut World<U, N>) {
+        w.each_lane(|lane| {
+            if lane.message.is_none() {
+                *lane = LaneState::EMPTY;
+            }
+        });
+        if w.job.state == JobState::None {
+            w.job.kind = bailee_spec::observation::JobKind::Own;
+            if w.job.lane.message.is_none() {
+                w.job.user = 0;
+            }
+        }
+    }
+
+    /// NET-2, NET-3.
+    fn deliver<const U: usize, const N: usize>(&self, w: &mut World<U, N>, lane: Lane, crash: bool) -> Check {
+        let message = w.lane(lane).message.ok_or(Refusal::NothingInFlight)?;
+        let receiver = receiver(message, lane);
+        let Reaction { outcome, next } = match receiver {
+            Receiver::Authority => self.at_authority(w, lane, message),
+            Receiver::Keystore => self.at_keystore(w, lane, message),
+            Receiver::Device => self.at_device(w, lane, message),
+            Receiver::Restorer => self.at_restorer(w, message),
+        };
+        let next = if crash { None } else { next.filter(|(m, _)| !unreachable_reply(*m, lane)) };
+        let at = w.lane_mut(lane);
+        at.outdated = false;
+        match next {
+            Some((message, key)) => {
+                at.message = Some(message);
+                at.key = key;
+            }
+            None => at.message = None,
+        }
+        if crash {
+            self.die(w, lane, receiver);
+        } else if let (Lane::Device(d), None) = (lane, next) {
+            w.devices[d as usize].program = Program::Idle;
+        }
+        outcome
+    }
+
+    /// NET-3: what dies with the receiver.
+    fn die<const U: usize, const N: usize>(&self, w: &mut World<U, N>, lane: Lane, receiver: Receiver) {
+        match receiver {
+            Receiver::Keystore => self.restart(w, 0),
+            Receiver::Restorer => self.crash_restorer(w),
+            Receiver::Device | Receiver::Authority => {}
+        }
+        if let Lane::Device(d) = lane {
+            self.crash_device(w, d);
+        }
+    }
+
+    /// NET-4.
+    fn drop_late<const U: usize, const N: usize>(&self, w: &mut World<U, N>, device: Device) -> Check {
+        let late = &mut w.devices[device as usize].late;
+        late.message.ok_or(Refusal::NothingInFlight)?;
+        *late = LaneState::EMPTY;
+        Ok(())
+    }
+
+    /// NET-5.
+    pub(super) fn crash_device<const U: usize, const N: usize>(&self, w: &mut World<U, N>, device: Device) {
+        let late_allowed = self.late;
+        let d = &mut w.devices[device as usize];
+        d.program = Program::Idle;
+        d.memory_key = NO_KEY;
+        d.capability = Capability::None;
+        let lost = d.lane;
+        d.lane = LaneState::EMPTY;
+        if let Some(message) = lost.message
+            && receiver(message, Lane::Device(device)) != Receiver::Device
+            && late_allowed
+            && d.late.message.is_none()
+        {
+            d.late = lost;
+        }
+    }
+
+    /// TIME-1.
+    fn advance<const U: usize, const N: usize>(&self, w: &mut World<U, N>) {
+        w.each_lane(|lane| {
+            lane.live = false;
+            lane.pending = false;
+        });
+        for device in &mut w.devices {
+            device.attempt = bailee_spec::observation::Attempt::None;
+            device.attempt_at_keystore = false;
+            if device.at_authority == DeviceState::Pending {
+                device.at_authority = DeviceState::None;
+            }
+            if device.capability != Capability::None {
+                device.capability = Capability::Dead;
+            }
+        }
+        for point in &mut w.points {
+            if *point == Freshness::Behind {
+                *point = Freshness::Fenced;
+            }
+        }
+        self.acknowledge(w);
+        self.end_ceremonies(w);
+        if !self.has(Mutation::KeyLeftOnTimeout) {
+            w.job.held = NO_KEY;
+        }
+        w.job.waiting = false;
+        w.job.state = JobState::None;
+    }
+
+    /// ENR-1.
+    fn sign_in<const U: usize, const N: usize>(&self, w: &mut World<U, N>, device: Device) -> Check {
+        let d = &mut w.devices[device as usize];
+        if d.program != Program::Idle || d.lane.message.is_some() || d.disk_key != NO_KEY {
+            return Err(Refusal::OutOfTurn);
+        }
+        d.program = Program::SigningIn;
+        d.lane = LaneState { message: Some(Message::SignIn), ..LaneState::EMPTY };
+        Ok(())
+    }
+
+    /// The standing that a user needs to be served as usual.
+    pub(super) fn in_good_standing<const U: usize, const N: usize>(&self, w: &World<U, N>, user: User) -> Check {
+        match w.users[user as usize].standing {
+            Standing::Active => Ok(()),
+            Standing::Suspended => Err(Refusal::UserSuspended),
+            Standing::Deactivated | Standing::Purged => Err(Refusal::UserDeactivated),
+        }
+    }
+
+    /// The user that a lane's traffic is about.
+    pub(super) fn user_of_lane<const U: usize, const N: usize>(&self, w: &World<U, N>, lane: Lane) -> User {
+        match lane {
+            Lane::Device(d) | Lane::Late(d) => self.user_of(d),
+            Lane::Job => w.job.user,
+        }
+    }
+}
+
+/// Who receives a message of this kind in this lane (NET-1).
+pub(super) fn receiver(message: Message, lane: Lane) -> Receiver {
+    use Message as M;
+    match message {
+        M::SignIn
+        | M::BeginEnrolment
+        | M::EnrolmentOpened
+        | M::PresentCertificate
+        | M::AccountCreated
+        | M::EscrowKey
+        | M::Receipt
+        | M::AddDevice
+        | M::ConsumeGrant
+        | M::SealedKey
+        | M::AlreadyEscrowed
+        | M::KeystoreRefusal
+        | M::JobKey
+        | M::JobEnd => Receiver::Authority,
+        M::OpenEnrolment
+        | M::CreateAccount
+        | M::Escrow
+        | M::ReleaseKey
+        | M::GrantConsumed
+        | M::GrantRefused => Receiver::Keystore,
+        M::SessionOpened
+        | M::Nonce
+        | M::Admission
+        | M::Authorised
+        | M::KeyDelivery
+        | M::GoReplace
+        | M::Refusal
+        | M::AssignJob => {
+            if lane == Lane::Job {
+                Receiver::Restorer
+            } else {
+                Receiver::Device
+            }
+        }
+    }
+}
+
+/// In a late lane nobody is there to be answered (NET-2).
+fn unreachable_reply(message: Message, lane: Lane) -> bool {
+    matches!(lane, Lane::Late(_)) && receiver(message, lane) == Receiver::Device
+}
