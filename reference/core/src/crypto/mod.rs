@@ -1,0 +1,8 @@
+//! How well-kept primitives are bound together. No primitive is written here.
+
+pub mod hpke;
+pub mod keys;
+pub mod labels;
+pub mod seal;
+pub mod sharing;
+pub mod sign;
