@@ -5,3 +5,8 @@
 
 pub mod cbor;
 pub mod crypto;
+pub mod disk;
+pub mod ensemble;
+pub mod quirks;
+pub mod roles;
+pub mod wire;

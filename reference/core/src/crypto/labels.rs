@@ -50,6 +50,8 @@ labels! {
     HPKE_WRAP = "hpke/wrap";
     /// Signature of a device: enrolment certificate.
     SIGN_CERTIFICATE = "sign/enrolment-certificate";
+    /// Signature of a device: escrow message.
+    SIGN_ESCROW = "sign/escrow";
     /// Signature of the authority: admission.
     SIGN_ADMISSION = "sign/admission";
     /// Signature of the keystore: receipt.

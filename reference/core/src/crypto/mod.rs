@@ -3,6 +3,7 @@
 pub mod hpke;
 pub mod keys;
 pub mod labels;
+pub mod password;
 pub mod seal;
 pub mod sharing;
 pub mod sign;

@@ -1,0 +1,61 @@
+//! Passwords: Argon2id (RFC 9106), with its cost as a value.
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use subtle::ConstantTimeEq;
+
+/// Memory in KiB, and passes. One lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Memory in KiB, at least 8.
+    pub memory: u32,
+    /// Passes, at least 1.
+    pub passes: u32,
+}
+
+impl Cost {
+    /// What a service uses: 19 MiB, two passes.
+    pub const PRODUCTION: Cost = Cost { memory: 19 * 1024, passes: 2 };
+    /// The least that Argon2 allows: for tests, which say so in their output.
+    pub const TEST: Cost = Cost { memory: 8, passes: 1 };
+}
+
+const SALT_BYTES: usize = 16;
+const HASH_BYTES: usize = 32;
+
+fn hash_with(cost: Cost, salt: &[u8], password: &[u8]) -> Option<[u8; HASH_BYTES]> {
+    let params = Params::new(cost.memory, cost.passes, 1, Some(HASH_BYTES)).ok()?;
+    let mut out = [0; HASH_BYTES];
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into(password, salt, &mut out).ok()?;
+    Some(out)
+}
+
+/// The record of a password: cost (8 bytes), salt (16 bytes), hash (32 bytes).
+pub fn record(cost: Cost, salt: [u8; SALT_BYTES], password: &[u8]) -> Vec<u8> {
+    let hash = hash_with(cost, &salt, password).unwrap_or_else(|| unreachable!("the costs above are valid"));
+    [&cost.memory.to_be_bytes()[..], &cost.passes.to_be_bytes(), &salt, &hash].concat()
+}
+
+/// Whether the password is the recorded one. Compares in constant time.
+pub fn matches(record: &[u8], password: &[u8]) -> bool {
+    let parts = || {
+        let (memory, rest) = record.split_first_chunk::<4>()?;
+        let (passes, rest) = rest.split_first_chunk::<4>()?;
+        let (salt, hash) = rest.split_first_chunk::<SALT_BYTES>()?;
+        let cost = Cost { memory: u32::from_be_bytes(*memory), passes: u32::from_be_bytes(*passes) };
+        Some((hash_with(cost, salt, password)?, hash))
+    };
+    parts().is_some_and(|(computed, hash)| bool::from(computed.as_slice().ct_eq(hash)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_password_matches() {
+        let record = record(Cost::TEST, [1; 16], b"correct horse");
+        assert!(matches(&record, b"correct horse"));
+        assert!(!matches(&record, b"Correct horse"));
+        assert!(!matches(&record[..55], b"correct horse"));
+    }
+}

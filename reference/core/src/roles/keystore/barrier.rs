@@ -1,0 +1,247 @@
+//! The barrier: root → keyring → one `seal_once` a record, under a name that hides what it names.
+
+use bailee_secret::Secret;
+use bailee_spec::observation::AccountState;
+use hmac::{Hmac, KeyInit, Mac};
+use minicbor::{Decode, Encode};
+use rand_core::CryptoRng;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::Keystore;
+use crate::cbor;
+use crate::crypto::hpke::Recipient;
+use crate::crypto::{labels, seal};
+use crate::disk::{Batch, Disk};
+use crate::roles::Context;
+use crate::wire::{B32, Blob};
+
+/// What the root opens.
+pub struct Keyring {
+    data: Secret<32>,
+    path: Secret<32>,
+    intake_seed: Secret<32>,
+    /// The key pair to which escrowed keys are sealed.
+    pub intake: Recipient,
+}
+
+impl Keyring {
+    /// A fresh keyring.
+    pub fn generate(rng: &mut dyn CryptoRng) -> Self {
+        let intake_seed = Secret::random(rng);
+        let intake = Recipient::from_seed(intake_seed.expose());
+        Keyring { data: Secret::random(rng), path: Secret::random(rng), intake_seed, intake }
+    }
+
+    /// Sealed under a root.
+    pub fn seal(&self, root: &Secret<32>, rng: &mut dyn CryptoRng) -> Vec<u8> {
+        let mut plain = Zeroizing::new(Vec::with_capacity(96));
+        for secret in [&self.data, &self.path, &self.intake_seed] {
+            plain.extend_from_slice(secret.expose());
+        }
+        seal::seal_once(root.expose(), labels::SEAL_KEYRING, b"", &plain, rng)
+    }
+
+    /// Opened with a root; none if it is not the root.
+    pub fn open(root: &Secret<32>, sealed: &[u8]) -> Option<Self> {
+        let mut plain = seal::open(root.expose(), labels::SEAL_KEYRING, b"", sealed).ok()?;
+        if plain.len() != 96 {
+            return None;
+        }
+        let (data, rest) = plain.split_at_mut(32);
+        let (path, intake) = rest.split_at_mut(32);
+        let (data, path) = (Secret::take_slice(data)?, Secret::take_slice(path)?);
+        let intake_seed = Secret::<32>::take_slice(intake)?;
+        let intake = Recipient::from_seed(intake_seed.expose());
+        Some(Keyring { data, path, intake_seed, intake })
+    }
+
+    /// The name of a record: HMAC-SHA-256(path key, path).
+    fn name(&self, path: &[u8]) -> Vec<u8> {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.path.expose()) else {
+            unreachable!("HMAC takes a key of any length")
+        };
+        mac.update(labels::STORE_KEY.as_bytes());
+        mac.update(path);
+        [b"r/".as_slice(), &mac.finalize().into_bytes()].concat()
+    }
+
+    /// The record at a path, in any store of this keyring.
+    pub fn read<T: for<'a> Decode<'a, ()> + Encode<()>>(&self, disk: &Disk, path: &[u8]) -> Option<T> {
+        let sealed = disk.bytes(self.name(path))?;
+        let plain = seal::open(self.data.expose(), labels::SEAL_RECORD, path, &sealed).ok()?;
+        cbor::decode(&plain, usize::MAX).ok()
+    }
+
+    fn write<T: Encode<()>>(&self, path: &[u8], record: &T, rng: &mut dyn CryptoRng, batch: &mut Batch) {
+        let plain = Zeroizing::new(cbor::encode(record));
+        let sealed = seal::seal_once(self.data.expose(), labels::SEAL_RECORD, path, &plain, rng);
+        batch.put_bytes(self.name(path), sealed);
+    }
+
+    /// The account of a user, in any store of this keyring.
+    pub fn account(&self, disk: &Disk, tenant: &str, user: &str) -> Option<Account> {
+        self.read(disk, &account_path(tenant, user))
+    }
+}
+
+/// An account. It exists in the clear only while it is being read or written.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Account {
+    #[n(0)]
+    state: u8,
+    /// The commitment to the key.
+    #[n(1)]
+    pub commitment: Option<B32>,
+    #[n(2)]
+    key: Blob,
+    /// The escrow message as the device sent it.
+    #[n(3)]
+    pub escrow: Blob,
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut *self.key);
+    }
+}
+
+impl Account {
+    fn in_state(state: AccountState) -> Self {
+        Account { state: state as u8, commitment: None, key: Vec::new().into(), escrow: Vec::new().into() }
+    }
+
+    pub(super) fn empty() -> Self {
+        Account::in_state(AccountState::Empty)
+    }
+
+    pub(super) fn tombstone() -> Self {
+        Account::in_state(AccountState::Purged)
+    }
+
+    pub(super) fn lost() -> Self {
+        Account::in_state(AccountState::Lost)
+    }
+
+    pub(super) fn active(commitment: B32, key: &Secret<32>, escrow: &[u8]) -> Self {
+        Account {
+            state: AccountState::Active as u8,
+            commitment: Some(commitment),
+            key: key.expose().to_vec().into(),
+            escrow: escrow.to_vec().into(),
+        }
+    }
+
+    pub(super) fn with_state(mut self, state: AccountState) -> Self {
+        self.state = state as u8;
+        self
+    }
+
+    /// Its state.
+    pub fn state(&self) -> AccountState {
+        AccountState::ALL[usize::from(self.state).min(AccountState::ALL.len() - 1)]
+    }
+
+    /// Holds a key that can be released now or after a reactivation.
+    pub fn holds_key(&self) -> bool {
+        matches!(self.state(), AccountState::Active | AccountState::Dormant)
+    }
+
+    /// The key itself, 32 bytes; empty without one.
+    pub fn key(&self) -> &[u8] {
+        &self.key
+    }
+}
+
+/// An enrolment attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[allow(missing_docs, reason = "named after rule ENR-5")]
+pub struct Attempt {
+    #[n(0)]
+    pub tenant: String,
+    #[n(1)]
+    pub user: String,
+    #[n(2)]
+    pub device: B32,
+    #[n(3)]
+    pub nonce: B32,
+    #[n(4)]
+    pub expiry: u64,
+    #[n(5)]
+    pub generation: u64,
+    #[n(6)]
+    pub open: bool,
+}
+
+fn account_path(tenant: &str, user: &str) -> Vec<u8> {
+    cbor::encode(&("account", tenant, user))
+}
+
+fn attempt_path(id: &B32) -> Vec<u8> {
+    cbor::encode(&("attempt", *id))
+}
+
+fn attempts_path(tenant: &str, user: &str) -> Vec<u8> {
+    cbor::encode(&("attempts", tenant, user))
+}
+
+impl Keystore {
+    /// The account of a user.
+    pub fn account(&self, keyring: &Keyring, tenant: &str, user: &str) -> Option<Account> {
+        keyring.account(&self.disk, tenant, user)
+    }
+
+    pub(super) fn put_account(
+        &self,
+        cx: &mut Context<'_>,
+        keyring: &Keyring,
+        tenant: &str,
+        user: &str,
+        account: &Account,
+        batch: &mut Batch,
+    ) {
+        keyring.write(&account_path(tenant, user), account, cx.rng, batch);
+    }
+
+    /// An attempt that is open: of this store generation and within its time.
+    pub fn attempt(&self, keyring: &Keyring, now: u64, id: &B32) -> Option<Attempt> {
+        let attempt: Attempt = keyring.read(&self.disk, &attempt_path(id))?;
+        (attempt.open && now <= attempt.expiry && attempt.generation == self.generation()).then_some(attempt)
+    }
+
+    pub(super) fn put_attempt(
+        &self,
+        cx: &mut Context<'_>,
+        keyring: &Keyring,
+        id: &B32,
+        attempt: &Attempt,
+        batch: &mut Batch,
+    ) {
+        keyring.write(&attempt_path(id), attempt, cx.rng, batch);
+        let path = attempts_path(&attempt.tenant, &attempt.user);
+        let mut ids: Vec<B32> = keyring.read(&self.disk, &path).unwrap_or_default();
+        if !ids.contains(id) {
+            ids.retain(|id| self.attempt(keyring, cx.now, id).is_some());
+            ids.push(*id);
+        }
+        keyring.write(&path, &ids, cx.rng, batch);
+    }
+
+    pub(super) fn close_attempts(
+        &self,
+        cx: &mut Context<'_>,
+        keyring: &Keyring,
+        tenant: &str,
+        user: &str,
+        batch: &mut Batch,
+    ) {
+        let path = attempts_path(tenant, user);
+        let ids: Vec<B32> = keyring.read(&self.disk, &path).unwrap_or_default();
+        for id in ids {
+            if let Some(mut attempt) = self.attempt(keyring, cx.now, &id) {
+                attempt.open = false;
+                keyring.write(&attempt_path(&id), &attempt, cx.rng, batch);
+            }
+        }
+    }
+}
