@@ -159,6 +159,30 @@ impl Ensemble {
         self
     }
 
+    /// Whether nothing at all changed since the one was copied from the other: every role and message is the same
+    /// memory.
+    #[cfg(feature = "fork")]
+    pub fn unchanged_since(&self, other: &Ensemble) -> bool {
+        fn same<T: ?Sized>(a: &Option<Arc<T>>, b: &Option<Arc<T>>) -> bool {
+            match (a, b) {
+                (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+                (None, None) => true,
+                _ => false,
+            }
+        }
+        Arc::ptr_eq(&self.authority, &other.authority)
+            && Arc::ptr_eq(&self.keystore, &other.keystore)
+            && Arc::ptr_eq(&self.storage, &other.storage)
+            && Arc::ptr_eq(&self.restorer, &other.restorer)
+            && Arc::ptr_eq(&self.custody, &other.custody)
+            && self.devices.iter().zip(&other.devices).all(|(a, b)| Arc::ptr_eq(a, b))
+            && self.custodians.iter().zip(&other.custodians).all(|(a, b)| Arc::ptr_eq(a, b))
+            && self.lanes.iter().zip(&other.lanes).all(|(a, b)| same(a, b))
+            && same(&self.snapshot, &other.snapshot)
+            && self.alerts_up == other.alerts_up
+            && self.now == other.now
+    }
+
     fn context<'a>(&self, rng: &'a mut dyn CryptoRng) -> Context<'a> {
         Context { now: self.now, rng, quirks: self.quirks }
     }
@@ -180,11 +204,6 @@ impl Ensemble {
     fn put(&mut self, lane: Lane, frame: Option<Frame>) {
         let slot = self.slot(lane);
         self.lanes[slot] = frame.map(|frame| cbor::encode(&frame).into());
-    }
-
-    fn user_of(&self, device: u8) -> (String, String) {
-        let user = device / self.size.devices_per_user;
-        (tenant_of(user), name_of(user))
     }
 
     fn users(&self) -> Vec<(String, String)> {

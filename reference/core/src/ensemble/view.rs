@@ -236,3 +236,31 @@ impl Ensemble {
         }
     }
 }
+
+/// What an adversary can copy: bytes, for the locksmith.
+#[cfg(feature = "fork")]
+impl Ensemble {
+    /// The root in an unsealed node's memory, and the node's disk (ADV-1).
+    pub fn host(&self, node: u8) -> Option<([u8; 32], crate::disk::Disk)> {
+        let opened = self.keystore.opened(node)?;
+        Some((*opened.root.expose(), self.keystore.disk.clone()))
+    }
+
+    /// A custodian's present share, unwrapped with the custodian's own keys, and its header (ADV-2).
+    pub fn share_of(&self, custodian: u8) -> Option<(crate::wire::Header, [u8; 32])> {
+        let header = self.keystore.header()?;
+        let wrapped = self.custody.wrapped(header.share_epoch, custodian + 1)?;
+        let value = self.custodians[custodian as usize].unwrap(&header, &wrapped).ok()?;
+        Some((header, *value))
+    }
+
+    /// The snapshot's bytes (ADV-3).
+    pub fn snapshot_bytes(&self) -> Option<Vec<u8>> {
+        self.snapshot.as_deref().map(<[u8]>::to_vec)
+    }
+
+    /// The archive key in the restorer's memory, and whose it is.
+    pub fn restorer_key(&self) -> Option<[u8; 32]> {
+        self.restorer.held().map(|(key, _)| *key.expose())
+    }
+}
