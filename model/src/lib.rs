@@ -4,5 +4,7 @@
 //!
 //! This is exhaustive checking of a bounded symbolic abstraction. It is not a cryptographic proof.
 
+pub mod check;
 pub mod explorer;
 pub mod protocol;
+pub mod story;

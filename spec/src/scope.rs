@@ -67,8 +67,10 @@ parts! {
     UnsealTogether,
     /// `RekeyTogether`.
     RekeyTogether,
-    /// `Snapshot`, `StageRestore`, `Replay`, `ReEscrow`.
+    /// `Snapshot`, `StageRestore`.
     Disaster,
+    /// `Replay`, `ReEscrow`.
+    KeyReturn,
     /// `ReadHost`, `CorruptCustodian`, `StealSnapshot`.
     Adversary,
     /// `CrashDevice`.

@@ -363,7 +363,9 @@ impl Rules {
     fn keystore_creates<const U: usize, const N: usize>(&self, w: &mut World<U, N>, lane: Lane) -> Reaction {
         let user = self.user_of_lane(w, lane);
         let check = self.unsealed(w).and_then(|()| self.may_take_key(w, user)).and_then(|()| {
-            if self.attempt_open(w, lane) || self.has(Mutation::AccountWithoutAttempt) {
+            // A nonce is as old as its session: if that is over, the attempt is open with another nonce.
+            let this_nonce = self.attempt_open(w, lane) && w.lane(lane).live;
+            if this_nonce || self.has(Mutation::AccountWithoutAttempt) {
                 Ok(())
             } else {
                 Err(Refusal::AdmissionInvalid)
@@ -413,7 +415,7 @@ impl Rules {
     }
 
     /// The devices of a user.
-    pub(super) fn devices_of(&self, user: User) -> std::ops::Range<usize> {
+    pub fn devices_of(&self, user: User) -> std::ops::Range<usize> {
         let per_user = self.devices_per_user as usize;
         user as usize * per_user..(user as usize + 1) * per_user
     }
@@ -505,7 +507,7 @@ impl Rules {
             w.devices[d].program = Program::Replacing;
             return accept(Message::AddDevice, NO_KEY);
         }
-        let fresh = if self.has(Mutation::StuckGenerator) { 15 } else { w.fresh_key() };
+        let fresh = if self.has(Mutation::StuckGenerator) { 1 } else { w.fresh_key() };
         w.devices[d].memory_key = fresh;
         w.devices[d].program = Program::Enrolling;
         accept(Message::BeginEnrolment, NO_KEY)

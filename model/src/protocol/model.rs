@@ -237,6 +237,8 @@ pub fn actions_of(scope: &Scope) -> Vec<Action> {
             Part::Disaster => {
                 actions.push(Action::Snapshot);
                 actions.extend([Condition::Intact, Condition::Damaged].map(|c| Action::StageRestore { condition: c }));
+            }
+            Part::KeyReturn => {
                 actions.extend(users.clone().map(|user| Action::Replay { user }));
                 actions.extend(devices.clone().map(|device| Action::ReEscrow { device }));
             }
@@ -329,7 +331,98 @@ impl crate::explorer::Packed for Protocol {
         self.layout.unpack(key)
     }
 
-    fn class(&self, _: &SmallWorld, _: &Action) -> u8 {
-        0
+    fn class(&self, state: &SmallWorld, action: &Action) -> u8 {
+        class_of(state, action)
     }
+}
+
+/// Classes of deliveries begin here: live device lanes, late lanes, the job lane, and deliveries with a crash.
+const DELIVERIES: usize = 64;
+
+/// The class of an action: which message is delivered in which kind of lane, or which variant it is.
+pub fn class_of(world: &SmallWorld, action: &Action) -> u8 {
+    let lane_class = |lane: &Lane, crash: usize| {
+        let kind = match lane {
+            Lane::Device(_) => 0,
+            Lane::Late(_) => 1,
+            Lane::Job => 2,
+        };
+        let message = world.lane(*lane).message.map_or(0, |message| message as usize + 1);
+        (DELIVERIES + (crash * 3 + kind) * 30 + message) as u8
+    };
+    match action {
+        Action::Deliver { lane } => lane_class(lane, 0),
+        Action::DeliverThenCrash { lane } => lane_class(lane, 1),
+        other => variant(other),
+    }
+}
+
+/// The number of an action's variant, below [`DELIVERIES`].
+fn variant(action: &Action) -> u8 {
+    use Action as A;
+    match action {
+        A::Deliver { .. } | A::DeliverThenCrash { .. } => 0,
+        A::DropLate { .. } => 1,
+        A::CrashDevice { .. } => 2,
+        A::CrashRestorer => 3,
+        A::Restart { .. } => 4,
+        A::Advance => 5,
+        A::SignIn { .. } => 6,
+        A::OpenBackup { .. } => 7,
+        A::Append { .. } => 8,
+        A::Fetch { .. } => 9,
+        A::Contact { .. } => 10,
+        A::ReEscrow { .. } => 11,
+        A::Deauthorize { .. } => 12,
+        A::Publish { point } => 13 + *point as u8,
+        A::Suspend { .. } => 16,
+        A::Resume { .. } => 17,
+        A::Deactivate { .. } => 18,
+        A::Reactivate { .. } => 19,
+        A::Purge { .. } => 20,
+        A::WithdrawRight => 21,
+        A::GrantRight => 22,
+        A::Request { by, .. } => 23 + *by as u8,
+        A::Abort => 29,
+        A::DeliverAbort => 30,
+        A::FinishJob => 31,
+        A::FailJob => 32,
+        A::OpenCeremony { purpose, .. } => 33 + *purpose as u8,
+        A::Announce { .. } => 35,
+        A::RequestShare { .. } => 36,
+        A::SubmitShare { .. } => 37,
+        A::AckShare { .. } => 38,
+        A::Seal { .. } => 39,
+        A::AlertSink { .. } => 40,
+        A::UnsealTogether { .. } => 41,
+        A::RekeyTogether => 42,
+        A::Snapshot => 43,
+        A::StageRestore { .. } => 44,
+        A::Replay { .. } => 45,
+        A::ReadHost { .. } => 46,
+        A::CorruptCustodian { .. } => 47,
+        A::StealSnapshot => 48,
+    }
+}
+
+/// Whether an action of this form can change a state at all; the others only show refusals or read.
+pub fn can_move(action: &Action) -> bool {
+    match action {
+        Action::Fetch { .. } | Action::Deliver { .. } | Action::DeliverThenCrash { .. } => false,
+        Action::Request { by, .. } => {
+            matches!(by, Requester::Owner | Requester::Admin | Requester::Schedule)
+        }
+        _ => true,
+    }
+}
+
+/// The classes that the roles take of their own accord, so that a run which never does is unfair: deliveries, and the
+/// restorer's own steps. Crashes, requests, aborts and the clock are nobody's duty.
+pub fn fair_classes() -> [bool; 256] {
+    let mut fair = [false; 256];
+    fair[DELIVERIES..DELIVERIES + 90].fill(true);
+    for action in [Action::FinishJob, Action::FailJob, Action::DeliverAbort] {
+        fair[variant(&action) as usize] = true;
+    }
+    fair
 }

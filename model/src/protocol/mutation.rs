@@ -112,7 +112,7 @@ mutations! {
     /// A restored snapshot brings a purged account back.
     PurgedReturns = "purged-returns" in "lifecycle" caught by "purged-stays-purged",
     /// AU believes a receipt from before the restore.
-    ReceiptOutlivesStore = "receipt-outlives-store" in "disaster" caught by "key-can-come-back",
+    ReceiptOutlivesStore = "receipt-outlives-store" in "disaster" caught by "logged-key-is-held",
     /// AU keeps no escrow message.
     NothingIsKept = "nothing-is-kept" in "disaster" caught by "key-can-come-back",
     /// KS takes another key back for a lost account.

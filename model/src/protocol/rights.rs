@@ -102,8 +102,6 @@ impl Rules {
         d.at_authority =
             if self.has(Mutation::AckEarly) { DeviceState::Revoked } else { DeviceState::Revoking };
         d.attempt = Attempt::None;
-        d.lane.live = false;
-        d.late.live = false;
     }
 
     /// REV-1: the revocation epoch rises.

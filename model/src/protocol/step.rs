@@ -38,7 +38,7 @@ pub(super) struct Reaction {
 
 /// Who receives a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Receiver {
+pub(crate) enum Receiver {
     Device,
     Authority,
     Keystore,
@@ -276,7 +276,7 @@ impl Rules {
 }
 
 /// Who receives a message of this kind in this lane (NET-1).
-pub(super) fn receiver(message: Message, lane: Lane) -> Receiver {
+pub(crate) fn receiver(message: Message, lane: Lane) -> Receiver {
     use Message as M;
     match message {
         M::SignIn

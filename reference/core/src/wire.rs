@@ -42,7 +42,7 @@ macro_rules! bodies {
 }
 
 bodies! {
-    0 SignIn { 0 tenant: String, 1 user: String, 2 password: Blob, 3 device: Option<B32>, }
+    0 SignIn { 0 tenant: String, 1 user: String, 2 password: Blob, }
     1 SessionOpened { 0 enrolled: Option<B32>, }
     2 BeginEnrolment { 0 attempt: B32, 1 device: B32, 2 recipient: B32, 3 proof: Blob, }
     3 OpenEnrolment { 0 tenant: String, 1 user: String, 2 attempt: B32, 3 device: B32, }

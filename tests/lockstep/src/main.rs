@@ -12,6 +12,6 @@ fn main() {
         let model = Protocol::new(&scope, None).unwrap();
         let report = replay(&model, Quirks::none(), 2, 3, &|_, _| ()).unwrap();
         println!("{} states {} transitions {} executed {} refusals {} idle {} disagreements {} {:?}", scope.name, report.states, report.transitions, report.executed, report.refusals, report.idle, report.disagreements.len(), report.elapsed);
-        for d in &report.disagreements { println!("{:#?}", d); }
+        for d in &report.disagreements { println!("{}\n  {}", d.actions.iter().map(|a| format!("{a:?}")).collect::<Vec<_>>().join("; "), d.differences.join("\n  ")); }
     }
 }

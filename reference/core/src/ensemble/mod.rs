@@ -25,7 +25,7 @@ use crate::roles::device::Device;
 use crate::roles::keystore::{Keyring, Keystore, NewShare};
 use crate::roles::restorer::Restorer;
 use crate::roles::storage::Storage;
-use crate::roles::{Context, fresh_id};
+use crate::roles::Context;
 use crate::wire::{B32, Frame, Header};
 
 /// How many of each, and what the network does.
@@ -123,7 +123,7 @@ impl Ensemble {
             rng.fill_bytes(&mut salt);
             authority.add_user(&tenant, &name, password::record(cost, salt, &word));
             for _ in 0..size.devices_per_user {
-                devices.push(Arc::new(Device::new(&tenant, &name, &word, fresh_id(rng), ks, au)));
+                devices.push(Arc::new(Device::new(&tenant, &name, &word, ks, au)));
             }
         }
         let opened = setup.keystore.opened(0).ok_or(SharingError::BadParameters)?;

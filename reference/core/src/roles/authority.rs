@@ -74,7 +74,7 @@ impl Authority {
             return self.step_job(cx, exchange, frame);
         }
         match &frame.body {
-            Body::SignIn { tenant, user, password, device } => self.sign_in(cx, tenant, user, password, device),
+            Body::SignIn { tenant, user, password } => self.sign_in(cx, tenant, user, password),
             Body::BeginEnrolment { attempt, device, recipient, proof } => {
                 yes_or(self.begin(cx, frame, attempt, device, recipient, proof))
             }
@@ -112,7 +112,6 @@ impl Authority {
         tenant: &str,
         user: &str,
         password: &Blob,
-        device: &Option<B32>,
     ) -> Effects {
         let Some(record) = self.user(tenant, user) else { return no(Refusal::BadCredential) };
         if !crate::crypto::password::matches(&record.password, password) {
@@ -125,9 +124,7 @@ impl Authority {
         let session = SessionRecord {
             tenant: tenant.into(),
             user: user.into(),
-            installation: *device,
             expiry: deadline(cx.now),
-            void: false,
         };
         let mut batch = Batch::default();
         batch.put(session_name(&id), &session);
@@ -187,8 +184,7 @@ impl Authority {
             let record = DeviceRecord {
                 tenant: session.tenant.clone(),
                 user: session.user.clone(),
-                installation: session.installation,
-                recipient: *recipient,
+                    recipient: *recipient,
                 state: DeviceState::Pending,
                 expiry: deadline(cx.now),
             };
@@ -373,7 +369,6 @@ impl Authority {
         let record = DeviceRecord {
             tenant: session.tenant.clone(),
             user: session.user.clone(),
-            installation: session.installation,
             recipient: *recipient,
             state: DeviceState::Active,
             expiry: u64::MAX,
@@ -417,13 +412,13 @@ impl Authority {
         Body::ReleaseKey { grant: grant.into(), signature: signature.into() }
     }
 
-    /// When the session or the job of an exchange ends; 0 if it was voided.
+    /// When the session or the job of an exchange ends.
     fn exchange_expiry(&self, exchange: &B32) -> Option<u64> {
         if let Some(job) = self.job(exchange) {
             return Some(job.deadline);
         }
         let session = self.disk.get::<SessionRecord>(session_name(exchange))?;
-        Some(if session.void { 0 } else { session.expiry })
+        Some(session.expiry)
     }
 
     /// REP-3.

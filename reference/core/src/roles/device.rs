@@ -55,7 +55,6 @@ pub struct Device {
     memory: Memory,
     owner: Owner,
     password: Vec<u8>,
-    installation: B32,
     keystore: PublicKey,
     authority: PublicKey,
 }
@@ -76,7 +75,6 @@ impl Device {
         tenant: &str,
         user: &str,
         password: &[u8],
-        installation: B32,
         keystore: PublicKey,
         authority: PublicKey,
     ) -> Self {
@@ -85,7 +83,6 @@ impl Device {
             memory: Memory::default(),
             owner: Owner { tenant: tenant.into(), user: user.into(), epoch: 0 },
             password: password.to_vec(),
-            installation,
             keystore,
             authority,
         }
@@ -168,7 +165,6 @@ impl Device {
             tenant: self.owner.tenant.clone(),
             user: self.owner.user.clone(),
             password: self.password.clone().into(),
-            device: Some(self.installation),
         })
     }
 

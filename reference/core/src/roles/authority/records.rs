@@ -66,12 +66,10 @@ pub struct DeviceRecord {
     #[n(1)]
     pub user: String,
     #[n(2)]
-    pub installation: Option<B32>,
-    #[n(3)]
     pub recipient: B32,
-    #[n(4)]
+    #[n(3)]
     pub state: DeviceState,
-    #[n(5)]
+    #[n(4)]
     pub expiry: u64,
 }
 
@@ -116,17 +114,13 @@ pub struct SessionRecord {
     #[n(1)]
     pub user: String,
     #[n(2)]
-    pub installation: Option<B32>,
-    #[n(3)]
     pub expiry: u64,
-    #[n(4)]
-    pub void: bool,
 }
 
 impl SessionRecord {
-    /// Within its time and not voided.
+    /// Within its time.
     pub fn is_live(&self, now: u64) -> bool {
-        !self.void && now <= self.expiry
+        now <= self.expiry
     }
 }
 
@@ -281,7 +275,7 @@ impl Authority {
         self.disk.get("totals").unwrap_or_default()
     }
 
-    /// Whether the exchange's session or job is within its time and not voided.
+    /// Whether the exchange's session or job is within its time.
     pub fn exchange_is_live(&self, now: u64, exchange: &B32) -> bool {
         match self.job(exchange) {
             Some(job) => now <= job.deadline,

@@ -4,7 +4,7 @@ use bailee_spec::action::{Point, Requester};
 use bailee_spec::observation::{JobState, Standing};
 use bailee_spec::outcome::Refusal;
 
-use super::{Authority, DeviceRecord, DeviceState, PointRecord, SessionRecord, UserRecord, device_name, job_name,
+use super::{Authority, DeviceRecord, DeviceState, PointRecord, UserRecord, device_name, job_name,
     standing_code, user_name};
 use crate::cbor;
 use crate::crypto::labels;
@@ -96,12 +96,6 @@ impl Authority {
             if attempt.device == *device {
                 attempt.state = super::AttemptState::Closed;
                 batch.put(name, &attempt);
-            }
-        }
-        for (name, mut session) in self.disk.all::<SessionRecord>(b"s/") {
-            if session.installation.is_some() && session.installation == record.installation && !session.void {
-                session.void = true;
-                batch.put(name, &session);
             }
         }
     }

@@ -1,0 +1,126 @@
+//! stateright as a second engine over the same model: it must find the same states, transitions and verdicts.
+//!
+//! Offsets, all known, none tolerated beyond: stateright counts an initial state as generated (so its count is ours plus
+//! the number of initial states) and starts depths at 1. It stops when every property has a discovery, so a property that
+//! is never found is added. Symmetry, bounds and time-outs are never asked for: under breadth-first search it ignores the
+//! first and passes on the others.
+
+use std::sync::Arc;
+
+use bailee_spec::scope::Scope;
+use stateright::{Checker, Model, Property};
+
+use super::{How, predicate, properties_of};
+use crate::protocol::properties::Kind;
+use crate::protocol::{Protocol, SmallWorld};
+
+/// How stateright walks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    /// Breadth first, one thread.
+    Breadth,
+    /// Depth first, one thread.
+    Depth,
+}
+
+/// What stateright found, with its offsets taken away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Distinct states.
+    pub states: u64,
+    /// Transitions.
+    pub transitions: u64,
+    /// Properties and whether they hold, in the scope's order; only those of a kind that stateright has.
+    pub verdicts: Vec<(&'static str, bool)>,
+}
+
+/// The protocol, with properties as stateright wants them.
+#[derive(Clone)]
+struct Second {
+    inner: Arc<Protocol>,
+    wanted: Vec<(&'static str, Kind)>,
+}
+
+impl Model for Second {
+    type State = SmallWorld;
+    type Action = bailee_spec::Action;
+
+    fn init_states(&self) -> Vec<SmallWorld> {
+        self.inner.init_states()
+    }
+
+    fn actions(&self, state: &SmallWorld, actions: &mut Vec<Self::Action>) {
+        self.inner.actions(state, actions);
+    }
+
+    fn next_state(&self, state: &SmallWorld, action: Self::Action) -> Option<SmallWorld> {
+        self.inner.next_state(state, action)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        // stateright takes plain functions, so a property is found again by its place.
+        let by_place: [fn(&Second, &SmallWorld) -> bool; 24] = places();
+        let mut all: Vec<Property<Self>> = self
+            .wanted
+            .iter()
+            .zip(by_place)
+            .map(|((id, kind), holds)| match kind {
+                Kind::Sometimes(_) => Property::sometimes(id, holds),
+                _ => Property::always(id, holds),
+            })
+            .collect();
+        all.push(Property::sometimes("never found", |_, _| false));
+        all
+    }
+}
+
+fn at<const PLACE: usize>(model: &Second, world: &SmallWorld) -> bool {
+    predicate(&model.inner, model.wanted[PLACE].1)(world)
+}
+
+fn places() -> [fn(&Second, &SmallWorld) -> bool; 24] {
+    [
+        at::<0>, at::<1>, at::<2>, at::<3>, at::<4>, at::<5>, at::<6>, at::<7>, at::<8>, at::<9>, at::<10>, at::<11>,
+        at::<12>, at::<13>, at::<14>, at::<15>, at::<16>, at::<17>, at::<18>, at::<19>, at::<20>, at::<21>, at::<22>,
+        at::<23>,
+    ]
+}
+
+/// Checks a scope with stateright.
+///
+/// # Errors
+/// When the scope contradicts itself.
+pub fn by_stateright(scope: &Scope, how: How, strategy: Strategy) -> Result<Counts, String> {
+    let inner = Protocol::new(scope, how.mutation)?;
+    let wanted: Vec<(&'static str, Kind)> = properties_of(scope)?
+        .into_iter()
+        .map(|property| (property.id, property.kind))
+        .filter(|(_, kind)| matches!(kind, Kind::Always(_) | Kind::AlwaysStep(_) | Kind::Sometimes(_)))
+        .collect();
+    if wanted.len() > places().len() {
+        return Err(format!("scope {}: more properties than the second engine has places for", scope.name));
+    }
+    let model = Second { inner: Arc::new(inner), wanted: wanted.clone() };
+    let initial = model.init_states().len() as u64;
+    let builder = model.checker().threads(1);
+    let (states, generated, found) = match strategy {
+        Strategy::Breadth => {
+            let done = builder.spawn_bfs().join();
+            (done.unique_state_count(), done.state_count(), discovered(&done, &wanted))
+        }
+        Strategy::Depth => {
+            let done = builder.spawn_dfs().join();
+            (done.unique_state_count(), done.state_count(), discovered(&done, &wanted))
+        }
+    };
+    let verdicts = wanted
+        .iter()
+        .zip(found)
+        .map(|((id, kind), found)| (*id, if matches!(kind, Kind::Sometimes(_)) { found } else { !found }))
+        .collect();
+    Ok(Counts { states: states as u64, transitions: generated as u64 - initial, verdicts })
+}
+
+fn discovered(checker: &impl Checker<Second>, wanted: &[(&'static str, Kind)]) -> Vec<bool> {
+    wanted.iter().map(|(id, _)| checker.discovery(id).is_some()).collect()
+}

@@ -1,0 +1,333 @@
+//! `cargo model …`
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use bailee_model::check::{How, Report, Strategy, by_stateright, check};
+use bailee_model::protocol::{Mutation, properties, scopes};
+use bailee_model::story;
+use bailee_spec::Scope;
+use clap::{Parser, Subcommand, ValueEnum};
+use serde_json::json;
+
+/// A violation was found, or a verdict was not the expected one.
+const VIOLATION: u8 = 100;
+/// Nothing ran.
+const NOTHING: u8 = 4;
+
+/// Checks the bounded symbolic model of the protocol. Exhaustive within each scope; not a cryptographic proof.
+#[derive(Parser)]
+#[command(name = "cargo model", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Engine {
+    /// The project's own explorer.
+    Bailee,
+    /// stateright, breadth first and depth first.
+    Stateright,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A numbered table and a sequence diagram.
+    Text,
+    /// A Mermaid sequence diagram.
+    Mermaid,
+    /// The actions as data.
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check scopes: every reachable state, every action in each.
+    Check {
+        /// Only this scope.
+        #[arg(long)]
+        scope: Option<String>,
+        /// Scopes of your own, as TOML in the form of spec/scopes.toml.
+        #[arg(long)]
+        scope_file: Option<PathBuf>,
+        /// Which engine.
+        #[arg(long, value_enum, default_value = "bailee")]
+        engine: Engine,
+        /// Leave this property out: the run must then fail (shows that the door can).
+        #[arg(long)]
+        without: Option<String>,
+        /// JSON lines.
+        #[arg(long)]
+        json: bool,
+        /// Also write a JUnit report.
+        #[arg(long)]
+        junit: Option<PathBuf>,
+    },
+    /// Switch every protocol bug on in turn; each must be caught by its property.
+    Mutants {
+        /// Leave this property out: the run must then fail.
+        #[arg(long)]
+        without: Option<String>,
+        /// JSON lines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the shortest counterexample or witness of a property or a claim.
+    Explain {
+        /// A property id, or a claim (C13).
+        id: String,
+        /// With this bug.
+        #[arg(long)]
+        mutation: Option<String>,
+        /// In this scope.
+        #[arg(long)]
+        scope: Option<String>,
+        /// How.
+        #[arg(long, value_enum, default_value = "text")]
+        format: Format,
+    },
+}
+
+/// Runs the command line.
+pub(crate) fn run() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Check { scope, scope_file, engine, without, json, junit } => {
+            selected(scope.as_deref(), scope_file).and_then(|scopes| match engine {
+                Engine::Bailee => run_check(&scopes, without.as_deref(), json, junit),
+                Engine::Stateright => run_second(&scopes, json),
+            })
+        }
+        Command::Mutants { without, json } => run_mutants(without.as_deref(), json),
+        Command::Explain { id, mutation, scope, format } => explain(&id, mutation.as_deref(), scope.as_deref(), format),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// Writes a line; a reader who went away is no error of ours.
+fn line(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+fn selected(name: Option<&str>, file: Option<PathBuf>) -> Result<Vec<Scope>, String> {
+    let all = match file {
+        Some(path) => {
+            let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            scopes::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?
+        }
+        None => scopes::committed(),
+    };
+    let names: Vec<String> = all.iter().map(|scope| scope.name.clone()).collect();
+    let chosen: Vec<Scope> = match name {
+        Some(name) => all.into_iter().filter(|scope| scope.name == name).collect(),
+        None => all.into_iter().filter(|scope| scope.focused).collect(),
+    };
+    match (chosen.is_empty(), name) {
+        (true, Some(name)) => Err(format!("there is no scope {name}; there are: {}", names.join(", "))),
+        _ => Ok(chosen),
+    }
+}
+
+fn known_property(id: Option<&str>) -> Result<Option<&'static str>, String> {
+    let Some(id) = id else { return Ok(None) };
+    properties::find(id).map(|property| Some(property.id)).ok_or_else(|| format!("there is no property {id}"))
+}
+
+fn run_check(scopes: &[Scope], without: Option<&str>, json: bool, junit: Option<PathBuf>) -> Result<u8, String> {
+    let without = known_property(without)?;
+    let mut reports = Vec::new();
+    for scope in scopes {
+        let report = check(scope, How { strict: true, without, ..How::default() })?;
+        if !json {
+            print_report(&report);
+        }
+        for why in &report.refused {
+            eprintln!("{}: refused: {why}", report.scope);
+        }
+        reports.push(report);
+    }
+    if reports.is_empty() {
+        return Ok(NOTHING);
+    }
+    let missing = without.filter(|id| !reports.iter().any(|r| r.verdicts.iter().any(|v| v.id == *id)));
+    if let Some(id) = missing {
+        eprintln!("property {id} is declared and was not checked");
+    }
+    if json {
+        line(check_summary(&reports));
+    }
+    if let Some(path) = junit {
+        std::fs::write(&path, junit_report(&reports)).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(if missing.is_none() && reports.iter().all(Report::passed) { 0 } else { VIOLATION })
+}
+
+fn print_report(report: &Report) {
+    line(format_args!(
+        "{:<18} {:>9} states {:>10} transitions  depth {:>3}  {:>7.2} s  {:>5.1} B/state",
+        report.scope,
+        report.states,
+        report.transitions,
+        report.depth,
+        report.elapsed.as_secs_f64(),
+        report.bytes_per_state,
+    ));
+    for verdict in &report.verdicts {
+        let mark = if verdict.verdict == verdict.expected { " " } else { "!" };
+        let note = match (verdict.exceptions, verdict.steps) {
+            (Some(exceptions), _) => format!("{exceptions} exceptions"),
+            (None, Some(steps)) => format!("{steps} steps"),
+            (None, None) => String::new(),
+        };
+        let promise = if verdict.expected == "broken" { " (expected: the profile cannot keep it)" } else { "" };
+        line(format_args!("  {mark} {:<30} {:<17} {}{promise}  {note}", verdict.id, verdict.kind, verdict.verdict));
+    }
+}
+
+fn check_summary(reports: &[Report]) -> serde_json::Value {
+    let scopes: Vec<_> = reports
+        .iter()
+        .map(|r| {
+            json!({"scope": r.scope, "engine": "bailee", "states": r.states, "transitions": r.transitions,
+                "depth": r.depth, "seconds": r.elapsed.as_secs_f64()})
+        })
+        .collect();
+    let properties: Vec<_> = reports.iter().flat_map(|r| &r.verdicts).collect();
+    json!({"message_type": "summary", "scopes": scopes, "properties": properties})
+}
+
+fn junit_report(reports: &[Report]) -> String {
+    let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
+    for report in reports {
+        let failed = report.verdicts.iter().filter(|v| v.verdict != v.expected).count() + report.refused.len();
+        let tests = report.verdicts.len() + report.refused.len();
+        let name = &report.scope;
+        out += &format!("  <testsuite name=\"{name}\" tests=\"{tests}\" failures=\"{failed}\">\n");
+        for v in &report.verdicts {
+            out += &format!("    <testcase classname=\"{name}\" name=\"{}\">", v.id);
+            if v.verdict != v.expected {
+                out += &format!("<failure message=\"{} where {} was expected\"/>", v.verdict, v.expected);
+            }
+            out += "</testcase>\n";
+        }
+        for why in &report.refused {
+            let why = why.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
+            out += &format!("    <testcase classname=\"{name}\" name=\"run\"><failure message=\"{why}\"/></testcase>\n");
+        }
+        out += "  </testsuite>\n";
+    }
+    out + "</testsuites>\n"
+}
+
+fn run_second(scopes: &[Scope], json: bool) -> Result<u8, String> {
+    let mut rows = Vec::new();
+    let mut verdict_rows = Vec::new();
+    let mut agree = true;
+    for scope in scopes {
+        let own = check(scope, How::default())?;
+        for (engine, strategy) in [("stateright-bfs", Strategy::Breadth), ("stateright-dfs", Strategy::Depth)] {
+            let started = Instant::now();
+            let other = by_stateright(scope, How::default(), strategy)?;
+            let seconds = started.elapsed().as_secs_f64();
+            let same_verdicts = other.verdicts.iter().all(|(id, holds)| {
+                own.verdicts.iter().any(|v| v.id == *id && (v.verdict == "holds") == *holds)
+            });
+            let same = other.states == own.states && other.transitions == own.transitions && same_verdicts;
+            agree &= same;
+            if !json {
+                let word = if same { "agrees" } else { "DISAGREES" };
+                line(format_args!(
+                    "{:<18} {engine} {word}: {} states, {} transitions, {seconds:.2} s (own: {}, {}, {:.2} s)",
+                    scope.name, other.states, other.transitions, own.states, own.transitions,
+                    own.elapsed.as_secs_f64()
+                ));
+            }
+            rows.push(json!({"scope": scope.name, "engine": engine, "states": other.states,
+                "transitions": other.transitions, "depth": own.depth, "seconds": seconds}));
+        }
+        verdict_rows.extend(own.verdicts.into_iter().map(|v| json!(v)));
+    }
+    if json {
+        line(json!({"message_type": "summary", "scopes": rows, "properties": verdict_rows}));
+    }
+    Ok(if agree { 0 } else { VIOLATION })
+}
+
+fn run_mutants(without: Option<&str>, json: bool) -> Result<u8, String> {
+    let without = known_property(without)?;
+    let scopes = scopes::committed();
+    let mut caught = 0;
+    for &mutation in Mutation::ALL {
+        let scope = scopes.iter().find(|scope| scope.name == mutation.scope());
+        let scope = scope.ok_or_else(|| format!("{}: there is no scope {}", mutation.id(), mutation.scope()))?;
+        let report = check(scope, How { mutation: Some(mutation), without, strict: false })?;
+        let verdict = report.verdicts.iter().find(|v| v.id == mutation.property());
+        let steps = verdict.filter(|v| v.verdict != v.expected).map(|v| v.steps.unwrap_or(0));
+        let changed = scope.expected.is_none_or(|e| (e.states, e.transitions) != (report.states, report.transitions));
+        let ok = steps.is_some();
+        caught += u32::from(ok);
+        let seconds = report.elapsed.as_secs_f64();
+        if json {
+            line(json!({"message_type": "mutant", "mutation": mutation.id(), "scope": scope.name,
+                "property": mutation.property(), "caught": ok, "steps": steps, "changes_counts": changed,
+                "seconds": seconds}));
+        } else {
+            let word = if ok { "caught" } else { "MISSED" };
+            line(format_args!(
+                "{word} {:<26} {:<17} {:<28} {:>3} steps {seconds:>6.2} s",
+                mutation.id(), scope.name, mutation.property(), steps.unwrap_or(0)
+            ));
+        }
+    }
+    let total = Mutation::ALL.len();
+    if json {
+        line(json!({"message_type": "summary", "total": total, "caught": caught}));
+    } else {
+        line(format_args!("{caught} of {total} mutations caught"));
+    }
+    Ok(if caught as usize == total { 0 } else { VIOLATION })
+}
+
+/// The property that a claim's broken promise is.
+fn property_of_claim(id: &str) -> &str {
+    match id {
+        "C13" => "key-only-in-session",
+        "C14" => "vendor-holds-no-key",
+        "C15" => "no-master-key",
+        "C16" => "shares-are-not-data",
+        "C33" => "on-behalf-unseen",
+        other => other,
+    }
+}
+
+fn explain(id: &str, mutation: Option<&str>, scope: Option<&str>, format: Format) -> Result<u8, String> {
+    let property = properties::find(property_of_claim(id)).ok_or_else(|| format!("there is no property {id}"))?;
+    let mutation = match mutation {
+        Some(id) => Some(
+            *Mutation::ALL.iter().find(|m| m.id() == id).ok_or_else(|| format!("there is no mutation {id}"))?,
+        ),
+        None => None,
+    };
+    let named = |s: &&Scope| match (scope, mutation) {
+        (Some(name), _) => s.name == name,
+        (None, Some(mutation)) => s.name == mutation.scope(),
+        (None, None) => s.properties.iter().any(|id| id == property.id),
+    };
+    let scopes = scopes::committed();
+    let scope = scopes.iter().find(named).ok_or("no scope checks this property")?;
+    let story = story::tell(scope, property, mutation)?;
+    line(match format {
+        Format::Text => story.text(),
+        Format::Mermaid => story.mermaid(),
+        Format::Json => story.json().to_string(),
+    });
+    Ok(0)
+}
