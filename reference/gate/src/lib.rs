@@ -80,8 +80,8 @@ impl<K> SealGate<K> {
         self.read().is_none()
     }
 
-    /// A panic inside `release` poisons nothing (it only reads). One in the `Drop` of keys happens after they were
-    /// taken out, so the gate is sealed behind it: the lock's content is right in every case.
+    /// A poisoned lock is as good as another: a panic inside `release` only read, and one in the `Drop` of keys still
+    /// leaves the assignment that dropped them done.
     fn read(&self) -> RwLockReadGuard<'_, Option<K>> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner)
     }
