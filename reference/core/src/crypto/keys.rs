@@ -32,7 +32,7 @@ pub fn subkey(key: &ArchiveKey, label: &str, owner: &Owner) -> Zeroizing<[u8; 32
     let context = crate::cbor::encode(owner);
     let mut out = Zeroizing::new([0; 32]);
     let derived = Hkdf::<Sha256>::from_prk(key.expose())
-        .and_then(|hkdf| Ok(hkdf.expand_multi_info(&[label.as_bytes(), &context], &mut *out)));
+        .map(|hkdf| hkdf.expand_multi_info(&[label.as_bytes(), &context], &mut *out));
     debug_assert!(matches!(derived, Ok(Ok(()))), "32 bytes are a valid key and a valid length");
     out
 }

@@ -11,7 +11,7 @@ use sha2::Sha256;
 use vsss_rs::{
     FeldmanVerifierSet, IdentifierPrimeField, PrimeFieldShare, ReadableShareSet, Share, ShareVerifierGroup, feldman,
 };
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::labels;
 
@@ -37,7 +37,7 @@ pub enum SharingError {
     NotEnoughShares,
 }
 
-/// A share that matched its commitments.
+/// A share that matched its commitments. Wiped on drop: the library's own share is a plain, copyable value.
 pub struct VerifiedShare {
     index: u8,
     share: LibraryShare,
@@ -50,10 +50,25 @@ impl VerifiedShare {
     }
 }
 
+impl Drop for VerifiedShare {
+    fn drop(&mut self) {
+        self.share.value.0.zeroize();
+    }
+}
+
 #[cfg(feature = "fork")]
 impl Clone for VerifiedShare {
     fn clone(&self) -> Self {
-        VerifiedShare { index: self.index, share: self.share.clone() }
+        VerifiedShare { index: self.index, share: self.share }
+    }
+}
+
+/// Shares on their way into or out of the library, wiped on drop.
+struct Wiped(Vec<LibraryShare>);
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        self.0.iter_mut().for_each(|share| share.value.0.zeroize());
     }
 }
 
@@ -77,17 +92,18 @@ pub fn split(threshold: u8, shares: u8, rng: &mut dyn CryptoRng) -> Result<Shari
     }
     let mut wide = Zeroizing::new([0; 64]);
     rng.fill_bytes(&mut *wide);
-    let secret = Scalar::from_bytes_mod_order_wide(&wide);
+    let secret = Zeroizing::new(Scalar::from_bytes_mod_order_wide(&wide));
     let (made, verifiers) = feldman::split_secret::<LibraryShare, LibraryVerifier>(
         threshold.into(),
         shares.into(),
-        &IdentifierPrimeField(secret),
+        &IdentifierPrimeField(*secret),
         None,
         rng,
     )
     .map_err(|_| SharingError::BadParameters)?;
+    let made = Wiped(made);
     Ok(Sharing {
-        shares: made.iter().map(|share| Zeroizing::new(share.value().0.to_bytes())).collect(),
+        shares: made.0.iter().map(|share| Zeroizing::new(share.value().0.to_bytes())).collect(),
         commitments: verifiers[1..].iter().map(|point| point.0.compress().to_bytes()).collect(),
         secret: Zeroizing::new(secret.to_bytes()),
     })
@@ -139,9 +155,9 @@ pub fn combine(shares: &[VerifiedShare], threshold: u8) -> Result<Zeroizing<[u8;
     if indices.len() != shares.len() || shares.len() != usize::from(threshold) {
         return Err(SharingError::NotEnoughShares);
     }
-    let set: Vec<LibraryShare> = shares.iter().map(|share| share.share.clone()).collect();
-    let secret = set.combine().map_err(|_| SharingError::NotEnoughShares)?;
-    Ok(Zeroizing::new(secret.0.to_bytes()))
+    let set = Wiped(shares.iter().map(|share| share.share).collect());
+    let secret = Zeroizing::new(set.0.combine().map_err(|_| SharingError::NotEnoughShares)?.0);
+    Ok(Zeroizing::new(secret.to_bytes()))
 }
 
 /// The key that opens the root: HKDF-SHA-256(scalar, "unseal" ‖ header id ‖ share epoch).
