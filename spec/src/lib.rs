@@ -16,3 +16,6 @@ pub use scope::Scope;
 
 /// The committed scopes, as TOML.
 pub const SCOPES: &str = include_str!("../scopes.toml");
+
+/// The claims, as TOML.
+pub const CLAIMS: &str = include_str!("../claims.toml");

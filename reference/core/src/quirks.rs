@@ -39,7 +39,7 @@ quirks! {
     ShareToAnyone = "share-to-anyone",
     /// Custody asks for no second factor.
     NoSecondFactor = "no-second-factor",
-    /// Custody gives a share without a window.
+    /// Custody gives a share although the window's time is over.
     ShareWithoutRestart = "share-without-restart",
     /// Custody releases the share although the alert failed.
     ShareWithoutAlert = "share-without-alert",

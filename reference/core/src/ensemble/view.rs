@@ -264,3 +264,28 @@ impl Ensemble {
         self.restorer.held().map(|(key, _)| *key.expose())
     }
 }
+
+/// What tests look at: raw bytes of disks.
+impl Ensemble {
+    /// Every record of the keystore's barrier, as name and bytes.
+    pub fn keystore_records(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.keystore.disk.with_prefix(b"r/").map(|(name, bytes)| (name.to_vec(), bytes.to_vec())).collect()
+    }
+
+    /// Whether a user's account opens.
+    pub fn account_opens(&self, tenant: &str, user: &str) -> bool {
+        self.keystore.account(&self.onlooker, tenant, user).is_some()
+    }
+
+    /// Whether a user's account opens when its bytes are put in another user's place.
+    pub fn account_opens_at(&self, tenant: &str, user: &str, place: &str) -> bool {
+        let mut moved = self.keystore.disk.clone();
+        self.onlooker.move_account(&mut moved, tenant, user, place);
+        self.onlooker.account(&moved, tenant, place).is_some()
+    }
+
+    /// The names of a device's records.
+    pub fn device_record_names(&self, device: u8) -> Vec<Vec<u8>> {
+        self.devices[device as usize].disk.with_prefix(b"").map(|(name, _)| name.to_vec()).collect()
+    }
+}

@@ -181,7 +181,12 @@ impl Custody {
             return Err(Refusal::NotYourShare);
         }
         let login = self.check_factor(cx, asked)?;
-        let window = self.window(cx.now, asked.node).ok_or(Refusal::NoRestartPending)?;
+        let window = if cx.quirks.has(Quirk::ShareWithoutRestart) {
+            self.disk.get::<WindowRecord>(window_name(asked.node))
+        } else {
+            self.window(cx.now, asked.node)
+        };
+        let window = window.ok_or(Refusal::NoRestartPending)?;
         let alerted = alert();
         if !alerted && !cx.quirks.has(Quirk::ShareWithoutAlert) {
             return Err(Refusal::AlertUnavailable);

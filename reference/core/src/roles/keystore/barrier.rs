@@ -79,6 +79,15 @@ impl Keyring {
         batch.put_bytes(self.name(path), sealed);
     }
 
+    /// Puts the bytes of one user's account in another user's place: what a writer of the store could do.
+    pub(crate) fn move_account(&self, disk: &mut Disk, tenant: &str, from: &str, to: &str) {
+        if let Some(bytes) = disk.bytes(self.name(&account_path(tenant, from))) {
+            let mut batch = Batch::default();
+            batch.put_bytes(self.name(&account_path(tenant, to)), bytes.to_vec());
+            disk.commit(batch);
+        }
+    }
+
     /// The account of a user, in any store of this keyring.
     pub fn account(&self, disk: &Disk, tenant: &str, user: &str) -> Option<Account> {
         self.read(disk, &account_path(tenant, user))

@@ -1,0 +1,86 @@
+//! What the keystore's bytes give away, and what the roles do around them.
+
+use bailee_core::crypto::hpke::{Recipient, seal_to};
+use bailee_core::crypto::labels;
+use bailee_core::crypto::password::Cost;
+use bailee_core::ensemble::{Ensemble, Size};
+use bailee_core::quirks::Quirks;
+use bailee_spec::action::{Action, Lane};
+use bailee_spec::observation::Disk;
+use bailee_spec::outcome::{Outcome, Refusal};
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
+
+fn enrolled(devices_per_user: u8) -> (Ensemble, ChaCha8Rng) {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let size = Size { users: 1, devices_per_user, nodes: 1, custodians: 3, threshold: 2, late: false };
+    let mut ensemble = Ensemble::new(size, Cost::TEST, Quirks::none(), &mut rng).unwrap();
+    enrol(&mut ensemble, 0, 14, &mut rng);
+    (ensemble, rng)
+}
+
+fn enrol(ensemble: &mut Ensemble, device: u8, messages: usize, rng: &mut ChaCha8Rng) {
+    assert_eq!(ensemble.act(Action::SignIn { device }, rng), Outcome::Accepted);
+    for _ in 0..messages {
+        assert_eq!(ensemble.act(Action::Deliver { lane: Lane::Device(device) }, rng), Outcome::Accepted);
+    }
+}
+
+#[test]
+fn enrolment_takes_fourteen_messages() {
+    let (ensemble, _) = enrolled(1);
+    let seen = ensemble.observe(&[]);
+    assert_eq!(seen.devices[0].disk, Disk::Key);
+    assert_eq!(seen.users[0].escrowed, seen.devices[0].disk_key);
+    assert_eq!(seen.devices[0].lane, None);
+}
+
+#[test]
+fn the_store_shows_no_name() {
+    let (ensemble, _) = enrolled(1);
+    for (name, record) in ensemble.keystore_records() {
+        for canary in ["tenant-0", "user-0", "account", "attempt"] {
+            let holds = |bytes: &[u8]| bytes.windows(canary.len()).any(|window| window == canary.as_bytes());
+            assert!(!holds(&name) && !holds(&record), "{canary} is legible in the store");
+        }
+    }
+    assert!(ensemble.keystore_records().len() >= 3, "the check looked at nothing");
+}
+
+#[test]
+fn a_record_under_another_path_does_not_open() {
+    let (ensemble, _) = enrolled(1);
+    assert!(ensemble.account_opens("tenant-0", "user-0"));
+    assert!(!ensemble.account_opens_at("tenant-0", "user-0", "user-1"), "a record moved to another user's place opened");
+}
+
+#[test]
+fn a_replacement_stores_the_key_as_the_first_device_did() {
+    let (mut ensemble, mut rng) = enrolled(2);
+    enrol(&mut ensemble, 1, 8, &mut rng);
+    let seen = ensemble.observe(&[]);
+    assert_eq!(seen.devices[1].disk, Disk::Key);
+    assert_eq!(seen.devices[0].disk_key, seen.devices[1].disk_key);
+    assert_eq!(ensemble.device_record_names(0), ensemble.device_record_names(1));
+}
+
+#[test]
+fn backup_goes_on_while_the_keystore_is_sealed() {
+    let (mut ensemble, mut rng) = enrolled(1);
+    ensemble.act(Action::Restart { node: 0 }, &mut rng);
+    assert!(ensemble.observe(&[]).nodes[0].sealed);
+    assert_eq!(ensemble.act(Action::OpenBackup { device: 0 }, &mut rng), Outcome::Accepted);
+    assert_eq!(ensemble.act(Action::Append { device: 0 }, &mut rng), Outcome::Accepted);
+    assert_eq!(ensemble.act(Action::Fetch { device: 0 }, &mut rng), Outcome::Accepted);
+    assert_eq!(ensemble.act(Action::Snapshot, &mut rng), Outcome::Refused(Refusal::Sealed));
+}
+
+#[test]
+fn a_share_opens_for_its_node_only() {
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    let (node, fake) = (Recipient::generate(&mut rng), Recipient::generate(&mut rng));
+    let sealed = seal_to(&node.public(), labels::HPKE_SHARE, b"ceremony 1", &[7; 32], &mut rng).unwrap();
+    assert!(node.open(labels::HPKE_SHARE, b"ceremony 1", &sealed).is_some());
+    assert!(node.open(labels::HPKE_SHARE, b"ceremony 2", &sealed).is_none(), "relayed to another ceremony");
+    assert!(fake.open(labels::HPKE_SHARE, b"ceremony 1", &sealed).is_none(), "a node that was not named");
+}

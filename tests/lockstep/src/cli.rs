@@ -1,0 +1,260 @@
+//! `cargo lockstep …`
+
+use std::io::{IsTerminal, Read, Write};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bailee_core::quirks::{Quirk, Quirks};
+use bailee_lockstep::claims::{self, Coverage};
+use bailee_lockstep::pair::{Pair, Seen};
+use bailee_lockstep::replay::{Disagreement, Report, differences, replay};
+use bailee_model::check::{How, check};
+use bailee_model::protocol::{Mutation, Protocol, scopes};
+use bailee_spec::{Action, Scope};
+use clap::{Parser, Subcommand};
+use serde_json::{Value, json};
+
+const VIOLATION: u8 = 100;
+const NOTHING: u8 = 4;
+/// Scopes above this many transitions are left to the full run.
+const QUICK_TRANSITIONS: u64 = 300_000;
+
+/// Holds the reference to the model, one transition at a time.
+///
+/// Every transition of every lockstep scope is executed on the reference with real cryptography; passwords are hashed at
+/// test cost.
+#[derive(Parser)]
+#[command(name = "cargo lockstep", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Only this scope.
+    #[arg(long)]
+    scope: Option<String>,
+    /// Only the smaller scopes, and no mutations: for every change.
+    #[arg(long)]
+    quick: bool,
+    /// Threads.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// JSON lines; the last is the summary.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Switch every bug of the reference on in turn; lockstep must see each.
+    Mutants {
+        /// JSON lines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run the actions of a story (JSON on standard input, from `cargo model explain --format json`) on both readings.
+    Replay,
+}
+
+/// Runs the command line.
+pub(crate) fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        None => run_all(&arguments),
+        Some(Command::Mutants { json }) => run_mutants(json, arguments.threads),
+        Some(Command::Replay) => run_replay(),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn line(text: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Tells how far a replay is: often on a terminal, every ten seconds elsewhere.
+struct Progress {
+    started: Instant,
+    next: AtomicU64,
+    scope: String,
+}
+
+impl Progress {
+    fn new(scope: &str) -> Self {
+        Progress { started: Instant::now(), next: AtomicU64::new(2), scope: scope.into() }
+    }
+
+    fn tell(&self, done: u64, of: u64) {
+        let seconds = self.started.elapsed().as_secs();
+        let next = self.next.load(Ordering::Relaxed);
+        let step = if std::io::stderr().is_terminal() { 2 } else { 10 };
+        let mine = seconds >= next
+            && self.next.compare_exchange(next, seconds + step, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if mine {
+            eprintln!("{}: {done} of {of} states, {seconds} s", self.scope);
+        }
+    }
+}
+
+fn chosen(arguments: &Arguments) -> Result<Vec<Scope>, String> {
+    let all: Vec<Scope> = scopes::committed().into_iter().filter(|scope| scope.lockstep).collect();
+    let small = |scope: &Scope| scope.expected.is_some_and(|e| e.transitions <= QUICK_TRANSITIONS);
+    match &arguments.scope {
+        Some(name) => {
+            let found: Vec<Scope> = all.into_iter().filter(|scope| scope.name == *name).collect();
+            if found.is_empty() { Err(format!("there is no lockstep scope {name}")) } else { Ok(found) }
+        }
+        None => Ok(all.into_iter().filter(|scope| !arguments.quick || small(scope)).collect()),
+    }
+}
+
+fn run_all(arguments: &Arguments) -> Result<u8, String> {
+    let scopes = chosen(arguments)?;
+    if scopes.is_empty() {
+        return Ok(NOTHING);
+    }
+    eprintln!("real cryptography; passwords are hashed at test cost; sorted scopes: one representative an orbit");
+    let mut rows = Vec::new();
+    let mut model_reports = Vec::new();
+    let (mut passed, mut total) = (true, 0);
+    for scope in &scopes {
+        let protocol = Protocol::new(scope, None)?;
+        let progress = Progress::new(&scope.name);
+        let report = replay(&protocol, Quirks::none(), arguments.threads, 3, &|done, of| progress.tell(done, of))?;
+        let checked = check(scope, How { strict: true, ..How::default() })?;
+        let whole = report.executed == report.transitions && report.disagreements.is_empty();
+        passed &= whole && checked.passed();
+        total += report.executed;
+        if !arguments.json {
+            print_scope(scope, &report);
+        }
+        report.disagreements.iter().for_each(print_disagreement);
+        checked.refused.iter().for_each(|why| eprintln!("{}: refused: {why}", scope.name));
+        rows.push(row(scope, &report));
+        model_reports.push(checked);
+    }
+    let covered = coverage(arguments, &model_reports)?;
+    if arguments.json {
+        line(json!({"message_type": "summary", "scopes": rows, "claims": covered}));
+    } else {
+        line(format_args!(
+            "{total} transitions executed, each compared with the model. claims: {} of {} covered by this run, {} planned",
+            covered.covered, covered.total, covered.planned
+        ));
+    }
+    Ok(if passed { 0 } else { VIOLATION })
+}
+
+/// Which claims this run covers: the mutations are run only in a full run.
+fn coverage(arguments: &Arguments, reports: &[bailee_model::check::Report]) -> Result<Coverage, String> {
+    let all = claims::parse(bailee_spec::CLAIMS)?;
+    let full = !arguments.quick && arguments.scope.is_none();
+    let flipped = if full { claims::flipped()? } else { Vec::new() };
+    Ok(claims::coverage(&all, reports, &flipped))
+}
+
+fn print_scope(scope: &Scope, report: &Report) {
+    line(format_args!(
+        "{:<17} {:>7} states {:>8} transitions {:>8} executed {:>7} refusals {} disagreements {:>6.1} s",
+        scope.name,
+        report.states,
+        report.transitions,
+        report.executed,
+        report.refusals,
+        report.disagreements.len(),
+        report.elapsed.as_secs_f64()
+    ));
+}
+
+fn row(scope: &Scope, report: &Report) -> Value {
+    json!({"scope": scope.name, "profile": "classic", "states": report.states, "transitions": report.transitions,
+        "executed": report.executed, "refusals": report.refusals, "refusal_kinds": report.by_refusal.len(),
+        "idle": report.idle, "disagreements": report.disagreements.len(), "forks": report.forks,
+        "seconds": report.elapsed.as_secs_f64()})
+}
+
+fn print_disagreement(d: &Disagreement) {
+    eprintln!("disagreement in {} after {} actions:", d.scope, d.actions.len());
+    for (i, action) in d.actions.iter().enumerate() {
+        eprintln!("{:>3}  {action:?}", i + 1);
+    }
+    d.differences.iter().for_each(|difference| eprintln!("     {difference}"));
+    let story = json!({"scope": d.scope, "actions": d.actions});
+    eprintln!("replay: echo '{story}' | cargo lockstep replay");
+}
+
+fn run_mutants(json: bool, threads: usize) -> Result<u8, String> {
+    let scopes = scopes::committed();
+    let mut caught = 0;
+    for &quirk in Quirk::ALL {
+        let home = Mutation::ALL.iter().find(|mutation| mutation.id() == quirk.id()).map(|m| m.scope());
+        let home = home.ok_or_else(|| format!("{}: no mutation of the model says where it lives", quirk.id()))?;
+        let scope = scopes.iter().find(|scope| scope.name == home).ok_or_else(|| format!("there is no scope {home}"))?;
+        let protocol = Protocol::new(scope, None)?;
+        let report = replay(&protocol, Quirks::only(quirk), threads, 1, &|_, _| ())?;
+        let found = report.disagreements.first();
+        caught += usize::from(found.is_some());
+        let seconds = report.elapsed.as_secs_f64();
+        let actions = found.map(|d| d.actions.len());
+        if json {
+            line(json!({"message_type": "mutant", "mutation": quirk.id(), "scope": home, "caught": found.is_some(),
+                "actions": actions, "differences": found.map(|d| &d.differences), "seconds": seconds}));
+        } else {
+            let word = if found.is_some() { "caught" } else { "MISSED" };
+            let difference = found.and_then(|d| d.differences.first()).map_or("", String::as_str);
+            line(format_args!("{word} {:<24} {home:<16} {seconds:>5.1} s  {difference}", quirk.id()));
+        }
+    }
+    let total = Quirk::ALL.len();
+    if json {
+        line(json!({"message_type": "summary", "total": total, "caught": caught}));
+    } else {
+        line(format_args!("{caught} of {total} mutations of the reference seen"));
+    }
+    Ok(if caught == total { 0 } else { VIOLATION })
+}
+
+fn run_replay() -> Result<u8, String> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).map_err(|error| format!("standard input: {error}"))?;
+    let story: Value = serde_json::from_str(&text).map_err(|error| format!("the story is not JSON: {error}"))?;
+    let name = story["scope"].as_str().ok_or("the story names no scope")?;
+    let actions: Vec<Action> =
+        serde_json::from_value(story["actions"].clone()).map_err(|error| format!("the story's actions: {error}"))?;
+    let scope = scopes::committed().into_iter().find(|scope| scope.name == name);
+    let protocol = Protocol::new(&scope.ok_or_else(|| format!("there is no scope {name}"))?, None)?;
+    let mut pair = Pair::start(&protocol, Quirks::none(), 0).map_err(|error| format!("{error:?}"))?;
+    let started = Instant::now();
+    for (i, &action) in actions.iter().enumerate() {
+        let (outcome, world) = protocol.step(&pair.world, action);
+        let real = pair.act(action);
+        pair.world = world;
+        let (model, reference) = pair.observe(&protocol);
+        let differ = differences(
+            &Seen { outcome, observation: model },
+            &Seen { outcome: real, observation: reference },
+        );
+        let word = if differ.is_empty() { "agree" } else { "DIFFER" };
+        line(format_args!("{:>3}  {word}  {action:?}: {outcome:?}", i + 1));
+        differ.iter().for_each(|difference| line(format_args!("     {difference}")));
+        if !differ.is_empty() {
+            return Ok(VIOLATION);
+        }
+    }
+    let elapsed: Duration = started.elapsed();
+    line(format_args!("{} actions, both readings agree after each ({:.3} s)", actions.len(), elapsed.as_secs_f64()));
+    for user in 0..protocol.scope.users {
+        let keys = pair.loot.keys_of(user, protocol.scope.threshold);
+        if !keys.is_empty() {
+            line(format_args!("the locksmith opened the archive key of user {user} from what the adversary holds"));
+        }
+    }
+    if pair.ensemble.restorer_key().is_some() {
+        line("an archive key is in the memory of the vendor's restorer");
+    }
+    Ok(0)
+}

@@ -1,0 +1,83 @@
+//! The comparison itself can fail: a reference that is wrong in one field alone is reported with that field, and so is one
+//! that accepts everything.
+
+use bailee_core::quirks::Quirks;
+use bailee_lockstep::pair::{Pair, Seen};
+use bailee_lockstep::replay::differences;
+use bailee_model::protocol::{Protocol, scopes};
+use bailee_spec::action::Lane;
+use bailee_spec::{Action, Observation, Outcome, Refusal};
+use serde_json::Value;
+
+/// An observation with something in every field.
+fn busy() -> Observation {
+    let scope = scopes::committed().into_iter().find(|scope| scope.name == "recovery").unwrap();
+    let protocol = Protocol::new(&scope, None).unwrap();
+    let mut pair = Pair::start(&protocol, Quirks::none(), 1).unwrap();
+    let request = Action::Request { by: bailee_spec::action::Requester::Owner, user: 0 };
+    for action in [request, Action::SignIn { device: 1 }, Action::Deliver { lane: Lane::Job }] {
+        pair.act(action);
+    }
+    pair.ensemble.observe(&[false])
+}
+
+/// Every leaf of a value, by its path, changed in turn.
+fn changed(value: &Value, path: &mut Vec<String>, root: &Value, out: &mut Vec<(String, Value)>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, inner) in fields {
+                path.push(name.clone());
+                changed(inner, path, root, out);
+                path.pop();
+            }
+        }
+        Value::Array(items) => {
+            for (i, inner) in items.iter().enumerate() {
+                path.push(i.to_string());
+                changed(inner, path, root, out);
+                path.pop();
+            }
+        }
+        leaf => {
+            let pointer = format!("/{}", path.join("/"));
+            let mut copy = root.clone();
+            *copy.pointer_mut(&pointer).unwrap() = match leaf {
+                Value::Bool(bit) => Value::Bool(!bit),
+                Value::Number(n) => Value::from(n.as_u64().unwrap() + 1),
+                Value::Null => Value::from(7),
+                Value::String(word) => Value::from(format!("not {word}")),
+                _ => Value::Null,
+            };
+            out.push((path.join("."), copy));
+        }
+    }
+}
+
+#[test]
+fn every_field_that_is_wrong_alone_is_reported() {
+    let observation = busy();
+    let root = serde_json::to_value(&observation).unwrap();
+    let mut cases = Vec::new();
+    changed(&root, &mut Vec::new(), &root, &mut cases);
+    assert!(cases.len() > 60, "only {} fields", cases.len());
+    let mut typed = 0;
+    for (path, case) in cases {
+        assert_ne!(case, root, "{path}");
+        // A value of the field's own type is an observation again, and then `differences` must name the field.
+        let Ok(wrong) = serde_json::from_value::<Observation>(case) else { continue };
+        typed += 1;
+        assert_ne!(wrong, observation, "{path} does not take part in the comparison");
+        let seen = |observation| Seen { outcome: Outcome::Accepted, observation };
+        let found = differences(&seen(observation.clone()), &seen(wrong));
+        assert_eq!(found.len(), 1, "{path}: {found:?}");
+    }
+    assert!(typed > 30, "only {typed} fields were tried");
+}
+
+#[test]
+fn a_reference_that_always_accepts_is_reported() {
+    let observation = busy();
+    let model = Seen { outcome: Outcome::Refused(Refusal::Sealed), observation: observation.clone() };
+    let reference = Seen { outcome: Outcome::Accepted, observation };
+    assert_eq!(differences(&model, &reference).len(), 1);
+}
