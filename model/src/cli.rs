@@ -94,14 +94,15 @@ enum Command {
 /// Runs the command line.
 pub(crate) fn run() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Check { scope, scope_file, engine, without, json, junit } => {
-            selected(scope.as_deref(), scope_file).and_then(|scopes| match engine {
+        Command::Check { scope, scope_file, engine, without, json, junit } => selected(scope.as_deref(), scope_file)
+            .and_then(|scopes| match engine {
                 Engine::Bailee => run_check(&scopes, without.as_deref(), json, junit),
                 Engine::Stateright => run_second(&scopes, json),
-            })
-        }
+            }),
         Command::Mutants { without, json } => run_mutants(without.as_deref(), json),
-        Command::Explain { id, mutation, scope, format } => explain(&id, mutation.as_deref(), scope.as_deref(), format),
+        Command::Explain { id, mutation, scope, format } => {
+            explain(&id, mutation.as_deref(), scope.as_deref(), format)
+        }
     };
     match result {
         Ok(code) => ExitCode::from(code),
@@ -220,7 +221,8 @@ fn junit_report(reports: &[Report]) -> String {
         }
         for why in &report.refused {
             let why = why.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
-            out += &format!("    <testcase classname=\"{name}\" name=\"run\"><failure message=\"{why}\"/></testcase>\n");
+            out +=
+                &format!("    <testcase classname=\"{name}\" name=\"run\"><failure message=\"{why}\"/></testcase>\n");
         }
         out += "  </testsuite>\n";
     }
@@ -237,16 +239,21 @@ fn run_second(scopes: &[Scope], json: bool) -> Result<u8, String> {
             let started = Instant::now();
             let other = by_stateright(scope, How::default(), strategy)?;
             let seconds = started.elapsed().as_secs_f64();
-            let same_verdicts = other.verdicts.iter().all(|(id, holds)| {
-                own.verdicts.iter().any(|v| v.id == *id && (v.verdict == "holds") == *holds)
-            });
+            let same_verdicts = other
+                .verdicts
+                .iter()
+                .all(|(id, holds)| own.verdicts.iter().any(|v| v.id == *id && (v.verdict == "holds") == *holds));
             let same = other.states == own.states && other.transitions == own.transitions && same_verdicts;
             agree &= same;
             if !json {
                 let word = if same { "agrees" } else { "DISAGREES" };
                 line(format_args!(
                     "{:<18} {engine} {word}: {} states, {} transitions, {seconds:.2} s (own: {}, {}, {:.2} s)",
-                    scope.name, other.states, other.transitions, own.states, own.transitions,
+                    scope.name,
+                    other.states,
+                    other.transitions,
+                    own.states,
+                    own.transitions,
                     own.elapsed.as_secs_f64()
                 ));
             }
@@ -283,7 +290,10 @@ fn run_mutants(without: Option<&str>, json: bool) -> Result<u8, String> {
             let word = if ok { "caught" } else { "MISSED" };
             line(format_args!(
                 "{word} {:<26} {:<17} {:<28} {:>3} steps {seconds:>6.2} s",
-                mutation.id(), scope.name, mutation.property(), steps.unwrap_or(0)
+                mutation.id(),
+                scope.name,
+                mutation.property(),
+                steps.unwrap_or(0)
             ));
         }
     }
@@ -311,9 +321,9 @@ fn property_of_claim(id: &str) -> &str {
 fn explain(id: &str, mutation: Option<&str>, scope: Option<&str>, format: Format) -> Result<u8, String> {
     let property = properties::find(property_of_claim(id)).ok_or_else(|| format!("there is no property {id}"))?;
     let mutation = match mutation {
-        Some(id) => Some(
-            *Mutation::ALL.iter().find(|m| m.id() == id).ok_or_else(|| format!("there is no mutation {id}"))?,
-        ),
+        Some(id) => {
+            Some(*Mutation::ALL.iter().find(|m| m.id() == id).ok_or_else(|| format!("there is no mutation {id}"))?)
+        }
         None => None,
     };
     let named = |s: &&Scope| match (scope, mutation) {

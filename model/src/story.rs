@@ -46,7 +46,8 @@ pub fn tell(scope: &Scope, property: &'static Property, mutation: Option<Mutatio
     only.properties = vec![property.id.to_string()];
     let report = check(&only, How { mutation, without: None, strict: false })?;
     let verdict = &report.verdicts[0];
-    let at = verdict.at.ok_or_else(|| format!("{} {} in every state of {}", property.id, verdict.verdict, scope.name))?;
+    let at =
+        verdict.at.ok_or_else(|| format!("{} {} in every state of {}", property.id, verdict.verdict, scope.name))?;
     let model = Protocol::new(scope, mutation)?;
     let (mut steps, world) = concrete(&model, &report.graph.path(at), |id| report.graph.key(id));
     if let Kind::AlwaysStep(holds) = property.kind

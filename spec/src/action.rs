@@ -188,30 +188,15 @@ pub enum Action {
 
     // Ceremonies.
     /// A ceremony is opened at a node (CER-2).
-    OpenCeremony {
-        node: Node,
-        purpose: Purpose,
-        by: Caller,
-    },
+    OpenCeremony { node: Node, purpose: Purpose, by: Caller },
     /// The operator announces the node's ceremony to custody (CER-3).
     Announce { node: Node },
     /// A custodian asks custody for a share for the ceremony announced for the node (CER-4).
-    RequestShare {
-        custodian: Custodian,
-        node: Node,
-        asking: Asking,
-    },
+    RequestShare { custodian: Custodian, node: Node, asking: Asking },
     /// A custodian hands a share to the node (CER-5).
-    SubmitShare {
-        custodian: Custodian,
-        node: Node,
-        handing: Handing,
-    },
+    SubmitShare { custodian: Custodian, node: Node, handing: Handing },
     /// A custodian checks the new share, stores it in custody and acknowledges it (KEY-2).
-    AckShare {
-        custodian: Custodian,
-        condition: Condition,
-    },
+    AckShare { custodian: Custodian, condition: Condition },
     /// The operator seals the node (CER-7).
     Seal { node: Node },
     /// The sink of the custody alerts fails or comes back (CER-4).

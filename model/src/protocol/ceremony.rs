@@ -183,12 +183,7 @@ impl Rules {
         if self.has(forgiven) { self.count(w, custodian, node) } else { Err(refusal) }
     }
 
-    fn count<const U: usize, const N: usize>(
-        &self,
-        w: &mut World<U, N>,
-        custodian: Custodian,
-        node: Node,
-    ) -> Check {
+    fn count<const U: usize, const N: usize>(&self, w: &mut World<U, N>, custodian: Custodian, node: Node) -> Check {
         let counted = |w: &World<U, N>| w.custodians.iter().filter(|c| c.counted[node as usize]).count() as u8;
         let mut extra = 0;
         let c = &mut w.custodians[custodian as usize];
@@ -224,11 +219,7 @@ impl Rules {
     }
 
     /// CER-8.
-    pub(super) fn unseal_together<const U: usize, const N: usize>(
-        &self,
-        w: &mut World<U, N>,
-        node: Node,
-    ) -> Check {
+    pub(super) fn unseal_together<const U: usize, const N: usize>(&self, w: &mut World<U, N>, node: Node) -> Check {
         if !w.nodes[node as usize].sealed {
             return Err(Refusal::AlreadyUnsealed);
         }

@@ -103,11 +103,7 @@ impl Rules {
     }
 
     fn in_session<const U: usize, const N: usize>(&self, w: &World<U, N>, lane: Lane) -> Check {
-        if w.lane(lane).live || self.has(Mutation::SessionNotChecked) {
-            Ok(())
-        } else {
-            Err(Refusal::SessionStale)
-        }
+        if w.lane(lane).live || self.has(Mutation::SessionNotChecked) { Ok(()) } else { Err(Refusal::SessionStale) }
     }
 
     fn not_revoked<const U: usize, const N: usize>(&self, w: &World<U, N>, device: Device) -> Check {
@@ -248,7 +244,8 @@ impl Rules {
         device: Device,
     ) -> Check {
         let active = w.devices[device as usize].at_authority == DeviceState::Active;
-        if !self.has(Mutation::RevokedConsumes) && !(active && w.lane(lane).live) {
+        let usable = active && w.lane(lane).live;
+        if !usable && !self.has(Mutation::RevokedConsumes) {
             return Err(Refusal::GrantVoid);
         }
         self.in_good_standing(w, self.user_of(device))
@@ -537,11 +534,8 @@ impl Rules {
         match message {
             Message::JobKey if assigned => accept(Message::ReleaseKey, NO_KEY),
             Message::ConsumeGrant => {
-                let check = if assigned && w.job.lane.live {
-                    self.may_use_key(w, user)
-                } else {
-                    Err(Refusal::GrantVoid)
-                };
+                let check =
+                    if assigned && w.job.lane.live { self.may_use_key(w, user) } else { Err(Refusal::GrantVoid) };
                 self.answer(check, Message::GrantConsumed, NO_KEY, Message::GrantRefused)
             }
             Message::SealedKey if assigned => match self.of_this_store(w, Lane::Job) {

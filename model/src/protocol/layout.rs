@@ -83,8 +83,18 @@ macro_rules! closed_set_fields {
 }
 
 closed_set_fields!(
-    Standing, AccountState, Disk, Program, Capability, DeviceState, Attempt, CeremonyState, Window, JobState,
-    JobKind, Freshness
+    Standing,
+    AccountState,
+    Disk,
+    Program,
+    Capability,
+    DeviceState,
+    Attempt,
+    CeremonyState,
+    Window,
+    JobState,
+    JobKind,
+    Freshness
 );
 
 /// What a field is: decides how many bits a scope needs for it.

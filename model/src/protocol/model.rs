@@ -236,7 +236,8 @@ pub fn actions_of(scope: &Scope) -> Vec<Action> {
             Part::RekeyTogether => actions.push(Action::RekeyTogether),
             Part::Disaster => {
                 actions.push(Action::Snapshot);
-                actions.extend([Condition::Intact, Condition::Damaged].map(|c| Action::StageRestore { condition: c }));
+                actions
+                    .extend([Condition::Intact, Condition::Damaged].map(|c| Action::StageRestore { condition: c }));
             }
             Part::KeyReturn => {
                 actions.extend(users.clone().map(|user| Action::Replay { user }));

@@ -2,7 +2,8 @@
 
 use bailee_spec::action::{Action, Asking, Caller, Condition, Handing, Lane, Requester};
 use bailee_spec::observation::{
-    AccountState, CeremonyState, DeviceState, Disk, Freshness, JobKind, JobState, Message, ShareHeld, Standing, Window,
+    AccountState, CeremonyState, DeviceState, Disk, Freshness, JobKind, JobState, Message, ShareHeld, Standing,
+    Window,
 };
 use bailee_spec::outcome::Outcome;
 
@@ -152,9 +153,7 @@ pub const ALL: &[Property] = &[
         })
     }),
     always("logged-key-is-held", |_, w| {
-        w.users.iter().all(|u| {
-            u.enrolled == NO_KEY || escrowed_as_logged(u) || u.account == AccountState::Lost
-        })
+        w.users.iter().all(|u| u.enrolled == NO_KEY || escrowed_as_logged(u) || u.account == AccountState::Lost)
     }),
     always("keys-differ", |r, w| {
         let keys = |user: u8| {
@@ -297,9 +296,7 @@ pub const ALL: &[Property] = &[
         _ => true,
     }),
     step("share-only-in-window", |s| match s.action {
-        Action::RequestShare { node, .. } => {
-            !s.accepted() || s.before.nodes[node as usize].window != Window::None
-        }
+        Action::RequestShare { node, .. } => !s.accepted() || s.before.nodes[node as usize].window != Window::None,
         _ => true,
     }),
     step("alert-before-share", |s| match s.action {
@@ -313,11 +310,10 @@ pub const ALL: &[Property] = &[
     step("rekey-by-all", |s| match s.action {
         Action::AckShare { custodian, .. } => {
             let acks = |n: usize| s.before.nodes[n].ceremony == CeremonyState::RekeyAcks;
-            let over = (0..s.rules.nodes as usize)
-                .any(|n| acks(n) && s.after.nodes[n].ceremony == CeremonyState::None);
-            let others = (0..s.rules.custodians)
-                .filter(|&c| c != custodian)
-                .all(|c| s.before.custodians[c as usize].acked);
+            let over =
+                (0..s.rules.nodes as usize).any(|n| acks(n) && s.after.nodes[n].ceremony == CeremonyState::None);
+            let others =
+                (0..s.rules.custodians).filter(|&c| c != custodian).all(|c| s.before.custodians[c as usize].acked);
             !over || others
         }
         _ => true,

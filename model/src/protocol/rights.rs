@@ -19,11 +19,7 @@ impl Rules {
     }
 
     /// BAK-1: the authority serves this device.
-    pub(super) fn authority_serves<const U: usize, const N: usize>(
-        &self,
-        w: &World<U, N>,
-        device: Device,
-    ) -> Check {
+    pub(super) fn authority_serves<const U: usize, const N: usize>(&self, w: &World<U, N>, device: Device) -> Check {
         let standing = w.users[self.user_of(device) as usize].standing;
         if matches!(standing, Standing::Deactivated | Standing::Purged) {
             return Err(Refusal::UserDeactivated);
@@ -99,8 +95,7 @@ impl Rules {
 
     fn revoke<const U: usize, const N: usize>(&self, w: &mut World<U, N>, device: Device) {
         let d = &mut w.devices[device as usize];
-        d.at_authority =
-            if self.has(Mutation::AckEarly) { DeviceState::Revoked } else { DeviceState::Revoking };
+        d.at_authority = if self.has(Mutation::AckEarly) { DeviceState::Revoked } else { DeviceState::Revoking };
         d.attempt = Attempt::None;
     }
 
@@ -170,12 +165,12 @@ impl Rules {
         for user in 0..self.users {
             let u = &mut w.users[user as usize];
             match (u.standing, u.account) {
-                (Standing::Purged, account) => {
-                    if account != AccountState::Purged && !self.has(Mutation::PurgedReturns) {
-                        u.account = AccountState::Purged;
-                        u.escrowed = NO_KEY;
-                        self.close_attempts(w, user);
-                    }
+                (Standing::Purged, AccountState::Purged) => {}
+                (Standing::Purged, _) if self.has(Mutation::PurgedReturns) => {}
+                (Standing::Purged, _) => {
+                    u.account = AccountState::Purged;
+                    u.escrowed = NO_KEY;
+                    self.close_attempts(w, user);
                 }
                 (Standing::Deactivated, AccountState::Active) => u.account = AccountState::Dormant,
                 (Standing::Active | Standing::Suspended, AccountState::Dormant) => {
@@ -193,9 +188,7 @@ impl Rules {
         if !at_rest || d.disk == Disk::Blank {
             return Err(Refusal::OutOfTurn);
         }
-        if matches!(d.at_authority, DeviceState::Revoking | DeviceState::Revoked)
-            && !self.has(Mutation::NoWipe)
-        {
+        if matches!(d.at_authority, DeviceState::Revoking | DeviceState::Revoked) && !self.has(Mutation::NoWipe) {
             d.disk = Disk::Blank;
             d.disk_key = NO_KEY;
             d.capability = Capability::None;

@@ -293,12 +293,9 @@ pub(crate) fn receiver(message: Message, lane: Lane) -> Receiver {
         | M::KeystoreRefusal
         | M::JobKey
         | M::JobEnd => Receiver::Authority,
-        M::OpenEnrolment
-        | M::CreateAccount
-        | M::Escrow
-        | M::ReleaseKey
-        | M::GrantConsumed
-        | M::GrantRefused => Receiver::Keystore,
+        M::OpenEnrolment | M::CreateAccount | M::Escrow | M::ReleaseKey | M::GrantConsumed | M::GrantRefused => {
+            Receiver::Keystore
+        }
         M::SessionOpened
         | M::Nonce
         | M::Admission

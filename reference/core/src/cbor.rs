@@ -61,9 +61,8 @@ pub fn decode<'a, T: Decode<'a, ()> + Encode<()>>(bytes: &'a [u8], limit: usize)
         return Err(CborError::TooLarge { length: bytes.len(), limit });
     }
     let mut decoder = minicbor::Decoder::new(bytes);
-    let value: T = decoder
-        .decode()
-        .map_err(|error| CborError::Malformed { at: decoder.position(), what: error.to_string() })?;
+    let value: T =
+        decoder.decode().map_err(|error| CborError::Malformed { at: decoder.position(), what: error.to_string() })?;
     if decoder.position() != bytes.len() {
         return Err(CborError::Trailing { at: decoder.position() });
     }

@@ -10,10 +10,13 @@ use crate::cbor;
 /// The largest record, in bytes.
 const RECORD_BYTES: usize = 1 << 24;
 
+/// The bytes of a record, shared by every copy of a disk.
+type Record = Arc<[u8]>;
+
 /// Writes and removals that become durable together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    changes: Vec<(Vec<u8>, Option<Arc<[u8]>>)>,
+    changes: Vec<(Vec<u8>, Option<Record>)>,
 }
 
 impl Batch {

@@ -51,7 +51,10 @@ fn the_store_shows_no_name() {
 fn a_record_under_another_path_does_not_open() {
     let (ensemble, _) = enrolled(1);
     assert!(ensemble.account_opens("tenant-0", "user-0"));
-    assert!(!ensemble.account_opens_at("tenant-0", "user-0", "user-1"), "a record moved to another user's place opened");
+    assert!(
+        !ensemble.account_opens_at("tenant-0", "user-0", "user-1"),
+        "a record moved to another user's place opened"
+    );
 }
 
 #[test]

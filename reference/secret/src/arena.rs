@@ -81,8 +81,9 @@ impl Drop for Slot {
 /// Maps and locks a region and cuts it into slots; none if the system gives no memory.
 fn map_region() -> Vec<Address> {
     // SAFETY: a fresh private anonymous mapping aliases nothing.
-    let mapped =
-        unsafe { mmap_anonymous(ptr::null_mut(), REGION_BYTES, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE) };
+    let mapped = unsafe {
+        mmap_anonymous(ptr::null_mut(), REGION_BYTES, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
+    };
     let Some(start) = mapped.ok().and_then(NonNull::new) else { return Vec::new() };
     // SAFETY: the range is the mapping made above.
     let locked = unsafe { mlock(start.as_ptr(), REGION_BYTES) };

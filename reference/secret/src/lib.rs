@@ -57,7 +57,8 @@ impl<const N: usize> Secret<N> {
 
     /// The bytes. The name is long so that a reader sees it.
     pub fn expose(&self) -> &[u8; N] {
-        let (bytes, _) = self.slot.bytes().split_first_chunk::<N>().unwrap_or_else(|| unreachable!("checked by FITS"));
+        let (bytes, _) =
+            self.slot.bytes().split_first_chunk::<N>().unwrap_or_else(|| unreachable!("checked by FITS"));
         bytes
     }
 }

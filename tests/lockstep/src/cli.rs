@@ -193,7 +193,8 @@ fn run_mutants(json: bool, threads: usize) -> Result<u8, String> {
     for &quirk in Quirk::ALL {
         let home = Mutation::ALL.iter().find(|mutation| mutation.id() == quirk.id()).map(|m| m.scope());
         let home = home.ok_or_else(|| format!("{}: no mutation of the model says where it lives", quirk.id()))?;
-        let scope = scopes.iter().find(|scope| scope.name == home).ok_or_else(|| format!("there is no scope {home}"))?;
+        let scope =
+            scopes.iter().find(|scope| scope.name == home).ok_or_else(|| format!("there is no scope {home}"))?;
         let protocol = Protocol::new(scope, None)?;
         let report = replay(&protocol, Quirks::only(quirk), threads, 1, &|_, _| ())?;
         let found = report.disagreements.first();
@@ -234,10 +235,8 @@ fn run_replay() -> Result<u8, String> {
         let real = pair.act(action);
         pair.world = world;
         let (model, reference) = pair.observe(&protocol);
-        let differ = differences(
-            &Seen { outcome, observation: model },
-            &Seen { outcome: real, observation: reference },
-        );
+        let differ =
+            differences(&Seen { outcome, observation: model }, &Seen { outcome: real, observation: reference });
         let word = if differ.is_empty() { "agree" } else { "DIFFER" };
         line(format_args!("{:>3}  {word}  {action:?}: {outcome:?}", i + 1));
         differ.iter().for_each(|difference| line(format_args!("     {difference}")));

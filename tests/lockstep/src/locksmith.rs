@@ -74,8 +74,7 @@ impl Loot {
     pub fn keys_of(&self, user: u8, threshold: u8) -> Vec<[u8; 32]> {
         let from_hosts = self.hosts.iter().filter_map(|host| open_host(host, user));
         let shares: Vec<&StolenShare> = self.shares.iter().map(|share| &**share).collect();
-        let from_snapshot =
-            self.snapshot.as_ref().and_then(|bytes| open_snapshot(bytes, &shares, user, threshold));
+        let from_snapshot = self.snapshot.as_ref().and_then(|bytes| open_snapshot(bytes, &shares, user, threshold));
         from_hosts.chain(from_snapshot).collect()
     }
 }

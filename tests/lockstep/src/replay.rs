@@ -125,8 +125,7 @@ pub fn replay(
     let started = Instant::now();
     let graph = explore(protocol, Options::default(), &[], &[]).map_err(|_| "too many states".to_string())?;
     let pair = Pair::start(protocol, quirks, 0).map_err(|error| format!("the reference cannot start: {error:?}"))?;
-    let mut report =
-        Report { states: graph.states() as u64, transitions: graph.transitions, ..Report::default() };
+    let mut report = Report { states: graph.states() as u64, transitions: graph.transitions, ..Report::default() };
     let (model, reference) = pair.observe(protocol);
     let accepted = |observation| Seen { outcome: Outcome::Accepted, observation };
     let differ = differences(&accepted(model), &accepted(reference));
@@ -212,10 +211,11 @@ fn expand(shared: &Shared<'_>, task: Task, report: &mut Report) -> Vec<Task> {
         let moved = world != pair.world;
         after.world = world;
         let untouched = !moved && after.ensemble.unchanged_since(&pair.ensemble);
-        let agree = real == outcome && (untouched || {
-            let (model, reference) = after.observe(protocol);
-            model == reference && (moved || model == before)
-        });
+        let agree = real == outcome
+            && (untouched || {
+                let (model, reference) = after.observe(protocol);
+                model == reference && (moved || model == before)
+            });
         if !agree {
             let (model, reference) = after.observe(protocol);
             let mut actions = actions_of(&way);

@@ -108,7 +108,10 @@ proptest! {
 #[test]
 fn a_bug_is_seen_by_a_walk() {
     let choices: Vec<u16> = (0..4000u32).map(|i| (i.wrapping_mul(2654435761) >> 16) as u16).collect();
-    assert!(walk(&choices, 3, Quirks::only(Quirk::NeighbourRestores)).is_err() || walk(&choices, 3, Quirks::only(Quirk::NoStepUp)).is_err());
+    assert!(
+        walk(&choices, 3, Quirks::only(Quirk::NeighbourRestores)).is_err()
+            || walk(&choices, 3, Quirks::only(Quirk::NoStepUp)).is_err()
+    );
 }
 
 /// For every kind of transition and every refusal of a scope, one whole walk from the start that ends in it, never forked:
@@ -141,11 +144,12 @@ fn unforked_walks_agree_with_the_forked_runs() {
                 assert_eq!(pair.ensemble.observe(&[]), step.after, "{name}: {:?}", step.action);
             }
             // In the concrete world the same kind of end, by whichever actor stands in that place.
-            let last = protocol.actions.iter().copied().find(|action| match (protocol.step(&world, *action), refusal) {
-                ((Outcome::Refused(r), _), Some(wanted)) => r == wanted,
-                ((Outcome::Accepted, next), None) => next != world && model::class_of(&world, action) == class,
-                _ => false,
-            });
+            let last =
+                protocol.actions.iter().copied().find(|action| match (protocol.step(&world, *action), refusal) {
+                    ((Outcome::Refused(r), _), Some(wanted)) => r == wanted,
+                    ((Outcome::Accepted, next), None) => next != world && model::class_of(&world, action) == class,
+                    _ => false,
+                });
             let last = last.unwrap();
             let (outcome, next) = protocol.step(&world, last);
             assert_eq!(pair.act(last), outcome, "{name}: {last:?}");

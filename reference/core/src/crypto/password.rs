@@ -3,6 +3,9 @@
 use argon2::{Algorithm, Argon2, Params, Version};
 use subtle::ConstantTimeEq;
 
+/// The most that a record may ask for: a forged one must not take the machine.
+const MOST: Cost = Cost { memory: 1024 * 1024, passes: 16 };
+
 /// Memory in KiB, and passes. One lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
@@ -23,6 +26,9 @@ const SALT_BYTES: usize = 16;
 const HASH_BYTES: usize = 32;
 
 fn hash_with(cost: Cost, salt: &[u8], password: &[u8]) -> Option<[u8; HASH_BYTES]> {
+    if cost.memory > MOST.memory || cost.passes > MOST.passes {
+        return None;
+    }
     let params = Params::new(cost.memory, cost.passes, 1, Some(HASH_BYTES)).ok()?;
     let mut out = [0; HASH_BYTES];
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into(password, salt, &mut out).ok()?;
@@ -57,5 +63,8 @@ mod tests {
         assert!(matches(&record, b"correct horse"));
         assert!(!matches(&record, b"Correct horse"));
         assert!(!matches(&record[..55], b"correct horse"));
+        let mut greedy = record.clone();
+        greedy[..4].copy_from_slice(&u32::MAX.to_be_bytes());
+        assert!(!matches(&greedy, b"correct horse"), "four terabytes were asked for");
     }
 }

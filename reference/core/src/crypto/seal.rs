@@ -69,13 +69,7 @@ fn associated(header: &[u8], salt: &[u8; SALT_BYTES]) -> Vec<u8> {
 }
 
 /// Seals a message under a key that is used for nothing else.
-pub fn seal_once(
-    root: &[u8; 32],
-    label: &str,
-    header: &[u8],
-    message: &[u8],
-    rng: &mut dyn CryptoRng,
-) -> Vec<u8> {
+pub fn seal_once(root: &[u8; 32], label: &str, header: &[u8], message: &[u8], rng: &mut dyn CryptoRng) -> Vec<u8> {
     let mut out = vec![0; SALT_BYTES + KEY_TAG_BYTES];
     out.reserve_exact(message.len() + AUTH_TAG_BYTES);
     out.extend_from_slice(message);

@@ -290,14 +290,7 @@ impl Ensemble {
         self.take_back(&user.tenant, &user.user, &escrow, logged, rng)
     }
 
-    fn take_back(
-        &mut self,
-        tenant: &str,
-        user: &str,
-        escrow: &[u8],
-        logged: B32,
-        rng: &mut dyn CryptoRng,
-    ) -> Done {
+    fn take_back(&mut self, tenant: &str, user: &str, escrow: &[u8], logged: B32, rng: &mut dyn CryptoRng) -> Done {
         let log = self.authority.log();
         let entry = log.iter().find(|entry| entry.tenant == tenant && entry.user == user);
         let entry = entry.ok_or(Refusal::NoAccount)?;
@@ -318,11 +311,7 @@ impl Ensemble {
     fn change_user(
         &mut self,
         user: u8,
-        change: impl Fn(
-            &crate::roles::authority::Authority,
-            &str,
-            &str,
-        ) -> Result<crate::disk::Batch, Refusal>,
+        change: impl Fn(&crate::roles::authority::Authority, &str, &str) -> Result<crate::disk::Batch, Refusal>,
     ) -> Done {
         let batch = change(&self.authority, &tenant_of(user), &name_of(user))?;
         own(&mut self.authority).disk.commit(batch);
@@ -393,8 +382,7 @@ impl Ensemble {
     fn finish_job(&mut self, rng: &mut dyn CryptoRng) -> Done {
         self.restorer_may_end()?;
         let owner = self.restorer.held().map(|(_, owner)| owner.clone()).ok_or(Refusal::OutOfTurn)?;
-        let blocks =
-            self.storage.in_lease(self.now).map(|()| self.storage.blocks(&owner.tenant, &owner.user));
+        let blocks = self.storage.in_lease(self.now).map(|()| self.storage.blocks(&owner.tenant, &owner.user));
         let cx = self.context(rng);
         let (outcome, body) = own(&mut self.restorer).finish(&cx, blocks);
         self.put_job_end(body);
@@ -424,11 +412,7 @@ impl Ensemble {
         Ok(())
     }
 
-    fn stage_restore(
-        &mut self,
-        condition: bailee_spec::action::Condition,
-        rng: &mut dyn CryptoRng,
-    ) -> Done {
+    fn stage_restore(&mut self, condition: bailee_spec::action::Condition, rng: &mut dyn CryptoRng) -> Done {
         let mut bytes = self.snapshot.as_deref().map(<[u8]>::to_vec);
         if condition == bailee_spec::action::Condition::Damaged
             && let Some(last) = bytes.as_mut().and_then(|bytes| bytes.last_mut())

@@ -33,13 +33,7 @@ impl Ensemble {
         (custodian + 1) % self.size.custodians + 1
     }
 
-    pub(super) fn request_share(
-        &mut self,
-        custodian: u8,
-        node: u8,
-        asking: Asking,
-        rng: &mut dyn CryptoRng,
-    ) -> Done {
+    pub(super) fn request_share(&mut self, custodian: u8, node: u8, asking: Asking, rng: &mut dyn CryptoRng) -> Done {
         let own_index = custodian + 1;
         let last = self.custody.last_code(own_index);
         let (index, code) = match asking {
@@ -97,8 +91,7 @@ impl Ensemble {
                 let header = self.former_header.as_ref().ok_or(Refusal::OutOfTurn)?;
                 let wrapped = self.custody.wrapped(header.share_epoch, index).ok_or(Refusal::OutOfTurn)?;
                 let value = client.unwrap(header, &wrapped)?;
-                let retired =
-                    CeremonyBody { share_epoch: header.share_epoch, header: header.id, ..ceremony.clone() };
+                let retired = CeremonyBody { share_epoch: header.share_epoch, header: header.id, ..ceremony.clone() };
                 client.package(&mut cx, &retired, index, &value)
             }
         };

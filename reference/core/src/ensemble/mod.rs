@@ -18,6 +18,7 @@ use crate::crypto::password::{self, Cost};
 use crate::crypto::sharing::SharingError;
 use crate::crypto::sign::Signing;
 use crate::quirks::Quirks;
+use crate::roles::Context;
 use crate::roles::authority::Authority;
 use crate::roles::custodian::Custodian;
 use crate::roles::custody::Custody;
@@ -25,7 +26,6 @@ use crate::roles::device::Device;
 use crate::roles::keystore::{Keyring, Keystore, NewShare};
 use crate::roles::restorer::Restorer;
 use crate::roles::storage::Storage;
-use crate::roles::Context;
 use crate::wire::{B32, Frame, Header};
 
 /// How many of each, and what the network does.
@@ -223,12 +223,9 @@ enum Receiver {
 fn receiver(kind: Message) -> Receiver {
     use Message as M;
     match kind {
-        M::OpenEnrolment
-        | M::CreateAccount
-        | M::Escrow
-        | M::ReleaseKey
-        | M::GrantConsumed
-        | M::GrantRefused => Receiver::Keystore,
+        M::OpenEnrolment | M::CreateAccount | M::Escrow | M::ReleaseKey | M::GrantConsumed | M::GrantRefused => {
+            Receiver::Keystore
+        }
         M::SessionOpened
         | M::Nonce
         | M::Admission
@@ -258,7 +255,9 @@ fn receiver(kind: Message) -> Receiver {
 fn grant_of(frame: &Frame) -> Option<B32> {
     use crate::wire::Body;
     match &frame.body {
-        Body::ConsumeGrant { grant } | Body::GrantConsumed { grant, .. } | Body::GrantRefused { grant } => Some(*grant),
+        Body::ConsumeGrant { grant } | Body::GrantConsumed { grant, .. } | Body::GrantRefused { grant } => {
+            Some(*grant)
+        }
         _ => None,
     }
 }

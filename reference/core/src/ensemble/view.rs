@@ -171,9 +171,8 @@ impl Ensemble {
 
     fn view_capability(&self, device: u8) -> Capability {
         let held = self.devices[device as usize].capability();
-        let body = held.and_then(|(body, _)| {
-            cbor::decode::<CapabilityBody>(body, bailee_spec::limits::MESSAGE_BYTES).ok()
-        });
+        let body =
+            held.and_then(|(body, _)| cbor::decode::<CapabilityBody>(body, bailee_spec::limits::MESSAGE_BYTES).ok());
         match body {
             None => Capability::None,
             Some(body) if self.now > body.expiry || body.epoch < self.storage.mark().0 => Capability::Dead,

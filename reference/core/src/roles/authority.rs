@@ -81,7 +81,9 @@ impl Authority {
             Body::EnrolmentOpened { nonce, intake, .. } => {
                 self.relay(cx, frame, Body::Nonce { nonce: *nonce, intake: *intake })
             }
-            Body::PresentCertificate { certificate, signature } => yes_or(self.admit(cx, frame, certificate, signature)),
+            Body::PresentCertificate { certificate, signature } => {
+                yes_or(self.admit(cx, frame, certificate, signature))
+            }
             Body::AccountCreated { .. } => self.relay(cx, frame, Body::Admission),
             Body::EscrowKey { escrow, signature } => yes_or(self.relay_escrow(cx, escrow, signature)),
             Body::Receipt { receipt, signature, escrow, attempt } => {
@@ -92,12 +94,10 @@ impl Authority {
             }
             Body::AddDevice { device, recipient, proof } => yes_or(self.add(cx, frame, device, recipient, proof)),
             Body::ConsumeGrant { grant } => self.consume(cx, frame, grant),
-            Body::SealedKey { grant, sealed, commitment } => {
-                yes_or(self.pass_key(cx, frame, grant).map(|()| {
-                    let body = Body::KeyDelivery { grant: *grant, sealed: sealed.clone(), commitment: *commitment };
-                    Effects::accept().send(body)
-                }))
-            }
+            Body::SealedKey { grant, sealed, commitment } => yes_or(self.pass_key(cx, frame, grant).map(|()| {
+                let body = Body::KeyDelivery { grant: *grant, sealed: sealed.clone(), commitment: *commitment };
+                Effects::accept().send(body)
+            })),
             Body::KeystoreRefusal { reason } => Effects::accept().send(Body::Refusal { reason: *reason }),
             _ => no(Refusal::Malformed),
         }
@@ -106,13 +106,7 @@ impl Authority {
     // Enrolment.
 
     /// ENR-2.
-    fn sign_in(
-        &self,
-        cx: &mut Context<'_>,
-        tenant: &str,
-        user: &str,
-        password: &Blob,
-    ) -> Effects {
+    fn sign_in(&self, cx: &mut Context<'_>, tenant: &str, user: &str, password: &Blob) -> Effects {
         let Some(record) = self.user(tenant, user) else { return no(Refusal::BadCredential) };
         if !crate::crypto::password::matches(&record.password, password) {
             return no(Refusal::BadCredential);
@@ -121,15 +115,10 @@ impl Authority {
             return no(refusal);
         }
         let id = fresh_id(cx.rng);
-        let session = SessionRecord {
-            tenant: tenant.into(),
-            user: user.into(),
-            expiry: deadline(cx.now),
-        };
+        let session = SessionRecord { tenant: tenant.into(), user: user.into(), expiry: deadline(cx.now) };
         let mut batch = Batch::default();
         batch.put(session_name(&id), &session);
-        let mut effects =
-            Effects::accept().durable(batch).send(Body::SessionOpened { enrolled: record.enrolled });
+        let mut effects = Effects::accept().durable(batch).send(Body::SessionOpened { enrolled: record.enrolled });
         effects.opens = Some(id);
         effects
     }
@@ -184,7 +173,7 @@ impl Authority {
             let record = DeviceRecord {
                 tenant: session.tenant.clone(),
                 user: session.user.clone(),
-                    recipient: *recipient,
+                recipient: *recipient,
                 state: DeviceState::Pending,
                 expiry: deadline(cx.now),
             };
@@ -229,12 +218,8 @@ impl Authority {
         attempt.state = AttemptState::Admitted;
         let mut batch = Batch::default();
         batch.put(attempt_name(&claimed.attempt), &attempt);
-        let admission = AdmissionBody {
-            tenant: user.tenant,
-            user: user.user,
-            attempt: claimed.attempt,
-            nonce: claimed.nonce,
-        };
+        let admission =
+            AdmissionBody { tenant: user.tenant, user: user.user, attempt: claimed.attempt, nonce: claimed.nonce };
         let admission = cbor::encode(&admission);
         let signature = self.key.sign(labels::SIGN_ADMISSION, &admission);
         let body = Body::CreateAccount { admission: admission.into(), signature: signature.into() };
@@ -303,9 +288,8 @@ impl Authority {
         attempt: &B32,
     ) -> Effects {
         let mut batch = Batch::default();
-        let logged = self
-            .of_this_store(cx, frame)
-            .and_then(|()| self.log_key(cx, receipt, signature, escrow, &mut batch));
+        let logged =
+            self.of_this_store(cx, frame).and_then(|()| self.log_key(cx, receipt, signature, escrow, &mut batch));
         if let Err(refusal) = logged {
             return no(refusal);
         }
@@ -337,9 +321,8 @@ impl Authority {
         attempt: &B32,
     ) -> Effects {
         let mut batch = Batch::default();
-        let logged = self
-            .of_this_store(cx, frame)
-            .and_then(|()| self.log_key(cx, receipt, signature, escrow, &mut batch));
+        let logged =
+            self.of_this_store(cx, frame).and_then(|()| self.log_key(cx, receipt, signature, escrow, &mut batch));
         if let Err(refusal) = logged {
             return no(refusal);
         }
@@ -396,14 +379,7 @@ impl Authority {
             Some(exchange) => self.exchange_expiry(exchange).unwrap_or(0),
             None => 0,
         };
-        let grant = GrantBody {
-            id,
-            tenant: user.tenant.clone(),
-            user: user.user.clone(),
-            recipient,
-            epoch,
-            expiry,
-        };
+        let grant = GrantBody { id, tenant: user.tenant.clone(), user: user.user.clone(), recipient, epoch, expiry };
         let record =
             GrantRecord { tenant: user.tenant.clone(), user: user.user.clone(), holder, exchange, used: false };
         batch.put(grant_name(&id), &record);
@@ -424,7 +400,9 @@ impl Authority {
     /// REP-3.
     fn consume(&self, cx: &Context<'_>, frame: &Frame, id: &B32) -> Effects {
         let refused = |refusal| Effects::refuse(refusal, Some(Body::GrantRefused { grant: *id }));
-        let Some(mut grant) = self.disk.get::<GrantRecord>(grant_name(id)) else { return refused(Refusal::GrantVoid) };
+        let Some(mut grant) = self.disk.get::<GrantRecord>(grant_name(id)) else {
+            return refused(Refusal::GrantVoid);
+        };
         let active = match &grant.holder {
             GrantHolder::Device(device) => {
                 self.device(cx.now, device).is_some_and(|record| record.state == DeviceState::Active)

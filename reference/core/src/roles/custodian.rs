@@ -9,9 +9,9 @@ use super::custody::{Asked, Factor, factor_body};
 use super::keystore::{Announced, NewShare};
 use crate::cbor;
 use crate::crypto::hpke::{self, Recipient};
+use crate::crypto::labels;
 use crate::crypto::sharing::{self, ShareValue};
 use crate::crypto::sign::{self, PublicKey, Signing};
-use crate::crypto::labels;
 use crate::roles::keystore::{commitments, share_context, wrap_context};
 use crate::wire::{B32, Blob, CeremonyBody, CustodianKeys, Header, ShareBody};
 

@@ -199,8 +199,7 @@ impl Custody {
         batch.put(login_name(asked.login), &login);
         batch.put("reads", &(reads + 1));
         batch.put("alerts", &(alerts + u64::from(alerted)));
-        let ceremony =
-            Announced { body: window.ceremony.to_vec(), signature: window.signature.to_vec() };
+        let ceremony = Announced { body: window.ceremony.to_vec(), signature: window.signature.to_vec() };
         Ok((batch, wrapped, ceremony))
     }
 }

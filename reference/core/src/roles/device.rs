@@ -71,13 +71,7 @@ pub struct Upload {
 
 impl Device {
     /// A device of a user, with the keys of the services pinned.
-    pub fn new(
-        tenant: &str,
-        user: &str,
-        password: &[u8],
-        keystore: PublicKey,
-        authority: PublicKey,
-    ) -> Self {
+    pub fn new(tenant: &str, user: &str, password: &[u8], keystore: PublicKey, authority: PublicKey) -> Self {
         Device {
             disk: Disk::default(),
             memory: Memory::default(),
@@ -193,11 +187,8 @@ impl Device {
     fn start(&mut self, cx: &mut Context<'_>, enrolled: bool) -> Option<Effects> {
         let mut batch = Batch::default();
         let identity = self.identity().unwrap_or_else(|| {
-            let identity = Identity {
-                sign_seed: fresh_id(cx.rng),
-                recipient_seed: fresh_id(cx.rng),
-                attempt: fresh_id(cx.rng),
-            };
+            let identity =
+                Identity { sign_seed: fresh_id(cx.rng), recipient_seed: fresh_id(cx.rng), attempt: fresh_id(cx.rng) };
             batch.put("identity", &identity);
             identity
         });

@@ -56,13 +56,7 @@ impl Authority {
     ///
     /// # Errors
     /// The first failed check.
-    pub fn request(
-        &self,
-        cx: &mut Context<'_>,
-        by: Requester,
-        tenant: &str,
-        user: &str,
-    ) -> Result<Effects, Refusal> {
+    pub fn request(&self, cx: &mut Context<'_>, by: Requester, tenant: &str, user: &str) -> Result<Effects, Refusal> {
         let kind = self.may_request(cx, by)?;
         let record = self.user(tenant, user).ok_or(Refusal::NotYourArchive)?;
         self.may_use_key(cx, &record)?;

@@ -4,8 +4,9 @@ use bailee_spec::action::{Point, Requester};
 use bailee_spec::observation::{JobState, Standing};
 use bailee_spec::outcome::Refusal;
 
-use super::{Authority, DeviceRecord, DeviceState, PointRecord, UserRecord, device_name, job_name,
-    standing_code, user_name};
+use super::{
+    Authority, DeviceRecord, DeviceState, PointRecord, UserRecord, device_name, job_name, standing_code, user_name,
+};
 use crate::cbor;
 use crate::crypto::labels;
 use crate::disk::Batch;

@@ -229,8 +229,7 @@ impl Keystore {
             share_epoch: header.share_epoch,
             expiry: deadline(cx.now),
         };
-        self.nodes[node as usize].ceremony =
-            Some(Ceremony { body, recipient, shares: Vec::new(), candidate: None });
+        self.nodes[node as usize].ceremony = Some(Ceremony { body, recipient, shares: Vec::new(), candidate: None });
         self.announced(cx.now, node).ok_or(Refusal::CeremonyExpired)
     }
 
@@ -245,13 +244,7 @@ impl Keystore {
     ///
     /// # Errors
     /// The first failed check; none raises the count.
-    pub fn submit(
-        &mut self,
-        cx: &Context<'_>,
-        node: u8,
-        share: &Blob,
-        signature: &Blob,
-    ) -> Result<bool, Refusal> {
+    pub fn submit(&mut self, cx: &Context<'_>, node: u8, share: &Blob, signature: &Blob) -> Result<bool, Refusal> {
         let header = self.header().ok_or(Refusal::Malformed)?;
         let said: ShareBody = cbor::decode(share, LIMIT).map_err(|_| Refusal::Malformed)?;
         let id = self.collecting(cx.now, node);
@@ -325,9 +318,8 @@ impl Keystore {
     /// `Malformed` when the sharing fails.
     pub fn make_candidate(&mut self, cx: &mut Context<'_>, node: u8) -> Result<(Batch, Vec<NewShare>), Refusal> {
         let header = self.header().ok_or(Refusal::Malformed)?;
-        let (candidate, root, shares) =
-            deal(&header.custodians, header.threshold, header.share_epoch + 1, cx.rng)
-                .map_err(|_| Refusal::Malformed)?;
+        let (candidate, root, shares) = deal(&header.custodians, header.threshold, header.share_epoch + 1, cx.rng)
+            .map_err(|_| Refusal::Malformed)?;
         let mut batch = Batch::default();
         batch.put("candidate", &candidate);
         if let Some(ceremony) = &mut self.nodes[node as usize].ceremony {
@@ -358,8 +350,7 @@ impl Keystore {
         }
         candidate.acked.insert(index);
         let early = cx.quirks.has(Quirk::RekeyEarly);
-        let needed =
-            if early { candidate.header.threshold as usize } else { candidate.header.custodians.len() };
+        let needed = if early { candidate.header.threshold as usize } else { candidate.header.custodians.len() };
         if candidate.acked.len() < needed {
             return Ok(None);
         }
