@@ -15,7 +15,7 @@ use crate::protocol::model::{can_move, class_of, fair_classes};
 use crate::protocol::properties::{self, Kind, Property, Step};
 use crate::protocol::{Mutation, Protocol, SmallWorld};
 
-pub use second::{Counts, Strategy, by_stateright};
+pub use second::{Counts, Strategy, by_stateright, serve};
 
 /// A property's verdict.
 #[derive(Clone, Debug, Serialize)]

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use bailee_model::check::{How, Report, Strategy, by_stateright, check};
+use bailee_model::check::{How, Report, Strategy, by_stateright, check, serve};
+use bailee_model::machines;
 use bailee_model::protocol::{Mutation, properties, scopes};
 use bailee_model::story;
 use bailee_spec::Scope;
@@ -75,6 +76,21 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Draw each role's state machine from the model, as Mermaid.
+    Graph {
+        /// In this scope.
+        #[arg(long)]
+        scope: String,
+    },
+    /// Open stateright's Explorer on a scope, on loopback.
+    Explore {
+        /// The scope.
+        #[arg(long)]
+        scope: String,
+        /// The port on 127.0.0.1.
+        #[arg(long, default_value_t = 3000)]
+        port: u16,
+    },
     /// Print the shortest counterexample or witness of a property or a claim.
     Explain {
         /// A property id, or a claim (C13).
@@ -100,6 +116,16 @@ pub(crate) fn run() -> ExitCode {
                 Engine::Stateright => run_second(&scopes, json),
             }),
         Command::Mutants { without, json } => run_mutants(without.as_deref(), json),
+        Command::Graph { scope } => selected(Some(&scope), None).and_then(|scopes| {
+            for machine in scopes.iter().map(machines::machines).collect::<Result<Vec<_>, _>>()?.iter().flatten() {
+                line(machines::mermaid(machine));
+            }
+            Ok(0)
+        }),
+        Command::Explore { scope, port } => selected(Some(&scope), None).and_then(|scopes| {
+            eprintln!("the Explorer of scope {scope} is at http://127.0.0.1:{port} until you interrupt it");
+            scopes.first().map_or(Ok(NOTHING), |scope| serve(scope, port).map(|()| 0))
+        }),
         Command::Explain { id, mutation, scope, format } => {
             explain(&id, mutation.as_deref(), scope.as_deref(), format)
         }

@@ -6,5 +6,6 @@
 
 pub mod check;
 pub mod explorer;
+pub mod machines;
 pub mod protocol;
 pub mod story;

@@ -57,6 +57,15 @@ impl Model for Second {
         self.inner.next_state(state, action)
     }
 
+    fn format_action(&self, action: &Self::Action) -> String {
+        format!("{action:?}")
+    }
+
+    fn format_step(&self, last: &SmallWorld, action: Self::Action) -> Option<String> {
+        let (outcome, next) = self.inner.step(last, action);
+        Some(format!("{outcome:?}\n{:#?}", self.inner.rules.observe(&next)))
+    }
+
     fn properties(&self) -> Vec<Property<Self>> {
         // stateright takes plain functions, so a property is found again by its place.
         let by_place: [fn(&Second, &SmallWorld) -> bool; 24] = places();
@@ -84,6 +93,17 @@ fn places() -> [fn(&Second, &SmallWorld) -> bool; 24] {
         at::<12>, at::<13>, at::<14>, at::<15>, at::<16>, at::<17>, at::<18>, at::<19>, at::<20>, at::<21>, at::<22>,
         at::<23>,
     ]
+}
+
+/// Serves stateright's Explorer for a scope on 127.0.0.1, until the process ends.
+///
+/// # Errors
+/// When the scope contradicts itself.
+pub fn serve(scope: &Scope, port: u16) -> Result<(), String> {
+    let inner = Arc::new(Protocol::new(scope, None)?);
+    let wanted = properties_of(scope)?.into_iter().map(|property| (property.id, property.kind)).collect();
+    Second { inner, wanted }.checker().serve(("127.0.0.1", port));
+    Ok(())
 }
 
 /// Checks a scope with stateright.
