@@ -25,3 +25,49 @@ pub fn parse(text: &str) -> Result<Vec<Scope>, String> {
 pub fn committed() -> Vec<Scope> {
     parse(bailee_spec::SCOPES).expect("spec/scopes.toml is tested")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_scope_file_is_refused_with_line_column_and_expectation() {
+        let whole = bailee_spec::SCOPES;
+        let misspelt = whole.replacen("start = \"fresh\"", "start = \"frosh\"", 1);
+        let error = parse(&misspelt).unwrap_err();
+        assert!(error.contains("line 12, column 9"), "{error}");
+        assert!(error.contains("expected one of `fresh`, `enrolled`, `sealed`"), "{error}");
+        let unknown = whole.replacen("nodes = 1", "knots = 1", 1);
+        assert!(parse(&unknown).unwrap_err().contains("unknown field `knots`"));
+    }
+
+    #[test]
+    fn a_scope_that_contradicts_itself_is_refused() {
+        let mut scope = committed().remove(0);
+        scope.threshold = 3;
+        let error = crate::protocol::Protocol::new(&scope, None).unwrap_err();
+        assert!(error.contains("threshold"), "{error}");
+    }
+
+    /// Sorting is canonical: every exchange of a reachable world has the same representative.
+    #[test]
+    fn exchanged_worlds_have_one_representative() {
+        use crate::explorer::{Options, explore};
+        use crate::protocol::{Protocol, canon::Exchange};
+        for name in ["enrolment", "neighbours-enrol", "unsealing"] {
+            let scope = committed().into_iter().find(|scope| scope.name == name).unwrap();
+            let model = Protocol::new(&scope, None).unwrap();
+            let graph = explore(&model, Options::default(), &[], &[]).unwrap();
+            let exchanges = Exchange::all(&scope);
+            assert!(exchanges.len() > 1 || scope.custodians > 2);
+            for id in (0..graph.states() as u32).step_by(7) {
+                let world = model.unpack(graph.key(id));
+                for exchange in &exchanges {
+                    let mut other = exchange.apply(&world);
+                    other.custodians[..scope.custodians as usize].rotate_left(1);
+                    assert_eq!(model.pack(&model.canonical(&other)), graph.key(id), "{name}");
+                }
+            }
+        }
+    }
+}
