@@ -113,6 +113,13 @@ impl Rules {
         }
     }
 
+    /// The checks that ENR-4, ENR-8 and REP-1 begin with.
+    fn may_enrol<const U: usize, const N: usize>(&self, w: &World<U, N>, lane: Lane, device: Device) -> Check {
+        self.in_session(w, lane)?;
+        self.in_good_standing(w, self.user_of(device))?;
+        self.not_revoked(w, device)
+    }
+
     /// ENR-4.
     fn authority_begins<const U: usize, const N: usize>(
         &self,
@@ -120,9 +127,7 @@ impl Rules {
         lane: Lane,
         device: Device,
     ) -> Check {
-        self.in_session(w, lane)?;
-        self.in_good_standing(w, self.user_of(device))?;
-        self.not_revoked(w, device)?;
+        self.may_enrol(w, lane, device)?;
         let d = &mut w.devices[device as usize];
         if d.attempt == Attempt::None {
             d.attempt = Attempt::Opened;
@@ -140,9 +145,7 @@ impl Rules {
         lane: Lane,
         device: Device,
     ) -> Check {
-        self.in_session(w, lane)?;
-        self.in_good_standing(w, self.user_of(device))?;
-        self.not_revoked(w, device)?;
+        self.may_enrol(w, lane, device)?;
         let d = &mut w.devices[device as usize];
         if d.attempt == Attempt::None {
             return Err(Refusal::NotYourAttempt);
@@ -225,11 +228,8 @@ impl Rules {
         lane: Lane,
         device: Device,
     ) -> Check {
-        self.in_session(w, lane)?;
-        let user = self.user_of(device);
-        self.in_good_standing(w, user)?;
-        self.not_revoked(w, device)?;
-        if w.users[user as usize].enrolled == NO_KEY {
+        self.may_enrol(w, lane, device)?;
+        if w.users[self.user_of(device) as usize].enrolled == NO_KEY {
             return Err(Refusal::NotEnrolled);
         }
         w.devices[device as usize].at_authority = DeviceState::Active;

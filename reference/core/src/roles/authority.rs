@@ -270,6 +270,21 @@ impl Authority {
         Ok(())
     }
 
+    /// The batch that ENR-14 and ENR-16 begin with: the log names the key, if the answer is of this store.
+    fn logged(
+        &self,
+        cx: &Context<'_>,
+        frame: &Frame,
+        receipt: &Blob,
+        signature: &Blob,
+        escrow: &Blob,
+    ) -> Result<Batch, Refusal> {
+        self.of_this_store(cx, frame)?;
+        let mut batch = Batch::default();
+        self.log_key(cx, receipt, signature, escrow, &mut batch)?;
+        Ok(batch)
+    }
+
     fn close_attempt(&self, id: &B32, batch: &mut Batch) -> Option<B32> {
         let mut attempt = self.last_attempt(id)?;
         attempt.state = AttemptState::Closed;
@@ -287,12 +302,10 @@ impl Authority {
         escrow: &Blob,
         attempt: &B32,
     ) -> Effects {
-        let mut batch = Batch::default();
-        let logged =
-            self.of_this_store(cx, frame).and_then(|()| self.log_key(cx, receipt, signature, escrow, &mut batch));
-        if let Err(refusal) = logged {
-            return no(refusal);
-        }
+        let mut batch = match self.logged(cx, frame, receipt, signature, escrow) {
+            Ok(batch) => batch,
+            Err(refusal) => return no(refusal),
+        };
         let device = self.close_attempt(attempt, &mut batch);
         let record = device.as_ref().and_then(|device| Some((device, self.device(cx.now, device)?)));
         let effects = match record {
@@ -320,12 +333,10 @@ impl Authority {
         escrow: &Blob,
         attempt: &B32,
     ) -> Effects {
-        let mut batch = Batch::default();
-        let logged =
-            self.of_this_store(cx, frame).and_then(|()| self.log_key(cx, receipt, signature, escrow, &mut batch));
-        if let Err(refusal) = logged {
-            return no(refusal);
-        }
+        let mut batch = match self.logged(cx, frame, receipt, signature, escrow) {
+            Ok(batch) => batch,
+            Err(refusal) => return no(refusal),
+        };
         self.close_attempt(attempt, &mut batch);
         Effects::accept().durable(batch).send(Body::GoReplace)
     }
