@@ -6,7 +6,7 @@ use bailee_spec::observation::{
 };
 use bailee_spec::scope::{Part, Scope, Start};
 
-use super::world::{SnapshotState, World};
+use super::world::{CUSTODIANS, NODES, SnapshotState, World};
 
 /// A part of a world that is stored as a few bits.
 pub trait Field: Copy {
@@ -191,6 +191,10 @@ pub enum Kind {
 /// Goes over the fields of a world, always in one order.
 trait Visitor {
     fn field<T: Field>(&mut self, kind: Kind, of: Owner, slot: &mut T);
+
+    /// Whether the group that begins here is passed over as a whole: no field of it has bits. `unchanged` says whether it is
+    /// as in the base, and is asked only then.
+    fn pass_over(&mut self, group: usize, unchanged: impl FnOnce() -> bool) -> bool;
 }
 
 /// Whose field it is: only the owners that a scope declares have bits.
@@ -203,8 +207,11 @@ enum Owner {
     All,
 }
 
-fn visit<const U: usize, const N: usize>(w: &mut World<U, N>, v: &mut impl Visitor) {
+fn visit<const U: usize, const N: usize>(w: &mut World<U, N>, base: &World<U, N>, v: &mut impl Visitor) {
     for (i, u) in w.users.iter_mut().enumerate() {
+        if v.pass_over(i, || *u == base.users[i]) {
+            continue;
+        }
         let of = Owner::User(i);
         v.field(Kind::Standing, of, &mut u.standing);
         v.field(Kind::StoredKey, of, &mut u.enrolled);
@@ -219,6 +226,10 @@ fn visit<const U: usize, const N: usize>(w: &mut World<U, N>, v: &mut impl Visit
         v.field(Kind::Loot, of, &mut u.opened_by_shares);
     }
     for (i, d) in w.devices.iter_mut().enumerate() {
+        let was = &base.devices[i];
+        if v.pass_over(U + 2 * i, || d == was) {
+            continue;
+        }
         let of = Owner::Device(i);
         v.field(Kind::Disk, of, &mut d.disk);
         v.field(Kind::StoredKey, of, &mut d.disk_key);
@@ -233,19 +244,27 @@ fn visit<const U: usize, const N: usize>(w: &mut World<U, N>, v: &mut impl Visit
         v.field(Kind::LaneMark, of, &mut d.lane.live);
         v.field(Kind::LaneMark, of, &mut d.lane.pending);
         v.field(Kind::Outdated, of, &mut d.lane.outdated);
-        v.field(Kind::LateMessage, of, &mut d.late.message);
-        v.field(Kind::LateKey, of, &mut d.late.key);
-        v.field(Kind::LateMark, of, &mut d.late.live);
-        v.field(Kind::LateMark, of, &mut d.late.pending);
-        v.field(Kind::Outdated, of, &mut d.late.outdated);
+        if !v.pass_over(U + 2 * i + 1, || d.late == was.late) {
+            v.field(Kind::LateMessage, of, &mut d.late.message);
+            v.field(Kind::LateKey, of, &mut d.late.key);
+            v.field(Kind::LateMark, of, &mut d.late.live);
+            v.field(Kind::LateMark, of, &mut d.late.pending);
+            v.field(Kind::Outdated, of, &mut d.late.outdated);
+        }
     }
     for (i, n) in w.nodes.iter_mut().enumerate() {
+        if v.pass_over(U + 2 * N + i, || *n == base.nodes[i]) {
+            continue;
+        }
         let of = Owner::Node(i);
         v.field(Kind::Sealed, of, &mut n.sealed);
         v.field(Kind::Ceremony, of, &mut n.ceremony);
         v.field(Kind::Window, of, &mut n.window);
     }
     for (i, c) in w.custodians.iter_mut().enumerate() {
+        if v.pass_over(U + 2 * N + NODES + i, || *c == base.custodians[i]) {
+            continue;
+        }
         let of = Owner::Custodian(i);
         v.field(Kind::Share, of, &mut c.share);
         for (node, counted) in c.counted.iter_mut().enumerate() {
@@ -255,16 +274,21 @@ fn visit<const U: usize, const N: usize>(w: &mut World<U, N>, v: &mut impl Visit
         v.field(Kind::Loot, of, &mut c.corrupt);
     }
     let of = Owner::All;
-    v.field(Kind::JobState, of, &mut w.job.state);
-    v.field(Kind::JobKind, of, &mut w.job.kind);
-    v.field(Kind::JobUser, of, &mut w.job.user);
-    v.field(Kind::Waiting, of, &mut w.job.waiting);
-    v.field(Kind::JobKey, of, &mut w.job.held);
-    v.field(Kind::JobMessage, of, &mut w.job.lane.message);
-    v.field(Kind::JobKey, of, &mut w.job.lane.key);
-    v.field(Kind::JobMark, of, &mut w.job.lane.live);
-    v.field(Kind::JobMark, of, &mut w.job.lane.pending);
-    v.field(Kind::JobOutdated, of, &mut w.job.lane.outdated);
+    if !v.pass_over(U + 2 * N + NODES + CUSTODIANS, || w.job == base.job) {
+        v.field(Kind::JobState, of, &mut w.job.state);
+        v.field(Kind::JobKind, of, &mut w.job.kind);
+        v.field(Kind::JobUser, of, &mut w.job.user);
+        v.field(Kind::Waiting, of, &mut w.job.waiting);
+        v.field(Kind::JobKey, of, &mut w.job.held);
+        v.field(Kind::JobMessage, of, &mut w.job.lane.message);
+        v.field(Kind::JobKey, of, &mut w.job.lane.key);
+        v.field(Kind::JobMark, of, &mut w.job.lane.live);
+        v.field(Kind::JobMark, of, &mut w.job.lane.pending);
+        v.field(Kind::JobOutdated, of, &mut w.job.lane.outdated);
+    }
+    if v.pass_over(U + 2 * N + NODES + CUSTODIANS + 1, || true) {
+        return;
+    }
     for point in &mut w.points {
         v.field(Kind::Point, of, point);
     }
@@ -283,8 +307,10 @@ fn visit<const U: usize, const N: usize>(w: &mut World<U, N>, v: &mut impl Visit
 pub struct Layout<const U: usize, const N: usize> {
     /// The world that a fixed field keeps the value of.
     base: World<U, N>,
-    /// Bits and base value of each field, in visiting order.
+    /// Bits and base value of each field that is visited, in order.
     fields: Vec<(u8, u8)>,
+    /// Whether each group of fields is passed over.
+    passed: Vec<bool>,
     /// Bits in all.
     bits: u32,
 }
@@ -292,11 +318,17 @@ pub struct Layout<const U: usize, const N: usize> {
 impl<const U: usize, const N: usize> Layout<U, N> {
     /// The layout of a scope that starts in `base`.
     pub fn new(scope: &Scope, base: World<U, N>) -> Self {
-        let mut plan = Plan { scope, fields: Vec::new() };
         let mut world = base;
-        visit(&mut world, &mut plan);
-        let bits = plan.fields.iter().map(|(width, _)| *width as u32).sum();
-        Layout { base, fields: plan.fields, bits }
+        // First the bits of each group, then, without the groups that have none, the fields.
+        let all = U + 2 * N + NODES + CUSTODIANS + 2;
+        let mut groups = Groups { plan: Plan { scope, fields: Vec::new() }, bits: vec![0; all], group: 0 };
+        visit(&mut world, &base, &mut groups);
+        let passed: Vec<bool> = groups.bits.iter().map(|bits| *bits == 0).collect();
+        let mut kept = Kept { plan: Plan { scope, fields: Vec::new() }, passed: &passed };
+        visit(&mut world, &base, &mut kept);
+        let fields = kept.plan.fields;
+        let bits = fields.iter().map(|(width, _)| *width as u32).sum();
+        Layout { base, fields, passed, bits }
     }
 
     /// Bits a state.
@@ -310,9 +342,10 @@ impl<const U: usize, const N: usize> Layout<U, N> {
     /// When the world uses a bit that the scope's declaration does not give it: the layout is wrong, and any count
     /// made with it would be.
     pub fn pack(&self, world: &World<U, N>) -> u128 {
-        let mut packer = Packer { fields: &self.fields, at: 0, shift: 0, out: 0, overflow: false };
+        let (fields, passed) = (&self.fields, &self.passed);
+        let mut packer = Packer { fields, passed, at: 0, shift: 0, out: 0, overflow: false };
         let mut copy = *world;
-        visit(&mut copy, &mut packer);
+        visit(&mut copy, &self.base, &mut packer);
         assert!(!packer.overflow, "the scope's layout has no room for {world:?}");
         packer.out
     }
@@ -320,13 +353,15 @@ impl<const U: usize, const N: usize> Layout<U, N> {
     /// The world of a packed state.
     pub fn unpack(&self, bits: u128) -> World<U, N> {
         let mut world = self.base;
-        visit(&mut world, &mut Unpacker { fields: &self.fields, at: 0, rest: bits });
+        let (fields, passed) = (&self.fields, &self.passed);
+        visit(&mut world, &self.base, &mut Unpacker { fields, passed, at: 0, rest: bits });
         world
     }
 }
 
 struct Packer<'a> {
     fields: &'a [(u8, u8)],
+    passed: &'a [bool],
     at: usize,
     shift: u32,
     out: u128,
@@ -343,10 +378,18 @@ impl Visitor for Packer<'_> {
         self.out |= (bits as u128) << self.shift;
         self.shift += width as u32;
     }
+
+    #[inline(always)]
+    fn pass_over(&mut self, group: usize, unchanged: impl FnOnce() -> bool) -> bool {
+        let passed = self.passed[group];
+        self.overflow |= passed && !unchanged();
+        passed
+    }
 }
 
 struct Unpacker<'a> {
     fields: &'a [(u8, u8)],
+    passed: &'a [bool],
     at: usize,
     rest: u128,
 }
@@ -361,6 +404,11 @@ impl Visitor for Unpacker<'_> {
             self.rest >>= width;
         }
     }
+
+    #[inline(always)]
+    fn pass_over(&mut self, group: usize, _: impl FnOnce() -> bool) -> bool {
+        self.passed[group]
+    }
 }
 
 struct Plan<'a> {
@@ -368,8 +416,44 @@ struct Plan<'a> {
     fields: Vec<(u8, u8)>,
 }
 
-impl Visitor for Plan<'_> {
+/// Sums the bits of each group; a group goes on until the next begins.
+struct Groups<'a> {
+    plan: Plan<'a>,
+    bits: Vec<u32>,
+    group: usize,
+}
+
+impl Visitor for Groups<'_> {
     fn field<T: Field>(&mut self, kind: Kind, of: Owner, slot: &mut T) {
+        self.plan.add(kind, of, slot);
+        let width = self.plan.fields.last().map_or(0, |(width, _)| *width as u32);
+        self.bits[self.group] += width;
+    }
+
+    fn pass_over(&mut self, group: usize, _: impl FnOnce() -> bool) -> bool {
+        self.group = group;
+        false
+    }
+}
+
+/// Plans the fields of the groups that are kept.
+struct Kept<'a> {
+    plan: Plan<'a>,
+    passed: &'a [bool],
+}
+
+impl Visitor for Kept<'_> {
+    fn field<T: Field>(&mut self, kind: Kind, of: Owner, slot: &mut T) {
+        self.plan.add(kind, of, slot);
+    }
+
+    fn pass_over(&mut self, group: usize, _: impl FnOnce() -> bool) -> bool {
+        self.passed[group]
+    }
+}
+
+impl Plan<'_> {
+    fn add<T: Field>(&mut self, kind: Kind, of: Owner, slot: &mut T) {
         let s = self.scope;
         let declared = match of {
             Owner::User(i) => i < s.users as usize,
@@ -443,5 +527,44 @@ fn width(scope: &Scope, kind: Kind) -> u8 {
         Kind::AlertsUp => when(has(Part::AlertOutage), 1),
         Kind::AdminRight => when(has(Part::AdminRight), 1),
         Kind::Broken => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bailee_spec::observation::JobState;
+
+    use crate::protocol::{Protocol, scopes};
+
+    fn enrolment() -> Protocol {
+        let scope = scopes::committed().into_iter().find(|scope| scope.name == "enrolment").unwrap();
+        Protocol::new(&scope, None).unwrap()
+    }
+
+    #[test]
+    #[should_panic(expected = "no room")]
+    fn a_field_that_the_scope_does_not_declare_is_noticed() {
+        let model = enrolment();
+        let mut world = model.start();
+        world.admin_right = false;
+        model.pack(&world);
+    }
+
+    #[test]
+    #[should_panic(expected = "no room")]
+    fn a_group_that_is_passed_over_is_still_compared() {
+        let model = enrolment();
+        let mut world = model.start();
+        world.job.state = JobState::Assigned;
+        model.pack(&world);
+    }
+
+    #[test]
+    fn unpacking_gives_the_world_back() {
+        let model = enrolment();
+        let mut world = model.start();
+        world.devices[1].memory_key = 5;
+        world.nodes[0].sealed = true;
+        assert_eq!(model.unpack(model.pack(&world)), world);
     }
 }
