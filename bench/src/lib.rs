@@ -1,1 +1,1 @@
-//! Benches live in `benches/`.
+//! How fast: benches of the reference, in `benches/`. `cargo bench --package bailee-bench` prints them.
