@@ -15,7 +15,7 @@ use crate::protocol::model::{can_move, class_of, fair_classes};
 use crate::protocol::properties::{self, Kind, Property, Step};
 use crate::protocol::{Mutation, Protocol, SmallWorld};
 
-pub use second::{Counts, Strategy, by_stateright, serve};
+pub use second::{Counts, Second, Strategy, bare, by_stateright, serve};
 
 /// A property's verdict.
 #[derive(Clone, Debug, Serialize)]
@@ -59,7 +59,7 @@ pub struct Report {
     /// Why the run does not count, if it does not.
     pub refused: Vec<String>,
     /// The explored graph.
-    pub graph: Exploration<u128>,
+    pub graph: Exploration,
 }
 
 impl Report {
@@ -144,7 +144,7 @@ pub fn check(scope: &Scope, how: How) -> Result<Report, String> {
     let boxes = |list: &[&'static Property]| -> Vec<_> { list.iter().map(|p| predicate(&model, p.kind)).collect() };
     let (held, shown) = (boxes(&invariants), boxes(&witnesses));
     let graph_kinds = |kind: &Kind| matches!(kind, Kind::CanAlwaysStill(_) | Kind::LeadsTo(..));
-    let options = Options { keep_transitions: wanted.iter().any(|p| graph_kinds(&p.kind)), limit: None };
+    let options = Options { keep_transitions: wanted.iter().any(|p| graph_kinds(&p.kind)), ..Options::default() };
     let graph = explore(&model, options, &borrowed(&held), &borrowed(&shown))
         .map_err(|_| format!("scope {}: more states than can be counted", scope.name))?;
     let mut verdicts = Vec::new();
@@ -171,7 +171,7 @@ pub fn check(scope: &Scope, how: How) -> Result<Report, String> {
     })
 }
 
-fn verdict(scope: &Scope, graph: &Exploration<u128>, property: &Property, holds: bool, at: Option<Id>) -> Verdict {
+fn verdict(scope: &Scope, graph: &Exploration, property: &Property, holds: bool, at: Option<Id>) -> Verdict {
     Verdict {
         id: property.id,
         kind: property.kind.name(),
@@ -184,7 +184,7 @@ fn verdict(scope: &Scope, graph: &Exploration<u128>, property: &Property, holds:
     }
 }
 
-fn graph_verdict(scope: &Scope, model: &Protocol, graph: &Exploration<u128>, property: &Property) -> Verdict {
+fn graph_verdict(scope: &Scope, model: &Protocol, graph: &Exploration, property: &Property) -> Verdict {
     let Some(transitions) = &graph.graph else { return verdict(scope, graph, property, false, None) };
     let world = |id: Id| model.unpack(graph.key(id));
     match property.kind {
@@ -208,7 +208,7 @@ fn graph_verdict(scope: &Scope, model: &Protocol, graph: &Exploration<u128>, pro
 }
 
 /// Why a run does not count.
-fn refusals(scope: &Scope, model: &Protocol, graph: &Exploration<u128>) -> Vec<String> {
+fn refusals(scope: &Scope, model: &Protocol, graph: &Exploration) -> Vec<String> {
     let mut refused = Vec::new();
     if !graph.complete {
         refused.push("the run was bounded".to_string());

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use bailee_model::bench::{self, Figures};
 use bailee_model::check::{How, Report, Strategy, by_stateright, check, serve};
 use bailee_model::machines;
 use bailee_model::protocol::{Mutation, properties, scopes};
@@ -76,6 +77,21 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Time the explorer beside stateright on the same model: medians, as ratios.
+    Bench {
+        /// On these scopes.
+        #[arg(long, default_values = ["late", "recovery", "disaster"])]
+        scope: Vec<String>,
+        /// Scopes of your own, as TOML in the form of spec/scopes.toml.
+        #[arg(long)]
+        scope_file: Option<PathBuf>,
+        /// Repetitions of each engine.
+        #[arg(long, default_value_t = 5)]
+        repetitions: usize,
+        /// JSON lines.
+        #[arg(long)]
+        json: bool,
+    },
     /// Draw each role's state machine from the model, as Mermaid.
     Graph {
         /// In this scope.
@@ -116,6 +132,9 @@ pub(crate) fn run() -> ExitCode {
                 Engine::Stateright => run_second(&scopes, json),
             }),
         Command::Mutants { without, json } => run_mutants(without.as_deref(), json),
+        Command::Bench { scope, scope_file, repetitions, json } => {
+            run_bench(&scope, scope_file.as_ref(), repetitions, json)
+        }
         Command::Graph { scope } => selected(Some(&scope), None).and_then(|scopes| {
             for machine in scopes.iter().map(machines::machines).collect::<Result<Vec<_>, _>>()?.iter().flatten() {
                 line(machines::mermaid(machine));
@@ -330,6 +349,49 @@ fn run_mutants(without: Option<&str>, json: bool) -> Result<u8, String> {
         line(format_args!("{caught} of {total} mutations caught"));
     }
     Ok(if caught as usize == total { 0 } else { VIOLATION })
+}
+
+fn run_bench(names: &[String], file: Option<&PathBuf>, repetitions: usize, json: bool) -> Result<u8, String> {
+    for name in names {
+        for scope in selected(Some(name), file.cloned())? {
+            let figures = bench::measure(&scope, repetitions)?;
+            line(if json { bench_json(&figures).to_string() } else { bench_text(&figures) });
+        }
+    }
+    Ok(0)
+}
+
+fn bench_text(f: &Figures) -> String {
+    let rate = |time: std::time::Duration| f.transitions as f64 / time.as_secs_f64() / 1e6;
+    let row = |what: &str, time: std::time::Duration| {
+        let ratio = f.stateright.as_secs_f64() / time.as_secs_f64();
+        format!("  {what:<34} {:>8.3} s {:>7.2} M transitions/s {ratio:>6.2} x\n", time.as_secs_f64(), rate(time))
+    };
+    let (still, components) = f.graph_costs();
+    format!(
+        "{}: {} states of {} bits, {} transitions, {:.1} bytes a state\n{}{}{}{}{}  can always still {still:.1} ms, \
+         components {components:.1} ms a million transitions",
+        f.scope,
+        f.states,
+        f.bits,
+        f.transitions,
+        f.bytes_per_state,
+        row("stateright, breadth first, 1 thread", f.stateright),
+        row("stateright, breadth first, 2 threads", f.stateright_two),
+        row("own explorer, 1 thread", f.own),
+        row("own explorer, 2 threads", f.own_two),
+        row("bare loop over next_state", f.bare),
+    )
+}
+
+fn bench_json(f: &Figures) -> serde_json::Value {
+    let (one, two) = f.ratios();
+    let (still, components) = f.graph_costs();
+    json!({"message_type": "bench", "scope": f.scope, "bits": f.bits, "states": f.states, "transitions": f.transitions,
+        "bytes_per_state": f.bytes_per_state, "bare_seconds": f.bare.as_secs_f64(), "seconds": f.own.as_secs_f64(),
+        "seconds_two_threads": f.own_two.as_secs_f64(), "stateright_seconds": f.stateright.as_secs_f64(),
+        "stateright_seconds_two_threads": f.stateright_two.as_secs_f64(), "ratio": one, "ratio_two_threads": two,
+        "can_always_still_ms_per_million": still, "components_ms_per_million": components})
 }
 
 /// The property that a claim's broken promise is.

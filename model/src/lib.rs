@@ -4,6 +4,7 @@
 //!
 //! This is exhaustive checking of a bounded symbolic abstraction. It is not a cryptographic proof.
 
+pub mod bench;
 pub mod check;
 pub mod explorer;
 pub mod machines;

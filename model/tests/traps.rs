@@ -1,7 +1,7 @@
 //! The traps of stateright 0.31, each shown to be there still, and each answered by the project's own explorer and graph.
 
 use bailee_model::explorer::graph::{cannot_reach, unfulfilled};
-use bailee_model::explorer::{Options, Packed, explore};
+use bailee_model::explorer::{Key, Options, Packed, explore};
 use stateright::{Checker, Model, Property, Representative};
 
 /// A graph by its edges; state 0 is the start. The property: 2 is reached in the end.
@@ -32,13 +32,15 @@ impl Model for Drawn {
 }
 
 impl Packed for Drawn {
-    type Key = u64;
-
-    fn pack_state(&self, state: &u8) -> u64 {
-        u64::from(*state)
+    fn key_bits(&self) -> u32 {
+        u8::BITS
     }
 
-    fn unpack_state(&self, key: u64) -> u8 {
+    fn pack_state(&self, state: &u8) -> Key {
+        Key::from(*state)
+    }
+
+    fn unpack_state(&self, key: Key) -> u8 {
         key as u8
     }
 
@@ -122,13 +124,15 @@ impl Model for Chain {
 }
 
 impl Packed for Chain {
-    type Key = u64;
-
-    fn pack_state(&self, state: &u32) -> u64 {
-        u64::from(*state)
+    fn key_bits(&self) -> u32 {
+        u32::BITS
     }
 
-    fn unpack_state(&self, key: u64) -> u32 {
+    fn pack_state(&self, state: &u32) -> Key {
+        Key::from(*state)
+    }
+
+    fn unpack_state(&self, key: Key) -> u32 {
         key as u32
     }
 

@@ -36,7 +36,7 @@ pub struct Counts {
 
 /// The protocol, with properties as stateright wants them.
 #[derive(Clone)]
-struct Second {
+pub struct Second {
     inner: Arc<Protocol>,
     wanted: Vec<(&'static str, Kind)>,
 }
@@ -93,6 +93,11 @@ fn places() -> [fn(&Second, &SmallWorld) -> bool; 24] {
         at::<12>, at::<13>, at::<14>, at::<15>, at::<16>, at::<17>, at::<18>, at::<19>, at::<20>, at::<21>, at::<22>,
         at::<23>,
     ]
+}
+
+/// The protocol with no property but the one that is never found.
+pub fn bare(model: &Protocol) -> Second {
+    Second { inner: Arc::new(model.clone()), wanted: Vec::new() }
 }
 
 /// Serves stateright's Explorer for a scope on 127.0.0.1, until the process ends.

@@ -1,40 +1,60 @@
 //! The project's own explorer: breadth-first, exact states, parent links, and the transition graph on request.
 //!
 //! It runs over any [`stateright::Model`] whose states can be packed; `check` compares its counts with stateright's own.
+//! States are kept by *shards*, one a thread, chosen by hash. Everybody finishes a level before anybody begins the next, and
+//! mail between shards is read in a fixed order, so that counts, depths, parents and verdicts are the same in every run.
 
 pub mod graph;
+mod shard;
 mod table;
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use shard::{First, Mail, Shard, Worker};
 use stateright::Model;
-pub use table::{Id, PackedKey, Table, TooManyStates};
+pub use table::{Id, Key, TooManyStates};
 
 /// A model whose states can be packed into a key, exactly.
 pub trait Packed: Model {
-    /// The packed form.
-    type Key: PackedKey;
+    /// Bits that a key uses, at most 128. Keys of up to 64 take half the memory.
+    fn key_bits(&self) -> u32;
 
     /// Packs a state; two states have the same key only if they are equal.
-    fn pack_state(&self, state: &Self::State) -> Self::Key;
+    fn pack_state(&self, state: &Self::State) -> Key;
 
     /// The state of a key.
-    fn unpack_state(&self, key: Self::Key) -> Self::State;
+    fn unpack_state(&self, key: Key) -> Self::State;
+
+    /// The packed next state: to be overridden where finding the next state packs it anyway.
+    fn successor(&self, state: &Self::State, action: Self::Action) -> Option<Key> {
+        self.next_state(state, action).map(|next| self.pack_state(&next))
+    }
 
     /// The class of an action in a state, for coverage and fairness: which message, which actor. Below 256.
     fn class(&self, state: &Self::State, action: &Self::Action) -> u8;
 }
 
 /// How to explore.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Keep every transition, for the graph properties.
+    /// Keep every transition, for the graph properties. One thread only.
     pub keep_transitions: bool,
-    /// Stop after this many states: the result is then `complete: false`, which the checking door refuses.
+    /// Stop at the end of the level that goes over this many states: the result is then `complete: false`, which the checking
+    /// door refuses.
     pub limit: Option<usize>,
+    /// Threads, and so shards.
+    pub threads: usize,
 }
 
-/// A transition of the kept graph.
+impl Default for Options {
+    fn default() -> Self {
+        Options { keep_transitions: false, limit: None, threads: 1 }
+    }
+}
+
+/// The kept transitions, by state.
 #[derive(Clone, Debug, Default)]
 pub struct Transitions {
     /// Where the transitions of each state begin; one more than there are states.
@@ -47,11 +67,8 @@ pub struct Transitions {
 
 /// The reachable states and how they were found.
 #[derive(Debug)]
-pub struct Exploration<K> {
-    table: Table<K>,
-    parents: Vec<Id>,
-    /// The first id of each depth.
-    levels: Vec<Id>,
+pub struct Exploration {
+    shards: Vec<Shard>,
     /// Transitions, those that lead back to their own state included.
     pub transitions: u64,
     /// The transitions themselves, if they were kept.
@@ -70,30 +87,49 @@ pub struct Exploration<K> {
     pub elapsed: Duration,
 }
 
-impl<K: PackedKey> Exploration<K> {
+impl Exploration {
     /// Distinct states.
     pub fn states(&self) -> usize {
-        self.table.len()
+        self.shards.iter().map(|shard| shard.table.len()).sum()
+    }
+
+    /// The id of every state. With one thread it is the place in breadth-first order.
+    pub fn ids(&self) -> impl Iterator<Item = Id> + '_ {
+        let of = self.shards.len();
+        self.shards
+            .iter()
+            .enumerate()
+            .flat_map(move |(number, shard)| (0..shard.table.len()).map(move |local| (local * of + number) as Id))
     }
 
     /// Steps to the farthest state.
     pub fn depth(&self) -> u32 {
-        (self.levels.len() - 1) as u32
+        let deepest = |shard: &Shard| shard.levels.windows(2).rposition(|level| level[0] < level[1]).unwrap_or(0);
+        self.shards.iter().map(deepest).max().unwrap_or(0) as u32
+    }
+
+    fn at(&self, id: Id) -> (&Shard, Id) {
+        let of = self.shards.len();
+        (&self.shards[id as usize % of], (id as usize / of) as Id)
     }
 
     /// The packed state of an id.
-    pub fn key(&self, id: Id) -> K {
-        self.table.key(id)
+    pub fn key(&self, id: Id) -> Key {
+        let (shard, local) = self.at(id);
+        shard.table.key(local)
     }
 
     /// The id of a packed state.
-    pub fn find(&self, key: K) -> Option<Id> {
-        self.table.find(key)
+    pub fn find(&self, key: Key) -> Option<Id> {
+        let of = self.shards.len();
+        let number = shard::owner(key, of);
+        self.shards[number].table.find(key).map(|local| (local as usize * of + number) as Id)
     }
 
     /// The state from which this one was first reached; an initial state is its own.
     pub fn parent(&self, id: Id) -> Id {
-        self.parents[id as usize]
+        let (shard, local) = self.at(id);
+        shard.parents[local as usize]
     }
 
     /// The states from an initial state to this one.
@@ -110,7 +146,7 @@ impl<K: PackedKey> Exploration<K> {
 
     /// Bytes a state: keys, table and parent links, as allocated.
     pub fn bytes_per_state(&self) -> f64 {
-        let bytes = self.table.bytes() + self.parents.capacity() * size_of::<Id>();
+        let bytes: usize = self.shards.iter().map(Shard::bytes).sum();
         bytes as f64 / self.states().max(1) as f64
     }
 }
@@ -124,128 +160,133 @@ pub type Predicate<'a, S> = &'a (dyn Fn(&S) -> bool + Sync);
 ///
 /// # Errors
 /// When there are more states than an id can count.
-pub fn explore<M: Packed>(
+pub fn explore<M>(
     model: &M,
     options: Options,
     invariants: &[Predicate<'_, M::State>],
     witnesses: &[Predicate<'_, M::State>],
-) -> Result<Exploration<M::Key>, TooManyStates> {
+) -> Result<Exploration, TooManyStates>
+where
+    M: Packed + Sync,
+    M::State: Sync,
+    M::Action: Send,
+{
     let started = Instant::now();
-    let mut run = Run::new(model, options, invariants, witnesses);
+    let of = if options.keep_transitions { 1 } else { options.threads.max(1) };
+    let mut workers: Vec<Worker<'_, M>> =
+        (0..of).map(|number| Worker::new(model, invariants, witnesses, number, of, options.keep_transitions)).collect();
     for state in model.init_states() {
         let key = model.pack_state(&state);
-        let (id, new) = run.out.table.insert(key, key.mix())?;
-        if new {
-            run.out.parents.push(id);
-            run.judge(id, &state);
-        }
+        workers[shard::owner(key, of)].begin(key)?;
     }
-    run.out.levels.push(0);
-    let mut level_end = run.out.states();
-    let mut at = 0;
-    while at < run.out.states() {
-        if at == level_end {
-            run.out.levels.push(at as Id);
-            level_end = run.out.states();
-        }
-        if options.limit.is_some_and(|limit| run.out.states() > limit) {
-            run.out.complete = false;
-            break;
-        }
-        run.expand(at as Id)?;
-        at += 1;
+    let round = Round::new(of, options.limit);
+    if let [alone] = workers.as_mut_slice() {
+        alone.run(&round);
+    } else {
+        std::thread::scope(|scope| {
+            for worker in &mut workers {
+                let round = &round;
+                scope.spawn(move || worker.run(round));
+            }
+        });
     }
-    if let Some(graph) = &mut run.out.graph {
-        graph.offsets.push(graph.targets.len() as u64);
+    if round.overflowed.into_inner() {
+        return Err(TooManyStates);
     }
-    run.out.elapsed = started.elapsed();
-    Ok(run.out)
+    let complete = !round.bounded.into_inner();
+    Ok(gather(workers, complete, started.elapsed()))
 }
 
-/// An exploration under way.
-struct Run<'a, M: Packed> {
-    model: &'a M,
-    invariants: &'a [Predicate<'a, M::State>],
-    witnesses: &'a [Predicate<'a, M::State>],
-    actions: Vec<M::Action>,
-    out: Exploration<M::Key>,
+/// What the workers of one exploration share.
+struct Round {
+    barrier: Barrier,
+    /// The mail from each worker to each.
+    mail: Vec<Vec<Mutex<Mail>>>,
+    /// States of the next level, for even and for odd levels.
+    ahead: [AtomicUsize; 2],
+    states: AtomicUsize,
+    limit: Option<usize>,
+    bounded: AtomicBool,
+    overflowed: AtomicBool,
 }
 
-impl<'a, M: Packed> Run<'a, M> {
-    fn new(
-        model: &'a M,
-        options: Options,
-        invariants: &'a [Predicate<'a, M::State>],
-        witnesses: &'a [Predicate<'a, M::State>],
-    ) -> Self {
-        Run {
-            model,
-            invariants,
-            witnesses,
-            actions: Vec::new(),
-            out: Exploration {
-                table: Table::new(),
-                parents: Vec::new(),
-                levels: Vec::new(),
-                transitions: 0,
-                graph: options.keep_transitions.then(Transitions::default),
-                fired: vec![0; 256],
-                deadlocks: Vec::new(),
-                broken: vec![None; invariants.len()],
-                witnessed: vec![None; witnesses.len()],
-                complete: true,
-                elapsed: Duration::ZERO,
-            },
+impl Round {
+    fn new(of: usize, limit: Option<usize>) -> Self {
+        let row = || (0..of).map(|_| Mutex::default()).collect();
+        Round {
+            barrier: Barrier::new(of),
+            mail: (0..of).map(|_| row()).collect(),
+            ahead: Default::default(),
+            states: AtomicUsize::new(0),
+            limit,
+            bounded: AtomicBool::new(false),
+            overflowed: AtomicBool::new(false),
         }
     }
 
-    fn judge(&mut self, id: Id, state: &M::State) {
-        for (broken, holds) in self.out.broken.iter_mut().zip(self.invariants) {
-            if broken.is_none() && !holds(state) {
-                *broken = Some(id);
-            }
-        }
-        for (witnessed, shows) in self.out.witnessed.iter_mut().zip(self.witnesses) {
-            if witnessed.is_none() && shows(state) {
-                *witnessed = Some(id);
-            }
-        }
+    fn mail(&self, from: usize, to: usize) -> MutexGuard<'_, Mail> {
+        self.mail[from][to].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn expand(&mut self, id: Id) -> Result<(), TooManyStates> {
-        let state = self.model.unpack_state(self.out.table.key(id));
-        let mut actions = std::mem::take(&mut self.actions);
-        self.model.actions(&state, &mut actions);
-        let before = self.out.transitions;
-        if let Some(graph) = &mut self.out.graph {
-            graph.offsets.push(graph.targets.len() as u64);
+    /// Meets the others at the end of a level. Whether there is another.
+    fn goes_on(&self, level: usize, ahead: usize) -> bool {
+        self.ahead[level % 2].fetch_add(ahead, Ordering::Relaxed);
+        self.states.fetch_add(ahead, Ordering::Relaxed);
+        self.barrier.wait();
+        let more = self.ahead[level % 2].load(Ordering::Relaxed) > 0;
+        let over = self.limit.is_some_and(|limit| self.states.load(Ordering::Relaxed) > limit);
+        if more && over {
+            self.bounded.store(true, Ordering::Relaxed);
         }
-        for action in actions.drain(..) {
-            let class = self.model.class(&state, &action);
-            if let Some(next) = self.model.next_state(&state, action) {
-                self.reach(id, class, &next)?;
-            }
-        }
-        if self.out.transitions == before {
-            self.out.deadlocks.push(id);
-        }
-        self.actions = actions;
-        Ok(())
+        let stop = self.overflowed.load(Ordering::Relaxed);
+        // Nobody adds to this counter again before everybody has met once more.
+        self.barrier.wait();
+        self.ahead[level % 2].store(0, Ordering::Relaxed);
+        more && !over && !stop
     }
+}
 
-    fn reach(&mut self, from: Id, class: u8, next: &M::State) -> Result<(), TooManyStates> {
-        let key = self.model.pack_state(next);
-        let (to, new) = self.out.table.insert(key, key.mix())?;
-        self.out.transitions += 1;
-        self.out.fired[class as usize] += 1;
-        if new {
-            self.out.parents.push(from);
-            self.judge(to, next);
+fn gather<M: Packed>(workers: Vec<Worker<'_, M>>, complete: bool, elapsed: Duration) -> Exploration {
+    let mut shards = Vec::new();
+    let mut graph = None;
+    let mut fired = vec![0; 256];
+    let mut deadlocks = Vec::new();
+    let (mut broken, mut witnessed) = (Vec::new(), Vec::new());
+    for worker in workers {
+        let found = worker.finish();
+        for (sum, count) in fired.iter_mut().zip(&found.fired) {
+            *sum += count;
         }
-        if let Some(graph) = &mut self.out.graph {
-            graph.targets.push(to);
-            graph.classes.push(class);
-        }
-        Ok(())
+        deadlocks.extend(found.deadlocks);
+        graph = found.graph;
+        earliest(&mut broken, found.broken);
+        earliest(&mut witnessed, found.witnessed);
+        shards.push(found.shard);
+    }
+    let ids = |firsts: Vec<Option<First>>| firsts.into_iter().map(|first| first.map(|first| first.id)).collect();
+    Exploration {
+        shards,
+        transitions: fired.iter().sum(),
+        graph,
+        fired,
+        deadlocks,
+        broken: ids(broken),
+        witnessed: ids(witnessed),
+        complete,
+        elapsed,
+    }
+}
+
+/// Keeps, place by place, the finding of the earlier level; of one level, the lower id.
+fn earliest(all: &mut Vec<Option<First>>, found: Vec<Option<First>>) {
+    if all.is_empty() {
+        *all = found;
+        return;
+    }
+    for (best, new) in all.iter_mut().zip(found) {
+        *best = match (*best, new) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
     }
 }

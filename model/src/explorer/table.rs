@@ -1,13 +1,12 @@
-//! The set of seen states: exact keys in the order of discovery, found by an open-addressed table of ids and tags.
+//! The set of seen states: exact keys in the order of discovery, found by an open-addressed table of their ids.
 
-use std::fmt::Debug;
-use std::hash::Hash;
+/// A packed state: as many low bits as the model says, the rest 0.
+pub type Key = u128;
 
-/// A packed state.
-pub trait PackedKey: Copy + Eq + Hash + Debug + Send + Sync + 'static {
-    /// A well-mixed 64-bit hash.
-    fn mix(self) -> u64;
-}
+/// The id of a state: its place in the order of discovery.
+pub type Id = u32;
+
+const FREE: Id = Id::MAX;
 
 /// Odd constants of the multiply-fold hash.
 const MIX: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93];
@@ -17,69 +16,83 @@ fn fold(a: u64, b: u64) -> u64 {
     (product >> 64) as u64 ^ product as u64
 }
 
-impl PackedKey for u64 {
-    fn mix(self) -> u64 {
-        fold(self ^ MIX[0], MIX[1])
-    }
+/// A well-mixed hash of a key. Its upper bits choose a shard, its lower bits a slot.
+pub(super) fn mix(key: Key) -> u64 {
+    let low = fold(key as u64 ^ MIX[0], MIX[1]);
+    let high = (key >> 64) as u64;
+    if high == 0 { low } else { fold(low ^ high, MIX[0]) }
 }
 
-impl PackedKey for u128 {
-    fn mix(self) -> u64 {
-        fold(fold(self as u64 ^ MIX[0], MIX[1]) ^ (self >> 64) as u64, MIX[0])
+/// Appends, growing by a quarter: a vector that doubles would leave up to half of it unused.
+pub(super) fn push_frugally<T>(list: &mut Vec<T>, item: T) {
+    if list.len() == list.capacity() {
+        list.reserve_exact((list.len() / 4).max(1 << 10));
     }
+    list.push(item);
 }
 
-/// The id of a state: its place in the order of discovery.
-pub type Id = u32;
-
-const FREE: u32 = u32::MAX;
-
-/// The set of seen states. One slot is an id and the upper half of the hash, so that a probe rarely looks at a wrong key
-/// (measured in `cargo model bench`).
+/// The set of seen states. A slot is an id, free or not; three quarters of the slots are taken at most. Keys of up to
+/// 64 bits take eight bytes.
 #[derive(Debug)]
-pub struct Table<K> {
-    keys: Vec<K>,
-    slots: Vec<(u32, u32)>,
+pub(super) struct Table {
+    low: Vec<u64>,
+    /// The upper halves, if keys have any.
+    high: Option<Vec<u64>>,
+    slots: Vec<Id>,
     mask: usize,
 }
 
-impl<K: PackedKey> Table<K> {
-    /// An empty set.
-    pub fn new() -> Self {
+/// The first look at a key: where it would be, and who is there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Glance {
+    key: Key,
+    /// Its id; free: not there, or not in its first slot.
+    id: Id,
+}
+
+impl Table {
+    /// An empty set of keys of so many bits.
+    pub(super) fn new(bits: u32) -> Self {
         let slots = 1 << 12;
-        Table { keys: Vec::new(), slots: vec![(FREE, 0); slots], mask: slots - 1 }
+        Table { low: Vec::new(), high: (bits > 64).then(Vec::new), slots: vec![FREE; slots], mask: slots - 1 }
     }
 
     /// The number of states.
-    pub fn len(&self) -> usize {
-        self.keys.len()
-    }
-
-    /// Whether nothing was seen.
-    pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+    pub(super) fn len(&self) -> usize {
+        self.low.len()
     }
 
     /// The state of an id.
-    pub fn key(&self, id: Id) -> K {
-        self.keys[id as usize]
+    pub(super) fn key(&self, id: Id) -> Key {
+        let high = self.high.as_ref().map_or(0, |high| high[id as usize]);
+        Key::from(high) << 64 | Key::from(self.low[id as usize])
+    }
+
+    /// Looks at the first slot of each key. The looks do not wait for each other, so the misses of a batch overlap; a search
+    /// for one key after another would wait for each: measured, half the time of a large scope.
+    pub(super) fn glance(&self, keys: &[Key], seen: &mut Vec<Glance>) {
+        seen.clear();
+        seen.extend(keys.iter().map(|&key| Glance { key, id: self.slots[mix(key) as usize & self.mask] }));
+        for glance in seen {
+            if glance.id != FREE && self.key(glance.id) != glance.key {
+                glance.id = FREE;
+            }
+        }
     }
 
     /// The id of a state.
-    pub fn find(&self, key: K) -> Option<Id> {
-        self.probe(key, key.mix()).ok()
+    pub(super) fn find(&self, key: Key) -> Option<Id> {
+        self.probe(key, mix(key) as usize & self.mask).ok()
     }
 
     /// The id, or the slot where it belongs.
-    fn probe(&self, key: K, hash: u64) -> Result<Id, usize> {
-        let tag = (hash >> 32) as u32;
-        let mut at = hash as usize & self.mask;
+    fn probe(&self, key: Key, mut at: usize) -> Result<Id, usize> {
         loop {
-            let (id, seen) = self.slots[at];
+            let id = self.slots[at];
             if id == FREE {
                 return Err(at);
             }
-            if seen == tag && self.keys[id as usize] == key {
+            if self.key(id) == key {
                 return Ok(id);
             }
             at = (at + 1) & self.mask;
@@ -90,47 +103,59 @@ impl<K: PackedKey> Table<K> {
     ///
     /// # Errors
     /// When more states would be needed than an id can count.
-    pub fn insert(&mut self, key: K, hash: u64) -> Result<(Id, bool), TooManyStates> {
-        match self.probe(key, hash) {
+    pub(super) fn insert(&mut self, key: Key) -> Result<(Id, bool), TooManyStates> {
+        match self.probe(key, mix(key) as usize & self.mask) {
             Ok(id) => Ok((id, false)),
-            Err(at) => {
-                let id = self.keys.len() as u32;
-                if id == FREE {
-                    return Err(TooManyStates);
-                }
-                self.keys.push(key);
-                self.slots[at] = (id, (hash >> 32) as u32);
-                if self.keys.len() * 4 > self.slots.len() * 3 {
-                    self.grow();
-                }
-                Ok((id, true))
-            }
+            Err(at) => self.append(key, at).map(|id| (id, true)),
         }
+    }
+
+    /// [`Table::insert`] after a glance: a state that was seen then is still where it was.
+    ///
+    /// # Errors
+    /// When more states would be needed than an id can count.
+    pub(super) fn insert_glanced(&mut self, glance: Glance) -> Result<(Id, bool), TooManyStates> {
+        if glance.id != FREE {
+            return Ok((glance.id, false));
+        }
+        self.insert(glance.key)
+    }
+
+    fn append(&mut self, key: Key, slot: usize) -> Result<Id, TooManyStates> {
+        let id = self.low.len() as Id;
+        if id == FREE {
+            return Err(TooManyStates);
+        }
+        push_frugally(&mut self.low, key as u64);
+        if let Some(high) = &mut self.high {
+            push_frugally(high, (key >> 64) as u64);
+        }
+        self.slots[slot] = id;
+        if self.low.len() * 4 > self.slots.len() * 3 {
+            self.grow();
+        }
+        Ok(id)
     }
 
     fn grow(&mut self) {
         let size = self.slots.len() * 2;
         self.mask = size - 1;
-        self.slots = vec![(FREE, 0); size];
-        for (id, key) in self.keys.iter().enumerate() {
-            let hash = key.mix();
-            let mut at = hash as usize & self.mask;
-            while self.slots[at].0 != FREE {
+        // The old slots go first: both at once would be the peak of a run.
+        self.slots = Vec::new();
+        self.slots = vec![FREE; size];
+        for id in 0..self.low.len() as Id {
+            let mut at = mix(self.key(id)) as usize & self.mask;
+            while self.slots[at] != FREE {
                 at = (at + 1) & self.mask;
             }
-            self.slots[at] = (id as u32, (hash >> 32) as u32);
+            self.slots[at] = id;
         }
     }
 
     /// Bytes allocated.
-    pub fn bytes(&self) -> usize {
-        self.keys.capacity() * size_of::<K>() + self.slots.capacity() * size_of::<(u32, u32)>()
-    }
-}
-
-impl<K: PackedKey> Default for Table<K> {
-    fn default() -> Self {
-        Table::new()
+    pub(super) fn bytes(&self) -> usize {
+        let keys = self.low.capacity() + self.high.as_ref().map_or(0, Vec::capacity);
+        keys * size_of::<u64>() + self.slots.capacity() * size_of::<Id>()
     }
 }
 

@@ -3,6 +3,7 @@
 use bailee_spec::scope::Scope;
 
 use super::layout::Layout;
+use super::SmallWorld;
 use super::world::{Key, NO_KEY, World};
 
 /// Every way to exchange the users and devices of a scope: `devices[i]` is the device that takes place `i`.
@@ -89,22 +90,28 @@ pub fn rename_keys<const U: usize, const N: usize>(w: &mut World<U, N>) {
 }
 
 /// The representative of the world's orbit, and its packed form.
-pub fn representative<const U: usize, const N: usize>(
-    layout: &Layout<U, N>,
+pub fn representative(
+    layout: &Layout,
     exchanges: &[Exchange],
     custodians: u8,
-    w: &World<U, N>,
-) -> (u128, World<U, N>) {
-    let mut base = *w;
-    base.custodians[..custodians as usize].sort_unstable();
-    let mut best: Option<(u128, World<U, N>)> = None;
-    for exchange in exchanges {
+    w: &SmallWorld,
+) -> (u128, SmallWorld) {
+    let mut best = *w;
+    let interchangeable = &mut best.custodians[..custodians as usize];
+    if !interchangeable.is_sorted() {
+        interchangeable.sort_unstable();
+    }
+    let base = best;
+    rename_keys(&mut best);
+    let mut least = layout.pack(&best);
+    // The first exchange is the identity.
+    for exchange in exchanges.iter().skip(1) {
         let mut candidate = exchange.apply(&base);
         rename_keys(&mut candidate);
         let packed = layout.pack(&candidate);
-        if best.as_ref().is_none_or(|(least, _)| packed < *least) {
-            best = Some((packed, candidate));
+        if packed < least {
+            (least, best) = (packed, candidate);
         }
     }
-    best.unwrap_or((layout.pack(&base), base))
+    (least, best)
 }

@@ -6,7 +6,8 @@ use bailee_spec::observation::{
 };
 use bailee_spec::scope::{Part, Scope, Start};
 
-use super::world::{CUSTODIANS, NODES, SnapshotState, World};
+use super::SmallWorld;
+use super::world::SnapshotState;
 
 /// A part of a world that is stored as a few bits.
 pub trait Field: Copy {
@@ -191,10 +192,6 @@ pub enum Kind {
 /// Goes over the fields of a world, always in one order.
 trait Visitor {
     fn field<T: Field>(&mut self, kind: Kind, of: Owner, slot: &mut T);
-
-    /// Whether the group that begins here is passed over as a whole: no field of it has bits. `unchanged` says whether it is
-    /// as in the base, and is asked only then.
-    fn pass_over(&mut self, group: usize, unchanged: impl FnOnce() -> bool) -> bool;
 }
 
 /// Whose field it is: only the owners that a scope declares have bits.
@@ -207,11 +204,9 @@ enum Owner {
     All,
 }
 
-fn visit<const U: usize, const N: usize>(w: &mut World<U, N>, base: &World<U, N>, v: &mut impl Visitor) {
+#[inline(always)]
+fn visit(w: &mut SmallWorld, v: &mut impl Visitor) {
     for (i, u) in w.users.iter_mut().enumerate() {
-        if v.pass_over(i, || *u == base.users[i]) {
-            continue;
-        }
         let of = Owner::User(i);
         v.field(Kind::Standing, of, &mut u.standing);
         v.field(Kind::StoredKey, of, &mut u.enrolled);
@@ -226,10 +221,6 @@ fn visit<const U: usize, const N: usize>(w: &mut World<U, N>, base: &World<U, N>
         v.field(Kind::Loot, of, &mut u.opened_by_shares);
     }
     for (i, d) in w.devices.iter_mut().enumerate() {
-        let was = &base.devices[i];
-        if v.pass_over(U + 2 * i, || d == was) {
-            continue;
-        }
         let of = Owner::Device(i);
         v.field(Kind::Disk, of, &mut d.disk);
         v.field(Kind::StoredKey, of, &mut d.disk_key);
@@ -244,27 +235,19 @@ fn visit<const U: usize, const N: usize>(w: &mut World<U, N>, base: &World<U, N>
         v.field(Kind::LaneMark, of, &mut d.lane.live);
         v.field(Kind::LaneMark, of, &mut d.lane.pending);
         v.field(Kind::Outdated, of, &mut d.lane.outdated);
-        if !v.pass_over(U + 2 * i + 1, || d.late == was.late) {
-            v.field(Kind::LateMessage, of, &mut d.late.message);
-            v.field(Kind::LateKey, of, &mut d.late.key);
-            v.field(Kind::LateMark, of, &mut d.late.live);
-            v.field(Kind::LateMark, of, &mut d.late.pending);
-            v.field(Kind::Outdated, of, &mut d.late.outdated);
-        }
+        v.field(Kind::LateMessage, of, &mut d.late.message);
+        v.field(Kind::LateKey, of, &mut d.late.key);
+        v.field(Kind::LateMark, of, &mut d.late.live);
+        v.field(Kind::LateMark, of, &mut d.late.pending);
+        v.field(Kind::Outdated, of, &mut d.late.outdated);
     }
     for (i, n) in w.nodes.iter_mut().enumerate() {
-        if v.pass_over(U + 2 * N + i, || *n == base.nodes[i]) {
-            continue;
-        }
         let of = Owner::Node(i);
         v.field(Kind::Sealed, of, &mut n.sealed);
         v.field(Kind::Ceremony, of, &mut n.ceremony);
         v.field(Kind::Window, of, &mut n.window);
     }
     for (i, c) in w.custodians.iter_mut().enumerate() {
-        if v.pass_over(U + 2 * N + NODES + i, || *c == base.custodians[i]) {
-            continue;
-        }
         let of = Owner::Custodian(i);
         v.field(Kind::Share, of, &mut c.share);
         for (node, counted) in c.counted.iter_mut().enumerate() {
@@ -274,21 +257,16 @@ fn visit<const U: usize, const N: usize>(w: &mut World<U, N>, base: &World<U, N>
         v.field(Kind::Loot, of, &mut c.corrupt);
     }
     let of = Owner::All;
-    if !v.pass_over(U + 2 * N + NODES + CUSTODIANS, || w.job == base.job) {
-        v.field(Kind::JobState, of, &mut w.job.state);
-        v.field(Kind::JobKind, of, &mut w.job.kind);
-        v.field(Kind::JobUser, of, &mut w.job.user);
-        v.field(Kind::Waiting, of, &mut w.job.waiting);
-        v.field(Kind::JobKey, of, &mut w.job.held);
-        v.field(Kind::JobMessage, of, &mut w.job.lane.message);
-        v.field(Kind::JobKey, of, &mut w.job.lane.key);
-        v.field(Kind::JobMark, of, &mut w.job.lane.live);
-        v.field(Kind::JobMark, of, &mut w.job.lane.pending);
-        v.field(Kind::JobOutdated, of, &mut w.job.lane.outdated);
-    }
-    if v.pass_over(U + 2 * N + NODES + CUSTODIANS + 1, || true) {
-        return;
-    }
+    v.field(Kind::JobState, of, &mut w.job.state);
+    v.field(Kind::JobKind, of, &mut w.job.kind);
+    v.field(Kind::JobUser, of, &mut w.job.user);
+    v.field(Kind::Waiting, of, &mut w.job.waiting);
+    v.field(Kind::JobKey, of, &mut w.job.held);
+    v.field(Kind::JobMessage, of, &mut w.job.lane.message);
+    v.field(Kind::JobKey, of, &mut w.job.lane.key);
+    v.field(Kind::JobMark, of, &mut w.job.lane.live);
+    v.field(Kind::JobMark, of, &mut w.job.lane.pending);
+    v.field(Kind::JobOutdated, of, &mut w.job.lane.outdated);
     for point in &mut w.points {
         v.field(Kind::Point, of, point);
     }
@@ -302,33 +280,56 @@ fn visit<const U: usize, const N: usize>(w: &mut World<U, N>, base: &World<U, N>
     v.field(Kind::Broken, of, &mut w.broken.job_without_notice);
 }
 
+/// Room for the fields of a world, a byte each.
+const ROOM: usize = 128;
+
+/// The fields of a world in order, a byte each; the rest is 0.
+type Flat = [u8; ROOM];
+
+/// A field that has bits in a scope.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// Its place in the flat form.
+    at: u8,
+    /// The lowest of its bits in its half of the key.
+    shift: u8,
+    /// Its bits, from 0.
+    mask: u8,
+}
+
 /// How a scope's worlds are packed.
 #[derive(Clone, Debug)]
-pub struct Layout<const U: usize, const N: usize> {
-    /// The world that a fixed field keeps the value of.
-    base: World<U, N>,
-    /// Bits and base value of each field that is visited, in order.
-    fields: Vec<(u8, u8)>,
-    /// Whether each group of fields is passed over.
-    passed: Vec<bool>,
+pub struct Layout {
+    /// The flat form of the world that the scope starts in: a key holds the difference from it.
+    base: Flat,
+    /// The bits that each field may differ in.
+    masks: Flat,
+    /// The fields in the lower and in the upper half of a key; no field is in both.
+    halves: [Vec<Place>; 2],
     /// Bits in all.
     bits: u32,
 }
 
-impl<const U: usize, const N: usize> Layout<U, N> {
+impl Layout {
     /// The layout of a scope that starts in `base`.
-    pub fn new(scope: &Scope, base: World<U, N>) -> Self {
-        let mut world = base;
-        // First the bits of each group, then, without the groups that have none, the fields.
-        let all = U + 2 * N + NODES + CUSTODIANS + 2;
-        let mut groups = Groups { plan: Plan { scope, fields: Vec::new() }, bits: vec![0; all], group: 0 };
-        visit(&mut world, &base, &mut groups);
-        let passed: Vec<bool> = groups.bits.iter().map(|bits| *bits == 0).collect();
-        let mut kept = Kept { plan: Plan { scope, fields: Vec::new() }, passed: &passed };
-        visit(&mut world, &base, &mut kept);
-        let fields = kept.plan.fields;
-        let bits = fields.iter().map(|(width, _)| *width as u32).sum();
-        Layout { base, fields, passed, bits }
+    pub fn new(scope: &Scope, mut base: SmallWorld) -> Self {
+        let mut plan = Plan { scope, widths: Vec::new() };
+        visit(&mut base, &mut plan);
+        assert!(plan.widths.len() <= ROOM, "a world has more fields than a flat form has room for");
+        let mut layout =
+            Layout { base: flatten(&base), masks: [0; ROOM], halves: [Vec::new(), Vec::new()], bits: 0 };
+        for (at, width) in plan.widths.into_iter().enumerate().filter(|(_, width)| *width > 0) {
+            let half = (layout.bits + width > 64) as usize;
+            if half == 1 {
+                layout.bits = layout.bits.max(64);
+            }
+            let mask = ((1u16 << width) - 1) as u8;
+            layout.masks[at] = mask;
+            let place = Place { at: at as u8, shift: (layout.bits % 64) as u8, mask };
+            layout.halves[half].push(place);
+            layout.bits += width;
+        }
+        layout
     }
 
     /// Bits a state.
@@ -341,119 +342,79 @@ impl<const U: usize, const N: usize> Layout<U, N> {
     /// # Panics
     /// When the world uses a bit that the scope's declaration does not give it: the layout is wrong, and any count
     /// made with it would be.
-    pub fn pack(&self, world: &World<U, N>) -> u128 {
-        let (fields, passed) = (&self.fields, &self.passed);
-        let mut packer = Packer { fields, passed, at: 0, shift: 0, out: 0, overflow: false };
-        let mut copy = *world;
-        visit(&mut copy, &self.base, &mut packer);
-        assert!(!packer.overflow, "the scope's layout has no room for {world:?}");
-        packer.out
+    pub fn pack(&self, world: &SmallWorld) -> u128 {
+        let mut flat = flatten(world);
+        let mut stray = 0;
+        for ((byte, base), mask) in flat.iter_mut().zip(&self.base).zip(&self.masks) {
+            *byte ^= base;
+            stray |= *byte & !mask;
+        }
+        assert!(stray == 0, "the scope's layout has no room for {world:?}");
+        let gather = |half: &[Place]| -> u64 {
+            half.iter().fold(0, |out, place| out | u64::from(flat[place.at as usize % ROOM]) << (place.shift % 64))
+        };
+        let low = gather(&self.halves[0]);
+        if self.bits <= 64 {
+            return u128::from(low);
+        }
+        u128::from(gather(&self.halves[1])) << 64 | u128::from(low)
     }
 
     /// The world of a packed state.
-    pub fn unpack(&self, bits: u128) -> World<U, N> {
-        let mut world = self.base;
-        let (fields, passed) = (&self.fields, &self.passed);
-        visit(&mut world, &self.base, &mut Unpacker { fields, passed, at: 0, rest: bits });
+    pub fn unpack(&self, key: u128) -> SmallWorld {
+        let mut flat = self.base;
+        for (half, word) in self.halves.iter().zip([key as u64, (key >> 64) as u64]) {
+            for place in half {
+                flat[place.at as usize % ROOM] ^= (word >> (place.shift % 64)) as u8 & place.mask;
+            }
+        }
+        let mut world = SmallWorld::fresh();
+        visit(&mut world, &mut Restore { flat: &flat, at: 0 });
         world
     }
 }
 
-struct Packer<'a> {
-    fields: &'a [(u8, u8)],
-    passed: &'a [bool],
-    at: usize,
-    shift: u32,
-    out: u128,
-    overflow: bool,
+/// The flat form of a world.
+fn flatten(world: &SmallWorld) -> Flat {
+    let mut flatten = Flatten { flat: [0; ROOM], at: 0 };
+    visit(&mut { *world }, &mut flatten);
+    flatten.flat
 }
 
-impl Visitor for Packer<'_> {
+struct Flatten {
+    flat: Flat,
+    at: usize,
+}
+
+impl Visitor for Flatten {
     #[inline(always)]
     fn field<T: Field>(&mut self, _: Kind, _: Owner, slot: &mut T) {
-        let (width, base) = self.fields[self.at];
+        self.flat[self.at % ROOM] = slot.to_bits();
         self.at += 1;
-        let bits = slot.to_bits() ^ base;
-        self.overflow |= (bits as u32) >> width != 0;
-        self.out |= (bits as u128) << self.shift;
-        self.shift += width as u32;
-    }
-
-    #[inline(always)]
-    fn pass_over(&mut self, group: usize, unchanged: impl FnOnce() -> bool) -> bool {
-        let passed = self.passed[group];
-        self.overflow |= passed && !unchanged();
-        passed
     }
 }
 
-struct Unpacker<'a> {
-    fields: &'a [(u8, u8)],
-    passed: &'a [bool],
+struct Restore<'a> {
+    flat: &'a Flat,
     at: usize,
-    rest: u128,
 }
 
-impl Visitor for Unpacker<'_> {
+impl Visitor for Restore<'_> {
     #[inline(always)]
     fn field<T: Field>(&mut self, _: Kind, _: Owner, slot: &mut T) {
-        let (width, base) = self.fields[self.at];
+        *slot = T::from_bits(self.flat[self.at % ROOM]);
         self.at += 1;
-        if width > 0 {
-            *slot = T::from_bits((self.rest & ((1 << width) - 1)) as u8 ^ base);
-            self.rest >>= width;
-        }
-    }
-
-    #[inline(always)]
-    fn pass_over(&mut self, group: usize, _: impl FnOnce() -> bool) -> bool {
-        self.passed[group]
     }
 }
 
+/// Plans the bits of each field.
 struct Plan<'a> {
     scope: &'a Scope,
-    fields: Vec<(u8, u8)>,
+    widths: Vec<u32>,
 }
 
-/// Sums the bits of each group; a group goes on until the next begins.
-struct Groups<'a> {
-    plan: Plan<'a>,
-    bits: Vec<u32>,
-    group: usize,
-}
-
-impl Visitor for Groups<'_> {
-    fn field<T: Field>(&mut self, kind: Kind, of: Owner, slot: &mut T) {
-        self.plan.add(kind, of, slot);
-        let width = self.plan.fields.last().map_or(0, |(width, _)| *width as u32);
-        self.bits[self.group] += width;
-    }
-
-    fn pass_over(&mut self, group: usize, _: impl FnOnce() -> bool) -> bool {
-        self.group = group;
-        false
-    }
-}
-
-/// Plans the fields of the groups that are kept.
-struct Kept<'a> {
-    plan: Plan<'a>,
-    passed: &'a [bool],
-}
-
-impl Visitor for Kept<'_> {
-    fn field<T: Field>(&mut self, kind: Kind, of: Owner, slot: &mut T) {
-        self.plan.add(kind, of, slot);
-    }
-
-    fn pass_over(&mut self, group: usize, _: impl FnOnce() -> bool) -> bool {
-        self.passed[group]
-    }
-}
-
-impl Plan<'_> {
-    fn add<T: Field>(&mut self, kind: Kind, of: Owner, slot: &mut T) {
+impl Visitor for Plan<'_> {
+    fn field<T: Field>(&mut self, kind: Kind, of: Owner, _: &mut T) {
         let s = self.scope;
         let declared = match of {
             Owner::User(i) => i < s.users as usize,
@@ -462,16 +423,15 @@ impl Plan<'_> {
             Owner::Custodian(i) => i < s.custodians as usize,
             Owner::All => true,
         };
-        let width = if declared { width(s, kind) } else { 0 };
-        self.fields.push((width, slot.to_bits()));
+        self.widths.push(if declared { width(s, kind) } else { 0 });
     }
 }
 
 /// The bits that a scope needs for a field.
-fn width(scope: &Scope, kind: Kind) -> u8 {
+fn width(scope: &Scope, kind: Kind) -> u32 {
     let has = |part| scope.parts.contains(&part);
     let any = |parts: &[Part]| parts.iter().any(|part| has(*part));
-    let when = |on: bool, bits: u8| if on { bits } else { 0 };
+    let when = |on: bool, bits: u32| if on { bits } else { 0 };
     let signs_in = has(Part::SignIn);
     let enrols = signs_in && scope.start != Start::Enrolled;
     let late = has(Part::Late) && signs_in;
@@ -552,7 +512,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "no room")]
-    fn a_group_that_is_passed_over_is_still_compared() {
+    fn a_field_without_bits_is_still_compared() {
         let model = enrolment();
         let mut world = model.start();
         world.job.state = JobState::Assigned;

@@ -1,15 +1,16 @@
 //! The protocol as a [`stateright::Model`]: one scope, one (possibly mutated) set of rules.
 
 use bailee_spec::action::{Action, Asking, Caller, Condition, Handing, Lane, Point, Purpose, Requester};
-use bailee_spec::outcome::{Outcome, Refusal};
+use bailee_spec::outcome::Outcome;
 use bailee_spec::scope::{Part, Scope, Start};
 
 use super::SmallWorld;
 use super::canon::{Exchange, rename_keys, representative};
 use super::layout::Layout;
 use super::mutation::Mutation;
-use super::step::Rules;
+use super::step::{Rules, is_idle};
 use super::world::World;
+use crate::explorer::Key;
 
 /// A scope that can be explored.
 #[derive(Clone, Debug)]
@@ -20,7 +21,7 @@ pub struct Protocol {
     pub rules: Rules,
     /// Every action that is tried, in order.
     pub actions: Vec<Action>,
-    layout: Layout<2, 2>,
+    layout: Layout,
     exchanges: Vec<Exchange>,
     start: SmallWorld,
 }
@@ -63,15 +64,30 @@ impl Protocol {
         self.rules.step(world, action)
     }
 
+    /// The world after the action, if it is another one.
+    fn moved(&self, last: &SmallWorld, action: Action) -> Option<SmallWorld> {
+        let mut next = *last;
+        // Nothing was tried on anybody, which is the answer to most of what is tried: no need to compare.
+        if is_idle(self.rules.apply(&mut next, action)) {
+            debug_assert!(next == *last, "{action:?} was idle and changed something");
+            return None;
+        }
+        (next != *last).then_some(next)
+    }
+
     /// The representative of the world: sorted in a sorted scope, keys renamed in every scope.
     pub fn canonical(&self, world: &SmallWorld) -> SmallWorld {
+        self.canonical_and_packed(world).1
+    }
+
+    /// The representative, and its packed form, which choosing it needs anyway.
+    fn canonical_and_packed(&self, world: &SmallWorld) -> (u128, SmallWorld) {
         if self.scope.sorted {
-            representative(&self.layout, &self.exchanges, self.scope.custodians, world).1
-        } else {
-            let mut renamed = *world;
-            rename_keys(&mut renamed);
-            renamed
+            return representative(&self.layout, &self.exchanges, self.scope.custodians, world);
         }
+        let mut renamed = *world;
+        rename_keys(&mut renamed);
+        (self.layout.pack(&renamed), renamed)
     }
 
     /// The packed form of a world.
@@ -295,11 +311,6 @@ fn ceremony_actions(scope: &Scope, actions: &mut Vec<Action>) {
     }
 }
 
-/// The network and the environment say this, not a role: nothing was tried on anybody.
-pub fn is_idle(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::Refused(Refusal::NothingInFlight | Refusal::OutOfTurn | Refusal::LaneBusy))
-}
-
 impl stateright::Model for Protocol {
     type State = SmallWorld;
     type Action = Action;
@@ -313,23 +324,25 @@ impl stateright::Model for Protocol {
     }
 
     fn next_state(&self, last: &Self::State, action: Self::Action) -> Option<Self::State> {
-        let (_, next) = self.rules.step(last, action);
-        if next == *last {
-            return None;
-        }
-        Some(self.canonical(&next))
+        self.moved(last, action).map(|next| self.canonical(&next))
     }
 }
 
 impl crate::explorer::Packed for Protocol {
-    type Key = u128;
+    fn key_bits(&self) -> u32 {
+        self.layout.bits()
+    }
 
-    fn pack_state(&self, state: &SmallWorld) -> u128 {
+    fn pack_state(&self, state: &SmallWorld) -> Key {
         self.layout.pack(state)
     }
 
-    fn unpack_state(&self, key: u128) -> SmallWorld {
+    fn unpack_state(&self, key: Key) -> SmallWorld {
         self.layout.unpack(key)
+    }
+
+    fn successor(&self, state: &SmallWorld, action: Action) -> Option<Key> {
+        self.moved(state, action).map(|next| self.canonical_and_packed(&next).0)
     }
 
     fn class(&self, state: &SmallWorld, action: &Action) -> u8 {

@@ -63,12 +63,21 @@ impl Rules {
         action: Action,
     ) -> (Outcome, World<U, N>) {
         let mut next = *world;
-        let outcome = match self.act(&mut next, action) {
+        let outcome = self.apply(&mut next, action);
+        (outcome, next)
+    }
+
+    /// Carries the action out on the world itself.
+    #[inline]
+    pub fn apply<const U: usize, const N: usize>(&self, world: &mut World<U, N>, action: Action) -> Outcome {
+        let outcome = match self.act(world, action) {
             Ok(()) => Outcome::Accepted,
             Err(refusal) => Outcome::Refused(refusal),
         };
-        self.tidy(&mut next);
-        (outcome, next)
+        if !is_idle(outcome) {
+            self.tidy(world);
+        }
+        outcome
     }
 
     fn act<const U: usize, const N: usize>(&self, w: &mut World<U, N>, action: Action) -> Check {
@@ -273,6 +282,11 @@ impl Rules {
             Lane::Job => w.job.user,
         }
     }
+}
+
+/// The network and the environment say this, not a role: nothing was tried on anybody.
+pub fn is_idle(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Refused(Refusal::NothingInFlight | Refusal::OutOfTurn | Refusal::LaneBusy))
 }
 
 /// Who receives a message of this kind in this lane (NET-1).

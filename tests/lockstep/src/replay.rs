@@ -102,7 +102,7 @@ struct Task {
 
 struct Shared<'a> {
     protocol: &'a Protocol,
-    graph: &'a Exploration<u128>,
+    graph: &'a Exploration,
     tasks: Mutex<(Vec<Task>, usize)>,
     changed: Condvar,
     found: Mutex<Vec<Disagreement>>,
