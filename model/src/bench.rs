@@ -62,7 +62,8 @@ fn median(mut times: Vec<Duration>) -> Duration {
 pub fn measure(scope: &Scope, repetitions: usize) -> Result<Figures, String> {
     let model = Protocol::new(scope, None)?;
     let too_many = |_| format!("scope {}: more states than can be counted", scope.name);
-    let kept = explore(&model, Options { keep_transitions: true, ..Options::default() }, &[], &[]).map_err(too_many)?;
+    let kept =
+        explore(&model, Options { keep_transitions: true, ..Options::default() }, &[], &[]).map_err(too_many)?;
     let graph = kept.graph.as_ref().ok_or("no transitions were kept")?;
     let states: Vec<_> = kept.ids().map(|id| kept.key(id)).collect();
     let (wanted, transitions) = (kept.states(), kept.transitions);

@@ -71,7 +71,7 @@ fn label(world: &SmallWorld, action: bailee_spec::Action) -> String {
     use bailee_spec::Action;
     match action {
         Action::Deliver { lane } | Action::DeliverThenCrash { lane } => {
-            world.lane(lane).message.map_or_else(|| "nothing".into(), |message| format!("{message:?}"))
+            world.lane(lane).message.get().map_or_else(|| "nothing".into(), |message| format!("{message:?}"))
         }
         other => {
             let whole = format!("{other:?}");

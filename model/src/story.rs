@@ -61,7 +61,7 @@ pub fn tell(scope: &Scope, property: &'static Property, mutation: Option<Mutatio
 
 fn step(model: &Protocol, world: &SmallWorld, action: Action) -> (Step, SmallWorld) {
     let message = match action {
-        Action::Deliver { lane } | Action::DeliverThenCrash { lane } => world.lane(lane).message,
+        Action::Deliver { lane } | Action::DeliverThenCrash { lane } => world.lane(lane).message.get(),
         _ => None,
     };
     let (outcome, next) = model.step(world, action);

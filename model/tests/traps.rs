@@ -199,3 +199,73 @@ fn symmetry_is_ignored_breadth_first() {
     let depth = Pair.checker().symmetry().spawn_dfs().join().unique_state_count();
     assert_eq!((plain, asked, depth), (4, 4, 3), "so the model sorts its own states and never asks for symmetry");
 }
+
+/// Numbers below a power of two, each leading to two others: wide levels, so that every shard has work and mail.
+struct Wide;
+
+const WIDTH: u32 = 1 << 14;
+
+impl Model for Wide {
+    type State = u32;
+    type Action = u32;
+
+    fn init_states(&self) -> Vec<u32> {
+        vec![1]
+    }
+
+    fn actions(&self, _: &u32, actions: &mut Vec<u32>) {
+        actions.extend([3, 5]);
+    }
+
+    fn next_state(&self, state: &u32, factor: u32) -> Option<u32> {
+        Some((state * factor + 1) % WIDTH)
+    }
+}
+
+impl Packed for Wide {
+    fn key_bits(&self) -> u32 {
+        u32::BITS
+    }
+
+    fn pack_state(&self, state: &u32) -> Key {
+        Key::from(*state)
+    }
+
+    fn unpack_state(&self, key: Key) -> u32 {
+        key as u32
+    }
+
+    fn class(&self, _: &u32, factor: &u32) -> u8 {
+        *factor as u8
+    }
+}
+
+#[test]
+fn every_number_of_threads_finds_the_same() {
+    let odd = |state: &u32| *state != 4_242;
+    let seven = |state: &u32| *state == 7_777;
+    let found = |threads| {
+        let graph = explore(&Wide, Options { threads, ..Options::default() }, &[&odd], &[&seven]).unwrap();
+        let steps = |id: Option<u32>| graph.path(id.unwrap()).len();
+        let path: Vec<_> = graph.path(graph.broken[0].unwrap()).iter().map(|id| graph.key(*id)).collect();
+        for pair in path.windows(2) {
+            assert!([3, 5].iter().any(|f| (pair[0] * f + 1) % Key::from(WIDTH) == pair[1]), "no step: {pair:?}");
+        }
+        assert!(graph.ids().all(|id| graph.find(graph.key(id)) == Some(id)), "every state is found where it is kept");
+        let states = graph.ids().map(|id| graph.key(id)).collect::<std::collections::BTreeSet<_>>();
+        (
+            states,
+            graph.transitions,
+            graph.depth(),
+            graph.fired.clone(),
+            steps(graph.broken[0]),
+            steps(graph.witnessed[0]),
+        )
+    };
+    let alone = found(1);
+    assert_eq!(alone.1, 2 * alone.0.len() as u64);
+    for threads in [2, 3, 8] {
+        assert_eq!(found(threads), alone, "{threads} threads");
+        assert_eq!(found(threads), found(threads));
+    }
+}

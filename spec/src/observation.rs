@@ -5,6 +5,7 @@
 //! names are numbered in the order in which the fields of the observation mention them (rule OBS-2).
 
 use serde::{Deserialize, Serialize};
+use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes, Unaligned};
 
 use crate::action::Node;
 
@@ -17,6 +18,8 @@ macro_rules! closed_set {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(IntoBytes, TryFromBytes, Unaligned, Immutable, KnownLayout)]
+        #[repr(u8)]
         #[serde(rename_all = "snake_case")]
         pub enum $name { $($(#[$vdoc])* $variant,)* }
 

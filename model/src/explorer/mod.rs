@@ -27,8 +27,8 @@ pub trait Packed: Model {
     /// The state of a key.
     fn unpack_state(&self, key: Key) -> Self::State;
 
-    /// The packed next state: to be overridden where finding the next state packs it anyway.
-    fn successor(&self, state: &Self::State, action: Self::Action) -> Option<Key> {
+    /// The packed next state of a state and its key: to be overridden where finding the next state packs it anyway.
+    fn successor(&self, state: &Self::State, _key: Key, action: Self::Action) -> Option<Key> {
         self.next_state(state, action).map(|next| self.pack_state(&next))
     }
 
@@ -169,12 +169,13 @@ pub fn explore<M>(
 where
     M: Packed + Sync,
     M::State: Sync,
-    M::Action: Send,
+    M::Action: Clone + Send,
 {
     let started = Instant::now();
     let of = if options.keep_transitions { 1 } else { options.threads.max(1) };
-    let mut workers: Vec<Worker<'_, M>> =
-        (0..of).map(|number| Worker::new(model, invariants, witnesses, number, of, options.keep_transitions)).collect();
+    let mut workers: Vec<Worker<'_, M>> = (0..of)
+        .map(|number| Worker::new(model, invariants, witnesses, number, of, options.keep_transitions))
+        .collect();
     for state in model.init_states() {
         let key = model.pack_state(&state);
         workers[shard::owner(key, of)].begin(key)?;
@@ -246,7 +247,11 @@ impl Round {
     }
 }
 
-fn gather<M: Packed>(workers: Vec<Worker<'_, M>>, complete: bool, elapsed: Duration) -> Exploration {
+fn gather<M>(workers: Vec<Worker<'_, M>>, complete: bool, elapsed: Duration) -> Exploration
+where
+    M: Packed,
+    M::Action: Clone,
+{
     let mut shards = Vec::new();
     let mut graph = None;
     let mut fired = vec![0; 256];

@@ -69,7 +69,11 @@ pub(super) struct Worker<'a, M: Packed> {
     outbox: Vec<Mail>,
 }
 
-impl<'a, M: Packed> Worker<'a, M> {
+impl<'a, M> Worker<'a, M>
+where
+    M: Packed,
+    M::Action: Clone,
+{
     pub(super) fn new(
         model: &'a M,
         invariants: &'a [Predicate<'a, M::State>],
@@ -141,7 +145,8 @@ impl<'a, M: Packed> Worker<'a, M> {
 
     fn expand(&mut self, level: u32, local: Id) -> Result<(), TooManyStates> {
         let id = self.id(local)?;
-        let state = self.model.unpack_state(self.found.shard.table.key(local));
+        let own = self.found.shard.table.key(local);
+        let state = self.model.unpack_state(own);
         self.judge(First { level, id }, &state);
         if let Some(graph) = &mut self.found.graph {
             graph.offsets.push(graph.classes.len() as u64);
@@ -150,8 +155,8 @@ impl<'a, M: Packed> Worker<'a, M> {
         let mut actions = std::mem::take(&mut self.actions);
         self.model.actions(&state, &mut actions);
         for action in actions.drain(..) {
+            let Some(key) = self.model.successor(&state, own, action.clone()) else { continue };
             let class = self.model.class(&state, &action);
-            let Some(key) = self.model.successor(&state, action) else { continue };
             moved = true;
             self.found.fired[class as usize] += 1;
             if let Some(graph) = &mut self.found.graph {

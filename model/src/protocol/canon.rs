@@ -1,80 +1,72 @@
 //! One representative an orbit: interchangeable users, devices, custodians and key names are put in a fixed order.
 
+use bailee_spec::observation::JobState;
 use bailee_spec::scope::Scope;
 
-use super::layout::Layout;
 use super::SmallWorld;
-use super::world::{Key, NO_KEY, World};
+use super::layout::Layout;
+use super::world::{DeviceRecord, Key, LaneState, NO_KEY, UserState, World};
 
-/// Every way to exchange the users and devices of a scope: `devices[i]` is the device that takes place `i`.
-#[derive(Clone, Debug)]
+/// A way to exchange the users and devices of a scope: `devices[i]` is the device that takes place `i`.
+#[derive(Clone, Copy, Debug)]
 pub struct Exchange {
-    users: Vec<u8>,
-    devices: Vec<u8>,
-}
-
-/// All permutations of `0..n`, the identity first.
-fn permutations(n: u8) -> Vec<Vec<u8>> {
-    if n == 0 {
-        return vec![vec![]];
-    }
-    let mut all: Vec<Vec<u8>> = permutations(n - 1)
-        .into_iter()
-        .flat_map(|shorter| {
-            (0..n).map(move |at| {
-                let mut longer = shorter.clone();
-                longer.insert(at as usize, n - 1);
-                longer
-            })
-        })
-        .collect();
-    all.sort();
-    all
+    users: [u8; 2],
+    devices: [u8; 2],
 }
 
 impl Exchange {
-    /// Every exchange that the scope's users and devices allow, the identity first.
+    /// Every exchange that the scope's users and devices allow, the identity first. A packed world has room for two of each.
     pub fn all(scope: &Scope) -> Vec<Exchange> {
-        let per_user = scope.devices_per_user;
-        let inner = permutations(per_user);
-        let mut all = Vec::new();
-        for users in permutations(scope.users) {
-            let mut partial: Vec<Vec<u8>> = vec![vec![]];
-            for &user in &users {
-                partial = partial
-                    .into_iter()
-                    .flat_map(|done| {
-                        inner.iter().map(move |order| {
-                            let own = order.iter().map(|&d| user * per_user + d);
-                            done.iter().copied().chain(own).collect()
-                        })
-                    })
-                    .collect();
-            }
-            all.extend(partial.into_iter().map(|devices| Exchange { users: users.clone(), devices }));
+        let identity = Exchange { users: [0, 1], devices: [0, 1] };
+        match (scope.users, scope.devices_per_user) {
+            (1, 2) => vec![identity, Exchange { devices: [1, 0], ..identity }],
+            (2, 1) => vec![identity, Exchange { users: [1, 0], devices: [1, 0] }],
+            _ => vec![identity],
         }
-        all
+    }
+
+    /// The traits in the order that the exchange gives them.
+    #[inline]
+    fn order(&self, users: &[u64; 2], devices: &[u64; 2]) -> [u64; 4] {
+        let [u, v] = self.users.map(|user| users[user as usize & 1]);
+        let [d, e] = self.devices.map(|device| devices[device as usize & 1]);
+        [u, v, d, e]
     }
 
     /// The world after the exchange.
-    pub fn apply<const U: usize, const N: usize>(&self, w: &World<U, N>) -> World<U, N> {
+    #[inline]
+    pub fn apply(&self, w: &SmallWorld) -> SmallWorld {
         let mut out = *w;
-        for (place, &user) in self.users.iter().enumerate() {
-            out.users[place] = w.users[user as usize];
+        if self.users[0] != 0 {
+            out.users.swap(0, 1);
+            if w.job.state != JobState::None || w.job.lane.message.is_some() {
+                out.job.user = 1 - w.job.user;
+            }
         }
-        for (place, &device) in self.devices.iter().enumerate() {
-            out.devices[place] = w.devices[device as usize];
-        }
-        let at = |user: u8| self.users.iter().position(|&u| u == user).map_or(user, |place| place as u8);
-        if w.job.state != bailee_spec::observation::JobState::None || w.job.lane.message.is_some() {
-            out.job.user = at(w.job.user);
+        if self.devices[0] != 0 {
+            out.devices.swap(0, 1);
         }
         out
     }
 }
 
+/// Whether the keys are numbered by first mention.
+pub fn keys_in_order<const U: usize, const N: usize>(w: &World<U, N>) -> bool {
+    let mut next = NO_KEY;
+    let mut in_order = true;
+    w.keys(|key| {
+        in_order &= key <= next + 1;
+        next = next.max(key);
+    });
+    in_order
+}
+
 /// Numbers the keys by first mention.
 pub fn rename_keys<const U: usize, const N: usize>(w: &mut World<U, N>) {
+    // Few actions make a key or lose one.
+    if keys_in_order(w) {
+        return;
+    }
     let mut names: [Key; 256] = [NO_KEY; 256];
     let mut next = NO_KEY;
     w.each_key(|key| {
@@ -89,29 +81,82 @@ pub fn rename_keys<const U: usize, const N: usize>(w: &mut World<U, N>) {
     });
 }
 
+/// What an exchange carries along with a user whatever the keys are called.
+fn user_trait(u: &UserState) -> u64 {
+    u64::from_le_bytes([
+        u.standing as u8,
+        u.account as u8,
+        u.snapshot_account as u8,
+        u.archive as u8,
+        u.opened_by_root as u8,
+        u.stolen as u8,
+        u.opened_by_shares as u8,
+        0,
+    ])
+}
+
+/// What it carries along with a device.
+fn device_trait(d: &DeviceRecord) -> u64 {
+    let message = |lane: &LaneState| lane.message.number();
+    u64::from_le_bytes([
+        message(&d.lane),
+        d.program as u8,
+        d.disk as u8,
+        d.at_authority as u8,
+        d.capability as u8,
+        d.attempt as u8,
+        message(&d.late),
+        d.lane.live as u8 | (d.attempt_at_keystore as u8) << 1 | (d.lane.pending as u8) << 2,
+    ])
+}
+
+/// Whether the world is the representative of its orbit for certain: custodians sorted, keys in order, and no other exchange
+/// with traits in as small an order.
+pub fn is_representative(exchanges: &[Exchange], custodians: u8, w: &SmallWorld) -> bool {
+    if !w.custodians[..custodians as usize].is_sorted() || !keys_in_order(w) {
+        return false;
+    }
+    let [identity, others @ ..] = exchanges else { return true };
+    if others.is_empty() {
+        return true;
+    }
+    let (users, devices) = traits(w);
+    let own = identity.order(&users, &devices);
+    others.iter().all(|other| own < other.order(&users, &devices))
+}
+
+fn traits(w: &SmallWorld) -> ([u64; 2], [u64; 2]) {
+    let [u, v] = &w.users;
+    let [d, e] = &w.devices;
+    ([user_trait(u), user_trait(v)], [device_trait(d), device_trait(e)])
+}
+
 /// The representative of the world's orbit, and its packed form.
-pub fn representative(
-    layout: &Layout,
-    exchanges: &[Exchange],
-    custodians: u8,
-    w: &SmallWorld,
-) -> (u128, SmallWorld) {
-    let mut best = *w;
-    let interchangeable = &mut best.custodians[..custodians as usize];
+///
+/// Of all exchanges, those that put the traits of users and devices in the least order; of these, the one with the least
+/// packed form. Traits do not depend on the names of keys, so most orders are decided without packing anything.
+pub fn representative(layout: &Layout, exchanges: &[Exchange], custodians: u8, w: &SmallWorld) -> (u128, SmallWorld) {
+    let mut base = *w;
+    let interchangeable = &mut base.custodians[..custodians as usize];
     if !interchangeable.is_sorted() {
         interchangeable.sort_unstable();
     }
-    let base = best;
-    rename_keys(&mut best);
-    let mut least = layout.pack(&best);
-    // The first exchange is the identity.
-    for exchange in exchanges.iter().skip(1) {
+    let (users, devices) = traits(&base);
+    let mut least = [u64::MAX; 4];
+    for exchange in exchanges {
+        least = least.min(exchange.order(&users, &devices));
+    }
+    let mut best = None;
+    for exchange in exchanges {
+        if exchange.order(&users, &devices) != least {
+            continue;
+        }
         let mut candidate = exchange.apply(&base);
         rename_keys(&mut candidate);
         let packed = layout.pack(&candidate);
-        if packed < least {
-            (least, best) = (packed, candidate);
+        if best.as_ref().is_none_or(|(least, _)| packed < *least) {
+            best = Some((packed, candidate));
         }
     }
-    (least, best)
+    best.unwrap_or_else(|| (layout.pack(&base), base))
 }

@@ -6,7 +6,7 @@ use bailee_spec::outcome::Refusal;
 
 use super::mutation::Mutation;
 use super::step::{Check, Rules};
-use super::world::{SnapshotState, World};
+use super::world::{Share, SnapshotState, World};
 
 impl Rules {
     /// CER-1, CER-7.
@@ -39,8 +39,8 @@ impl Rules {
         }
         for custodian in &mut w.custodians {
             custodian.counted[node as usize] = false;
-            if custodian.share == ShareHeld::For(node) {
-                custodian.share = ShareHeld::Old;
+            if custodian.share == Share::released_for(node) {
+                custodian.share = Share::OLD;
             }
         }
     }
@@ -55,7 +55,7 @@ impl Rules {
             w.nodes[node as usize].window = Window::None;
         }
         for custodian in &mut w.custodians {
-            custodian.share = ShareHeld::None;
+            custodian.share = Share::NONE;
         }
     }
 
@@ -124,7 +124,7 @@ impl Rules {
             w.broken.share_without_alert = true;
         }
         w.custodians[custodian as usize].share =
-            if window == Window::Live { ShareHeld::For(node) } else { ShareHeld::Old };
+            if window == Window::Live { Share::released_for(node) } else { Share::OLD };
         Ok(())
     }
 
@@ -150,15 +150,15 @@ impl Rules {
         node: Node,
     ) -> Check {
         let c = &mut w.custodians[custodian as usize];
-        match c.share {
+        match c.share.held() {
             ShareHeld::None => Err(Refusal::OutOfTurn),
             ShareHeld::For(other) if other != node => Err(Refusal::OutOfTurn),
             ShareHeld::Old => {
-                c.share = ShareHeld::None;
+                c.share = Share::NONE;
                 Err(Refusal::CeremonyExpired)
             }
             ShareHeld::For(_) => {
-                c.share = ShareHeld::None;
+                c.share = Share::NONE;
                 self.count(w, custodian, node)
             }
         }

@@ -65,7 +65,7 @@ impl Rules {
         }
         w.each_lane(|lane| {
             lane.outdated |= matches!(
-                lane.message,
+                lane.message.get(),
                 Some(
                     Message::EnrolmentOpened
                         | Message::AccountCreated

@@ -6,7 +6,7 @@ use bailee_spec::outcome::Refusal;
 
 use super::mutation::Mutation;
 use super::step::{Check, Rules};
-use super::world::{LaneState, NO_KEY, World};
+use super::world::{LaneState, NO_KEY, Slot, World};
 
 impl Rules {
     /// JOB-1.
@@ -40,7 +40,7 @@ impl Rules {
             w.broken.job_without_notice = true;
         }
         w.job.user = user;
-        w.job.lane = LaneState { message: Some(Message::AssignJob), live: true, ..LaneState::EMPTY };
+        w.job.lane = LaneState { message: Slot::of(Message::AssignJob), live: true, ..LaneState::EMPTY };
         Ok(())
     }
 
@@ -95,7 +95,7 @@ impl Rules {
         if !self.has(kept_by) {
             w.job.held = NO_KEY;
         }
-        w.job.lane = LaneState { message: Some(Message::JobEnd), live: true, ..LaneState::EMPTY };
+        w.job.lane = LaneState { message: Slot::of(Message::JobEnd), live: true, ..LaneState::EMPTY };
     }
 
     /// JOB-6.

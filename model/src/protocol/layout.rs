@@ -1,102 +1,14 @@
 //! Which bits of a world a scope can use, derived from the scope's declaration and checked at every pack.
 
-use bailee_spec::observation::{
-    AccountState, Attempt, Capability, CeremonyState, DeviceState, Disk, Freshness, JobKind, JobState, Message,
-    Program, ShareHeld, Standing, Window,
-};
 use bailee_spec::scope::{Part, Scope, Start};
+use zerocopy::TryFromBytes;
 
 use super::SmallWorld;
-use super::world::SnapshotState;
+use super::world::{CUSTODIANS, NODES};
 
-/// A part of a world that is stored as a few bits.
-pub trait Field: Copy {
-    /// As a small number; 0 is not special.
-    fn to_bits(self) -> u8;
-    /// From that number.
-    fn from_bits(bits: u8) -> Self;
-}
-
-impl Field for u8 {
-    fn to_bits(self) -> u8 {
-        self
-    }
-    fn from_bits(bits: u8) -> Self {
-        bits
-    }
-}
-
-impl Field for bool {
-    fn to_bits(self) -> u8 {
-        self as u8
-    }
-    fn from_bits(bits: u8) -> Self {
-        bits != 0
-    }
-}
-
-impl Field for Option<Message> {
-    fn to_bits(self) -> u8 {
-        self.map_or(0, |message| message as u8 + 1)
-    }
-    fn from_bits(bits: u8) -> Self {
-        bits.checked_sub(1).map(|i| Message::ALL[i as usize])
-    }
-}
-
-impl Field for ShareHeld {
-    fn to_bits(self) -> u8 {
-        match self {
-            ShareHeld::None => 0,
-            ShareHeld::Old => 1,
-            ShareHeld::For(node) => 2 + node,
-        }
-    }
-    fn from_bits(bits: u8) -> Self {
-        match bits {
-            0 => ShareHeld::None,
-            1 => ShareHeld::Old,
-            node => ShareHeld::For(node - 2),
-        }
-    }
-}
-
-impl Field for SnapshotState {
-    fn to_bits(self) -> u8 {
-        self as u8
-    }
-    fn from_bits(bits: u8) -> Self {
-        [SnapshotState::None, SnapshotState::Current, SnapshotState::Retired][bits as usize]
-    }
-}
-
-macro_rules! closed_set_fields {
-    ($($name:ident),*) => {$(
-        impl Field for $name {
-            fn to_bits(self) -> u8 {
-                self as u8
-            }
-            fn from_bits(bits: u8) -> Self {
-                $name::ALL[bits as usize]
-            }
-        }
-    )*};
-}
-
-closed_set_fields!(
-    Standing,
-    AccountState,
-    Disk,
-    Program,
-    Capability,
-    DeviceState,
-    Attempt,
-    CeremonyState,
-    Window,
-    JobState,
-    JobKind,
-    Freshness
-);
+/// Users and devices of a packed world.
+const USERS: usize = 2;
+const DEVICES: usize = 2;
 
 /// What a field is: decides how many bits a scope needs for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,11 +101,6 @@ pub enum Kind {
     Broken,
 }
 
-/// Goes over the fields of a world, always in one order.
-trait Visitor {
-    fn field<T: Field>(&mut self, kind: Kind, of: Owner, slot: &mut T);
-}
-
 /// Whose field it is: only the owners that a scope declares have bits.
 #[derive(Clone, Copy)]
 enum Owner {
@@ -204,87 +111,118 @@ enum Owner {
     All,
 }
 
-#[inline(always)]
-fn visit(w: &mut SmallWorld, v: &mut impl Visitor) {
-    for (i, u) in w.users.iter_mut().enumerate() {
-        let of = Owner::User(i);
-        v.field(Kind::Standing, of, &mut u.standing);
-        v.field(Kind::StoredKey, of, &mut u.enrolled);
-        v.field(Kind::KeptKey, of, &mut u.kept);
-        v.field(Kind::Account, of, &mut u.account);
-        v.field(Kind::StoredKey, of, &mut u.escrowed);
-        v.field(Kind::Archive, of, &mut u.archive);
-        v.field(Kind::SnapshotAccount, of, &mut u.snapshot_account);
-        v.field(Kind::SnapshotKey, of, &mut u.snapshot_key);
-        v.field(Kind::Loot, of, &mut u.opened_by_root);
-        v.field(Kind::Loot, of, &mut u.stolen);
-        v.field(Kind::Loot, of, &mut u.opened_by_shares);
-    }
-    for (i, d) in w.devices.iter_mut().enumerate() {
-        let of = Owner::Device(i);
-        v.field(Kind::Disk, of, &mut d.disk);
-        v.field(Kind::StoredKey, of, &mut d.disk_key);
-        v.field(Kind::Program, of, &mut d.program);
-        v.field(Kind::MemoryKey, of, &mut d.memory_key);
-        v.field(Kind::Capability, of, &mut d.capability);
-        v.field(Kind::AtAuthority, of, &mut d.at_authority);
-        v.field(Kind::Attempt, of, &mut d.attempt);
-        v.field(Kind::AttemptAtKeystore, of, &mut d.attempt_at_keystore);
-        v.field(Kind::LaneMessage, of, &mut d.lane.message);
-        v.field(Kind::LaneKey, of, &mut d.lane.key);
-        v.field(Kind::LaneMark, of, &mut d.lane.live);
-        v.field(Kind::LaneMark, of, &mut d.lane.pending);
-        v.field(Kind::Outdated, of, &mut d.lane.outdated);
-        v.field(Kind::LateMessage, of, &mut d.late.message);
-        v.field(Kind::LateKey, of, &mut d.late.key);
-        v.field(Kind::LateMark, of, &mut d.late.live);
-        v.field(Kind::LateMark, of, &mut d.late.pending);
-        v.field(Kind::Outdated, of, &mut d.late.outdated);
-    }
-    for (i, n) in w.nodes.iter_mut().enumerate() {
-        let of = Owner::Node(i);
-        v.field(Kind::Sealed, of, &mut n.sealed);
-        v.field(Kind::Ceremony, of, &mut n.ceremony);
-        v.field(Kind::Window, of, &mut n.window);
-    }
-    for (i, c) in w.custodians.iter_mut().enumerate() {
-        let of = Owner::Custodian(i);
-        v.field(Kind::Share, of, &mut c.share);
-        for (node, counted) in c.counted.iter_mut().enumerate() {
-            v.field(Kind::Counted, Owner::Node(node), counted);
+impl Owner {
+    fn declared(self, s: &Scope) -> bool {
+        match self {
+            Owner::User(i) => i < s.users as usize,
+            Owner::Device(i) => i < (s.users * s.devices_per_user) as usize,
+            Owner::Node(i) => i < s.nodes as usize,
+            Owner::Custodian(i) => i < s.custodians as usize,
+            Owner::All => true,
         }
-        v.field(Kind::Acked, of, &mut c.acked);
-        v.field(Kind::Loot, of, &mut c.corrupt);
     }
-    let of = Owner::All;
-    v.field(Kind::JobState, of, &mut w.job.state);
-    v.field(Kind::JobKind, of, &mut w.job.kind);
-    v.field(Kind::JobUser, of, &mut w.job.user);
-    v.field(Kind::Waiting, of, &mut w.job.waiting);
-    v.field(Kind::JobKey, of, &mut w.job.held);
-    v.field(Kind::JobMessage, of, &mut w.job.lane.message);
-    v.field(Kind::JobKey, of, &mut w.job.lane.key);
-    v.field(Kind::JobMark, of, &mut w.job.lane.live);
-    v.field(Kind::JobMark, of, &mut w.job.lane.pending);
-    v.field(Kind::JobOutdated, of, &mut w.job.lane.outdated);
-    for point in &mut w.points {
-        v.field(Kind::Point, of, point);
-    }
-    v.field(Kind::Snapshot, of, &mut w.snapshot);
-    v.field(Kind::Restoring, of, &mut w.restoring);
-    v.field(Kind::RetiredShares, of, &mut w.retired_shares);
-    v.field(Kind::AlertsUp, of, &mut w.alerts_up);
-    v.field(Kind::AdminRight, of, &mut w.admin_right);
-    v.field(Kind::Broken, of, &mut w.broken.share_without_alert);
-    v.field(Kind::Broken, of, &mut w.broken.release_without_record);
-    v.field(Kind::Broken, of, &mut w.broken.job_without_notice);
 }
 
-/// Room for the fields of a world, a byte each.
-const ROOM: usize = 128;
+/// The fields of a world in order, a byte each: what each is, and whose.
+fn fields() -> Vec<(Kind, Owner)> {
+    let mut all = Vec::new();
+    for i in 0..USERS {
+        all.extend(USER.map(|kind| (kind, Owner::User(i))));
+    }
+    for i in 0..DEVICES {
+        all.extend(DEVICE.map(|kind| (kind, Owner::Device(i))));
+    }
+    for i in 0..NODES {
+        all.extend([Kind::Sealed, Kind::Ceremony, Kind::Window].map(|kind| (kind, Owner::Node(i))));
+    }
+    for i in 0..CUSTODIANS {
+        let of = Owner::Custodian(i);
+        all.push((Kind::Share, of));
+        all.extend((0..NODES).map(|node| (Kind::Counted, Owner::Node(node))));
+        all.extend([(Kind::Acked, of), (Kind::Loot, of)]);
+    }
+    all.extend(REST.map(|kind| (kind, Owner::All)));
+    all
+}
 
-/// The fields of a world in order, a byte each; the rest is 0.
+/// The fields of [`UserState`](super::world::UserState).
+const USER: [Kind; 11] = [
+    Kind::Standing,
+    Kind::StoredKey,
+    Kind::KeptKey,
+    Kind::Account,
+    Kind::StoredKey,
+    Kind::Archive,
+    Kind::SnapshotAccount,
+    Kind::SnapshotKey,
+    Kind::Loot,
+    Kind::Loot,
+    Kind::Loot,
+];
+
+/// The fields of [`DeviceRecord`](super::world::DeviceRecord).
+const DEVICE: [Kind; 18] = [
+    Kind::Disk,
+    Kind::StoredKey,
+    Kind::Program,
+    Kind::MemoryKey,
+    Kind::Capability,
+    Kind::AtAuthority,
+    Kind::Attempt,
+    Kind::AttemptAtKeystore,
+    Kind::LaneMessage,
+    Kind::LaneKey,
+    Kind::LaneMark,
+    Kind::LaneMark,
+    Kind::Outdated,
+    Kind::LateMessage,
+    Kind::LateKey,
+    Kind::LateMark,
+    Kind::LateMark,
+    Kind::Outdated,
+];
+
+/// The fields of [`JobRecord`](super::world::JobRecord) and the rest of a world.
+const REST: [Kind; 21] = [
+    Kind::JobState,
+    Kind::JobKind,
+    Kind::JobUser,
+    Kind::Waiting,
+    Kind::JobKey,
+    Kind::JobMessage,
+    Kind::JobKey,
+    Kind::JobMark,
+    Kind::JobMark,
+    Kind::JobOutdated,
+    Kind::Point,
+    Kind::Point,
+    Kind::Point,
+    Kind::Snapshot,
+    Kind::Restoring,
+    Kind::RetiredShares,
+    Kind::AlertsUp,
+    Kind::AdminRight,
+    Kind::Broken,
+    Kind::Broken,
+    Kind::Broken,
+];
+
+/// Bytes of a world: a field each.
+const ROOM: usize = size_of::<SmallWorld>();
+
+/// A world as its bytes.
 type Flat = [u8; ROOM];
+
+#[inline(always)]
+fn flat(world: &SmallWorld) -> &Flat {
+    zerocopy::transmute_ref!(world)
+}
+
+/// Whether two worlds are the same, byte for byte.
+#[inline(always)]
+pub(super) fn same(a: &SmallWorld, b: &SmallWorld) -> bool {
+    flat(a) == flat(b)
+}
 
 /// A field that has bits in a scope.
 #[derive(Clone, Copy, Debug)]
@@ -306,29 +244,38 @@ pub struct Layout {
     masks: Flat,
     /// The fields in the lower and in the upper half of a key; no field is in both.
     halves: [Vec<Place>; 2],
+    /// The bits of that world.
+    base_key: u128,
     /// Bits in all.
     bits: u32,
 }
 
+/// The places' bytes, moved to their bits. Sums without carry, so that the difference of two is that of their worlds.
+#[inline(always)]
+fn gather(flat: &Flat, places: &[Place]) -> u64 {
+    places.iter().fold(0, |out, place| out ^ u64::from(flat[place.at as usize]) << (place.shift % 64))
+}
+
 impl Layout {
     /// The layout of a scope that starts in `base`.
-    pub fn new(scope: &Scope, mut base: SmallWorld) -> Self {
-        let mut plan = Plan { scope, widths: Vec::new() };
-        visit(&mut base, &mut plan);
-        assert!(plan.widths.len() <= ROOM, "a world has more fields than a flat form has room for");
+    pub fn new(scope: &Scope, base: SmallWorld) -> Self {
         let mut layout =
-            Layout { base: flatten(&base), masks: [0; ROOM], halves: [Vec::new(), Vec::new()], bits: 0 };
-        for (at, width) in plan.widths.into_iter().enumerate().filter(|(_, width)| *width > 0) {
+            Layout { base: *flat(&base), masks: [0; ROOM], halves: Default::default(), base_key: 0, bits: 0 };
+        for (at, (kind, of)) in fields().into_iter().enumerate() {
+            let width = if of.declared(scope) { width(scope, kind) } else { 0 };
+            if width == 0 {
+                continue;
+            }
             let half = (layout.bits + width > 64) as usize;
             if half == 1 {
                 layout.bits = layout.bits.max(64);
             }
             let mask = ((1u16 << width) - 1) as u8;
             layout.masks[at] = mask;
-            let place = Place { at: at as u8, shift: (layout.bits % 64) as u8, mask };
-            layout.halves[half].push(place);
+            layout.halves[half].push(Place { at: at as u8, shift: (layout.bits % 64) as u8, mask });
             layout.bits += width;
         }
+        layout.base_key = layout.gather(&layout.base);
         layout
     }
 
@@ -343,87 +290,37 @@ impl Layout {
     /// When the world uses a bit that the scope's declaration does not give it: the layout is wrong, and any count
     /// made with it would be.
     pub fn pack(&self, world: &SmallWorld) -> u128 {
-        let mut flat = flatten(world);
+        let flat = flat(world);
         let mut stray = 0;
-        for ((byte, base), mask) in flat.iter_mut().zip(&self.base).zip(&self.masks) {
-            *byte ^= base;
-            stray |= *byte & !mask;
+        for ((byte, base), mask) in flat.iter().zip(&self.base).zip(&self.masks) {
+            stray |= (byte ^ base) & !mask;
         }
         assert!(stray == 0, "the scope's layout has no room for {world:?}");
-        let gather = |half: &[Place]| -> u64 {
-            half.iter().fold(0, |out, place| out | u64::from(flat[place.at as usize % ROOM]) << (place.shift % 64))
-        };
-        let low = gather(&self.halves[0]);
-        if self.bits <= 64 {
-            return u128::from(low);
-        }
-        u128::from(gather(&self.halves[1])) << 64 | u128::from(low)
+        self.gather(flat) ^ self.base_key
+    }
+
+    #[inline(always)]
+    fn gather(&self, flat: &Flat) -> u128 {
+        let low = gather(flat, &self.halves[0]);
+        let high = if self.bits > 64 { gather(flat, &self.halves[1]) } else { 0 };
+        u128::from(high) << 64 | u128::from(low)
     }
 
     /// The world of a packed state.
+    ///
+    /// # Panics
+    /// When the key is none that [`Layout::pack`] made.
     pub fn unpack(&self, key: u128) -> SmallWorld {
         let mut flat = self.base;
         for (half, word) in self.halves.iter().zip([key as u64, (key >> 64) as u64]) {
             for place in half {
-                flat[place.at as usize % ROOM] ^= (word >> (place.shift % 64)) as u8 & place.mask;
+                flat[place.at as usize] ^= (word >> (place.shift % 64)) as u8 & place.mask;
             }
         }
-        let mut world = SmallWorld::fresh();
-        visit(&mut world, &mut Restore { flat: &flat, at: 0 });
-        world
-    }
-}
-
-/// The flat form of a world.
-fn flatten(world: &SmallWorld) -> Flat {
-    let mut flatten = Flatten { flat: [0; ROOM], at: 0 };
-    visit(&mut { *world }, &mut flatten);
-    flatten.flat
-}
-
-struct Flatten {
-    flat: Flat,
-    at: usize,
-}
-
-impl Visitor for Flatten {
-    #[inline(always)]
-    fn field<T: Field>(&mut self, _: Kind, _: Owner, slot: &mut T) {
-        self.flat[self.at % ROOM] = slot.to_bits();
-        self.at += 1;
-    }
-}
-
-struct Restore<'a> {
-    flat: &'a Flat,
-    at: usize,
-}
-
-impl Visitor for Restore<'_> {
-    #[inline(always)]
-    fn field<T: Field>(&mut self, _: Kind, _: Owner, slot: &mut T) {
-        *slot = T::from_bits(self.flat[self.at % ROOM]);
-        self.at += 1;
-    }
-}
-
-/// Plans the bits of each field.
-struct Plan<'a> {
-    scope: &'a Scope,
-    widths: Vec<u32>,
-}
-
-impl Visitor for Plan<'_> {
-    fn field<T: Field>(&mut self, kind: Kind, of: Owner, _: &mut T) {
-        let s = self.scope;
-        let declared = match of {
-            Owner::User(i) => i < s.users as usize,
-            Owner::Device(i) => i < (s.users * s.devices_per_user) as usize,
-            Owner::Node(i) => i < s.nodes as usize,
-            Owner::Custodian(i) => i < s.custodians as usize,
-            Owner::All => true,
+        let Ok(world) = SmallWorld::try_read_from_bytes(&flat) else {
+            panic!("{key:#x} is no packed world of this scope")
         };
-        self.widths.push(if declared { width(s, kind) } else { 0 });
+        world
     }
 }
 

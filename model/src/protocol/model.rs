@@ -5,8 +5,8 @@ use bailee_spec::outcome::Outcome;
 use bailee_spec::scope::{Part, Scope, Start};
 
 use super::SmallWorld;
-use super::canon::{Exchange, rename_keys, representative};
-use super::layout::Layout;
+use super::canon::{Exchange, is_representative, keys_in_order, rename_keys, representative};
+use super::layout::{Layout, same};
 use super::mutation::Mutation;
 use super::step::{Rules, is_idle};
 use super::world::World;
@@ -64,15 +64,18 @@ impl Protocol {
         self.rules.step(world, action)
     }
 
-    /// The world after the action, if it is another one.
-    fn moved(&self, last: &SmallWorld, action: Action) -> Option<SmallWorld> {
-        let mut next = *last;
-        // Nothing was tried on anybody, which is the answer to most of what is tried: no need to compare.
-        if is_idle(self.rules.apply(&mut next, action)) {
-            debug_assert!(next == *last, "{action:?} was idle and changed something");
+    /// The world after the action, unless nothing was tried on anybody, which is the answer to most of what is tried.
+    fn tried(&self, last: &SmallWorld, action: Action) -> Option<SmallWorld> {
+        // Of every state's actions most are deliveries from empty lanes: no need to copy the world for them.
+        if let Action::Deliver { lane } | Action::DeliverThenCrash { lane } = action
+            && last.lane(lane).message.is_none()
+        {
             return None;
         }
-        (next != *last).then_some(next)
+        let mut next = *last;
+        let idle = is_idle(self.rules.apply(&mut next, action));
+        debug_assert!(!idle || next == *last, "{action:?} was idle and changed something");
+        (!idle).then_some(next)
     }
 
     /// The representative of the world: sorted in a sorted scope, keys renamed in every scope.
@@ -324,7 +327,7 @@ impl stateright::Model for Protocol {
     }
 
     fn next_state(&self, last: &Self::State, action: Self::Action) -> Option<Self::State> {
-        self.moved(last, action).map(|next| self.canonical(&next))
+        self.tried(last, action).filter(|next| !same(next, last)).map(|next| self.canonical(&next))
     }
 }
 
@@ -341,8 +344,18 @@ impl crate::explorer::Packed for Protocol {
         self.layout.unpack(key)
     }
 
-    fn successor(&self, state: &SmallWorld, action: Action) -> Option<Key> {
-        self.moved(state, action).map(|next| self.canonical_and_packed(&next).0)
+    fn successor(&self, state: &SmallWorld, key: Key, action: Action) -> Option<Key> {
+        let next = self.tried(state, action)?;
+        // Packed before it is sorted, it has its own key only if nothing changed.
+        let packed = self.layout.pack(&next);
+        if packed == key {
+            return None;
+        }
+        let settled = match self.scope.sorted {
+            true => is_representative(&self.exchanges, self.scope.custodians, &next),
+            false => keys_in_order(&next),
+        };
+        Some(if settled { packed } else { self.canonical_and_packed(&next).0 })
     }
 
     fn class(&self, state: &SmallWorld, action: &Action) -> u8 {
@@ -361,7 +374,7 @@ pub fn class_of(world: &SmallWorld, action: &Action) -> u8 {
             Lane::Late(_) => 1,
             Lane::Job => 2,
         };
-        let message = world.lane(*lane).message.map_or(0, |message| message as usize + 1);
+        let message = world.lane(*lane).message.number() as usize;
         (DELIVERIES + (crash * 3 + kind) * 30 + message) as u8
     };
     match action {

@@ -12,7 +12,7 @@ fn name(key: Key) -> Option<KeyName> {
 
 fn lane(state: &LaneState) -> Option<LaneView> {
     Some(LaneView {
-        message: state.message?,
+        message: state.message.get()?,
         key: name(state.key),
         live: state.live,
         pending: state.pending,
@@ -70,7 +70,7 @@ impl Rules {
                 .collect(),
             custodians: w.custodians[..custodians]
                 .iter()
-                .map(|c| CustodianView { share: c.share, acked: c.acked })
+                .map(|c| CustodianView { share: c.share.held(), acked: c.acked })
                 .collect(),
             job: JobView {
                 state: w.job.state,

@@ -2,14 +2,13 @@
 
 use bailee_spec::action::{Action, Asking, Caller, Condition, Handing, Lane, Requester};
 use bailee_spec::observation::{
-    AccountState, CeremonyState, DeviceState, Disk, Freshness, JobKind, JobState, Message, ShareHeld, Standing,
-    Window,
+    AccountState, CeremonyState, DeviceState, Disk, Freshness, JobKind, JobState, Message, Standing, Window,
 };
 use bailee_spec::outcome::Outcome;
 
 use super::SmallWorld;
 use super::step::{Receiver, Rules, receiver};
-use super::world::{LaneState, NO_KEY, SnapshotState, UserState};
+use super::world::{LaneState, NO_KEY, Share, Slot, SnapshotState, UserState};
 
 /// One action and what came of it.
 pub struct Step<'a> {
@@ -35,7 +34,7 @@ impl Step<'_> {
         match self.action {
             Action::Deliver { lane } | Action::DeliverThenCrash { lane } => {
                 let state = *self.before.lane(lane);
-                Some((lane, state.message?, state))
+                Some((lane, state.message.get()?, state))
             }
             _ => None,
         }
@@ -163,7 +162,7 @@ pub const ALL: &[Property] = &[
         r.users < 2 || keys(0).all(|a| keys(1).all(|b| a != b))
     }),
     sometimes("enrolled", |_, w| w.users[0].enrolled != NO_KEY && w.devices.iter().any(|d| d.disk == Disk::Key)),
-    sometimes("race-lost", |_, w| w.devices.iter().any(|d| d.lane.message == Some(Message::GoReplace))),
+    sometimes("race-lost", |_, w| w.devices.iter().any(|d| d.lane.message == Slot::of(Message::GoReplace))),
     // The keystore and releases.
     step("sealed-serves-nothing", |s| match s.delivered() {
         Some((lane, message, _)) if receiver(message, lane) == Receiver::Keystore => {
@@ -172,8 +171,8 @@ pub const ALL: &[Property] = &[
         _ => true,
     }),
     step("release-is-recorded", |s| match s.action {
-        Action::Deliver { lane } if s.after.lane(lane).message == Some(Message::SealedKey) => {
-            s.before.lane(lane).message == Some(Message::GrantConsumed)
+        Action::Deliver { lane } if s.after.lane(lane).message == Slot::of(Message::SealedKey) => {
+            s.before.lane(lane).message == Slot::of(Message::GrantConsumed)
         }
         _ => true,
     }),
@@ -192,7 +191,7 @@ pub const ALL: &[Property] = &[
     always("own-key-only", |r, w| {
         let owned = |user: u8, key: u8| key == NO_KEY || key == w.users[user as usize].escrowed;
         let released = |lane: &LaneState| {
-            matches!(lane.message, Some(Message::SealedKey | Message::KeyDelivery)) && !lane.outdated
+            matches!(lane.message.get(), Some(Message::SealedKey | Message::KeyDelivery)) && !lane.outdated
         };
         let job = !released(&w.job.lane) || owned(w.job.user, w.job.lane.key);
         job && (w.job.held == NO_KEY || r.users < 2 || owned(w.job.user, w.job.held))
@@ -262,7 +261,7 @@ pub const ALL: &[Property] = &[
         _ => true,
     }),
     sometimes("revoked-in-flight", |_, w| {
-        w.devices.iter().any(|d| revoked(d.at_authority) && d.lane.message == Some(Message::GrantConsumed))
+        w.devices.iter().any(|d| revoked(d.at_authority) && d.lane.message == Slot::of(Message::GrantConsumed))
     }),
     sometimes("acknowledged", |_, w| w.devices.iter().any(|d| d.at_authority == DeviceState::Revoked)),
     // Ceremonies.
@@ -286,7 +285,7 @@ pub const ALL: &[Property] = &[
             let (c, n) = (custodian as usize, node as usize);
             let counts = !s.before.custodians[c].counted[n] && s.after.custodians[c].counted[n];
             let moves = counts || s.before.nodes[n] != s.after.nodes[n];
-            let released = s.before.custodians[c].share == ShareHeld::For(node);
+            let released = s.before.custodians[c].share == Share::released_for(node);
             !moves || (handing == Handing::Right && released)
         }
         _ => true,
@@ -320,12 +319,12 @@ pub const ALL: &[Property] = &[
     }),
     step("time-ends-all", |s| {
         let over = s.after.nodes.iter().all(|n| n.ceremony == CeremonyState::None)
-            && s.after.custodians.iter().all(|c| c.share == ShareHeld::None);
+            && s.after.custodians.iter().all(|c| c.share == Share::NONE);
         s.action != Action::Advance || over
     }),
     sometimes("unsealed", |r, w| w.nodes[..r.nodes as usize].iter().any(|n| !n.sealed)),
     sometimes("rekeyed", |_, w| w.retired_shares),
-    sometimes("share-for-a-dead-ceremony", |_, w| w.custodians.iter().any(|c| c.share == ShareHeld::Old)),
+    sometimes("share-for-a-dead-ceremony", |_, w| w.custodians.iter().any(|c| c.share == Share::OLD)),
     Property {
         id: "can-unseal",
         kind: Kind::CanAlwaysStill(|r, w| w.nodes[..r.nodes as usize].iter().all(|n| !n.sealed)),
@@ -359,7 +358,7 @@ pub const ALL: &[Property] = &[
         w.users.iter().any(|u| u.standing == Standing::Purged && u.snapshot_account == AccountState::Active)
     }),
     sometimes("outdated-receipt", |_, w| {
-        w.devices.iter().any(|d| d.lane.message == Some(Message::Receipt) && d.lane.outdated)
+        w.devices.iter().any(|d| d.lane.message == Slot::of(Message::Receipt) && d.lane.outdated)
     }),
     // The least adversary.
     broken("no-master-key", |_, w| w.users.iter().filter(|u| u.opened_by_root).count() < 2),

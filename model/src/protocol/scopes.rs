@@ -54,7 +54,7 @@ mod tests {
     fn exchanged_worlds_have_one_representative() {
         use crate::explorer::{Options, explore};
         use crate::protocol::{Protocol, canon::Exchange};
-        for name in ["enrolment", "neighbours-enrol", "unsealing"] {
+        for name in ["enrolment", "neighbours-enrol", "neighbours", "unsealing"] {
             let scope = committed().into_iter().find(|scope| scope.name == name).unwrap();
             let model = Protocol::new(&scope, None).unwrap();
             let graph = explore(&model, Options::default(), &[], &[]).unwrap();
@@ -66,6 +66,26 @@ mod tests {
                     let mut other = exchange.apply(&world);
                     other.custodians[..scope.custodians as usize].rotate_left(1);
                     assert_eq!(model.pack(&model.canonical(&other)), graph.key(id), "{name}");
+                }
+            }
+        }
+    }
+
+    /// The explorer's short way to a packed successor gives what `next_state` gives, in every state.
+    #[test]
+    fn a_successor_is_the_next_state_packed() {
+        use crate::explorer::{Options, Packed, explore};
+        use crate::protocol::Protocol;
+        use stateright::Model;
+        for name in ["enrolment", "neighbours", "unsealing", "unsorted"] {
+            let scope = committed().into_iter().find(|scope| scope.name == name).unwrap();
+            let model = Protocol::new(&scope, None).unwrap();
+            let graph = explore(&model, Options::default(), &[], &[]).unwrap();
+            for id in graph.ids() {
+                let (key, world) = (graph.key(id), model.unpack(graph.key(id)));
+                for &action in &model.actions {
+                    let next = model.next_state(&world, action).map(|next| model.pack(&next));
+                    assert_eq!(model.successor(&world, key, action), next, "{name}: {action:?}");
                 }
             }
         }

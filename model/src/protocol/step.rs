@@ -6,7 +6,7 @@ use bailee_spec::observation::{Capability, DeviceState, Freshness, JobState, Mes
 use bailee_spec::outcome::{Outcome, Refusal};
 
 use super::mutation::Mutation;
-use super::world::{Key, LaneState, NO_KEY, World};
+use super::world::{Key, LaneState, NO_KEY, Slot, World};
 
 /// Accepted, or the first failed check.
 pub type Check<T = ()> = Result<T, Refusal>;
@@ -161,7 +161,7 @@ impl Rules {
 
     /// NET-2, NET-3.
     fn deliver<const U: usize, const N: usize>(&self, w: &mut World<U, N>, lane: Lane, crash: bool) -> Check {
-        let message = w.lane(lane).message.ok_or(Refusal::NothingInFlight)?;
+        let message = w.lane(lane).message.get().ok_or(Refusal::NothingInFlight)?;
         let receiver = receiver(message, lane);
         let Reaction { outcome, next } = match receiver {
             Receiver::Authority => self.at_authority(w, lane, message),
@@ -174,10 +174,10 @@ impl Rules {
         at.outdated = false;
         match next {
             Some((message, key)) => {
-                at.message = Some(message);
+                at.message = Slot::of(message);
                 at.key = key;
             }
-            None => at.message = None,
+            None => at.message = Slot::EMPTY,
         }
         if crash {
             self.die(w, lane, receiver);
@@ -202,7 +202,7 @@ impl Rules {
     /// NET-4.
     fn drop_late<const U: usize, const N: usize>(&self, w: &mut World<U, N>, device: Device) -> Check {
         let late = &mut w.devices[device as usize].late;
-        late.message.ok_or(Refusal::NothingInFlight)?;
+        late.message.get().ok_or(Refusal::NothingInFlight)?;
         *late = LaneState::EMPTY;
         Ok(())
     }
@@ -216,7 +216,7 @@ impl Rules {
         d.capability = Capability::None;
         let lost = d.lane;
         d.lane = LaneState::EMPTY;
-        if let Some(message) = lost.message
+        if let Some(message) = lost.message.get()
             && receiver(message, Lane::Device(device)) != Receiver::Device
             && late_allowed
             && d.late.message.is_none()
@@ -262,7 +262,7 @@ impl Rules {
             return Err(Refusal::OutOfTurn);
         }
         d.program = Program::SigningIn;
-        d.lane = LaneState { message: Some(Message::SignIn), ..LaneState::EMPTY };
+        d.lane = LaneState { message: Slot::of(Message::SignIn), ..LaneState::EMPTY };
         Ok(())
     }
 
