@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bailee_core::quirks::Quirks;
 use bailee_model::explorer::{Exploration, Id, Options, explore};
 use bailee_model::protocol::Protocol;
-use bailee_model::protocol::model::is_idle;
+use bailee_model::protocol::step::is_idle;
 use bailee_spec::{Action, Outcome, Refusal};
 use serde::Serialize;
 
