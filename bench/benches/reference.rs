@@ -8,7 +8,7 @@ use bailee_core::crypto::sign::{self, Signing};
 use bailee_core::crypto::{labels, seal};
 use bailee_core::quirks::Quirks;
 use bailee_lockstep::pair::Pair;
-use bailee_model::explorer::{Options, explore};
+use bailee_model::explorer::{Options, Watch, explore};
 use bailee_model::protocol::{Protocol, scopes};
 use bailee_spec::Action;
 use bailee_spec::action::Lane;
@@ -71,7 +71,7 @@ fn explorer(c: &mut Criterion) {
     let transitions = scope.expected.map_or(1, |expected| expected.transitions);
     group.throughput(Throughput::Elements(transitions)).sample_size(10);
     group.bench_function("enrolment, own", |b| {
-        b.iter(|| explore(&protocol, Options::default(), &[], &[]).map(|graph| graph.states()));
+        b.iter(|| explore(&protocol, Options::default(), &Watch::default()).map(|graph| graph.states()));
     });
     group.bench_function("enrolment, stateright breadth first", |b| {
         use stateright::{Checker, Model};

@@ -11,7 +11,7 @@ use stateright::{Checker, Model};
 
 use crate::check::bare;
 use crate::explorer::graph::{cannot_reach, components};
-use crate::explorer::{Options, Packed, explore};
+use crate::explorer::{Options, Packed, Watch, explore};
 use crate::protocol::Protocol;
 
 /// Medians over the repetitions.
@@ -62,8 +62,8 @@ fn median(mut times: Vec<Duration>) -> Duration {
 pub fn measure(scope: &Scope, repetitions: usize) -> Result<Figures, String> {
     let model = Protocol::new(scope, None)?;
     let too_many = |_| format!("scope {}: more states than can be counted", scope.name);
-    let kept =
-        explore(&model, Options { keep_transitions: true, ..Options::default() }, &[], &[]).map_err(too_many)?;
+    let kept = explore(&model, Options { keep_transitions: true, ..Options::default() }, &Watch::default())
+        .map_err(too_many)?;
     let graph = kept.graph.as_ref().ok_or("no transitions were kept")?;
     let states: Vec<_> = kept.ids().map(|id| kept.key(id)).collect();
     let (wanted, transitions) = (kept.states(), kept.transitions);
@@ -71,10 +71,11 @@ pub fn measure(scope: &Scope, repetitions: usize) -> Result<Figures, String> {
     let mut bytes_per_state = 0.0;
     for _ in 0..repetitions.max(1) {
         let moved = timed(&mut times[0], || bare_loop(&model, &states));
-        let own = timed(&mut times[1], || explore(&model, Options::default(), &[], &[])).map_err(too_many)?;
+        let own =
+            timed(&mut times[1], || explore(&model, Options::default(), &Watch::default())).map_err(too_many)?;
         bytes_per_state = own.bytes_per_state();
         let two = Options { threads: 2, ..Options::default() };
-        let own_two = timed(&mut times[2], || explore(&model, two, &[], &[])).map_err(too_many)?;
+        let own_two = timed(&mut times[2], || explore(&model, two, &Watch::default())).map_err(too_many)?;
         let (one, both) = (bare(&model), bare(&model));
         let second = timed(&mut times[3], || one.checker().threads(1).spawn_bfs().join());
         let second_two = timed(&mut times[4], || both.checker().threads(2).spawn_bfs().join());

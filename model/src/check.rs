@@ -10,7 +10,7 @@ use bailee_spec::scope::Scope;
 use serde::Serialize;
 
 use crate::explorer::graph::{cannot_reach, unfulfilled};
-use crate::explorer::{Exploration, Id, Options, Predicate, explore};
+use crate::explorer::{Exploration, Id, Options, Predicate, Watch, explore};
 use crate::protocol::model::{can_move, class_of, fair_classes};
 use crate::protocol::properties::{self, Kind, Property, Step};
 use crate::protocol::{Mutation, Protocol, SmallWorld};
@@ -78,6 +78,10 @@ pub struct How {
     pub without: Option<&'static str>,
     /// Compare with the committed counts, and ask for coverage and witnesses. Off for mutants, whose graphs differ.
     pub strict: bool,
+    /// Threads; one where the transitions are kept, and 0 is one.
+    pub threads: usize,
+    /// Is told the states so far, once a level.
+    pub progress: Option<fn(usize)>,
 }
 
 fn word(holds: bool) -> &'static str {
@@ -122,6 +126,19 @@ pub fn holds_for(model: &Protocol, before: &SmallWorld, action: Action, holds: f
     holds(&Step { rules: &model.rules, before, action, outcome, after: &after })
 }
 
+/// Marks the properties that some action breaks: each action is taken once for all of them.
+fn judge_steps(model: &Protocol, steps: &[&'static Property], before: &SmallWorld, breaks: &mut [bool]) {
+    for &action in &model.actions {
+        let (outcome, after) = model.step(before, action);
+        let step = Step { rules: &model.rules, before, action, outcome, after: &after };
+        for (property, broken) in steps.iter().zip(&mut *breaks) {
+            if let Kind::AlwaysStep(holds) = property.kind {
+                *broken |= !holds(&step);
+            }
+        }
+    }
+}
+
 /// Checks a scope: every reachable state, every action in each.
 ///
 /// # Errors
@@ -139,16 +156,28 @@ pub fn check(scope: &Scope, how: How) -> Result<Report, String> {
     let of = |wanted: &[&'static Property], pick: fn(&Kind) -> bool| -> Vec<&'static Property> {
         wanted.iter().copied().filter(|property| pick(&property.kind)).collect()
     };
-    let invariants = of(&wanted, |kind| matches!(kind, Kind::Always(_) | Kind::AlwaysStep(_)));
+    let invariants = of(&wanted, |kind| matches!(kind, Kind::Always(_)));
+    let steps = of(&wanted, |kind| matches!(kind, Kind::AlwaysStep(_)));
     let witnesses = of(&wanted, |kind| matches!(kind, Kind::Sometimes(_)));
     let boxes = |list: &[&'static Property]| -> Vec<_> { list.iter().map(|p| predicate(&model, p.kind)).collect() };
     let (held, shown) = (boxes(&invariants), boxes(&witnesses));
+    let judge = |world: &SmallWorld, breaks: &mut [bool]| judge_steps(&model, &steps, world, breaks);
+    let watch = Watch {
+        invariants: &borrowed(&held),
+        witnesses: &borrowed(&shown),
+        steps: (!steps.is_empty()).then_some((steps.len(), &judge)),
+        progress: how.progress.as_ref().map(|tell| tell as &(dyn Fn(usize) + Sync)),
+    };
     let graph_kinds = |kind: &Kind| matches!(kind, Kind::CanAlwaysStill(_) | Kind::LeadsTo(..));
-    let options = Options { keep_transitions: wanted.iter().any(|p| graph_kinds(&p.kind)), ..Options::default() };
-    let graph = explore(&model, options, &borrowed(&held), &borrowed(&shown))
+    let keep_transitions = wanted.iter().any(|p| graph_kinds(&p.kind));
+    let options = Options { keep_transitions, threads: how.threads.max(1), limit: None };
+    let graph = explore(&model, options, &watch)
         .map_err(|_| format!("scope {}: more states than can be counted", scope.name))?;
     let mut verdicts = Vec::new();
     for (property, broken) in invariants.iter().zip(&graph.broken) {
+        verdicts.push(verdict(scope, &graph, property, broken.is_none(), *broken));
+    }
+    for (property, broken) in steps.iter().zip(&graph.broken_steps) {
         verdicts.push(verdict(scope, &graph, property, broken.is_none(), *broken));
     }
     for (property, witness) in witnesses.iter().zip(&graph.witnessed) {

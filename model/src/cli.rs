@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use bailee_model::bench::{self, Figures};
@@ -61,6 +62,9 @@ enum Command {
         /// Leave this property out: the run must then fail (shows that the door can).
         #[arg(long)]
         without: Option<String>,
+        /// Threads. A scope whose properties need the transitions is explored by one.
+        #[arg(long, default_value_t = 1)]
+        threads: usize,
         /// JSON lines.
         #[arg(long)]
         json: bool,
@@ -126,11 +130,12 @@ enum Command {
 /// Runs the command line.
 pub(crate) fn run() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Check { scope, scope_file, engine, without, json, junit } => selected(scope.as_deref(), scope_file)
-            .and_then(|scopes| match engine {
-                Engine::Bailee => run_check(&scopes, without.as_deref(), json, junit),
+        Command::Check { scope, scope_file, engine, without, threads, json, junit } => {
+            selected(scope.as_deref(), scope_file).and_then(|scopes| match engine {
+                Engine::Bailee => run_check(&scopes, without.as_deref(), threads, json, junit),
                 Engine::Stateright => run_second(&scopes, json),
-            }),
+            })
+        }
         Command::Mutants { without, json } => run_mutants(without.as_deref(), json),
         Command::Bench { scope, scope_file, repetitions, json } => {
             run_bench(&scope, scope_file.as_ref(), repetitions, json)
@@ -187,11 +192,29 @@ fn known_property(id: Option<&str>) -> Result<Option<&'static str>, String> {
     properties::find(id).map(|property| Some(property.id)).ok_or_else(|| format!("there is no property {id}"))
 }
 
-fn run_check(scopes: &[Scope], without: Option<&str>, json: bool, junit: Option<PathBuf>) -> Result<u8, String> {
+/// Says once in ten seconds how far a long exploration is.
+fn tell_states(states: usize) {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let since = last.get_or_insert_with(Instant::now);
+    if since.elapsed().as_secs() >= 10 {
+        *since = Instant::now();
+        eprintln!("{states} states so far");
+    }
+}
+
+fn run_check(
+    scopes: &[Scope],
+    without: Option<&str>,
+    threads: usize,
+    json: bool,
+    junit: Option<PathBuf>,
+) -> Result<u8, String> {
     let without = known_property(without)?;
     let mut reports = Vec::new();
     for scope in scopes {
-        let report = check(scope, How { strict: true, without, ..How::default() })?;
+        let report =
+            check(scope, How { strict: true, without, threads, progress: Some(tell_states), ..How::default() })?;
         if !json {
             print_report(&report);
         }
@@ -320,7 +343,7 @@ fn run_mutants(without: Option<&str>, json: bool) -> Result<u8, String> {
     for &mutation in Mutation::ALL {
         let scope = scopes.iter().find(|scope| scope.name == mutation.scope());
         let scope = scope.ok_or_else(|| format!("{}: there is no scope {}", mutation.id(), mutation.scope()))?;
-        let report = check(scope, How { mutation: Some(mutation), without, strict: false })?;
+        let report = check(scope, How { mutation: Some(mutation), without, ..How::default() })?;
         let verdict = report.verdicts.iter().find(|v| v.id == mutation.property());
         let steps = verdict.filter(|v| v.verdict != v.expected).map(|v| v.steps.unwrap_or(0));
         let changed = scope.expected.is_none_or(|e| (e.states, e.transitions) != (report.states, report.transitions));

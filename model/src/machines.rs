@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bailee_spec::scope::Scope;
 
-use crate::explorer::{Options, explore};
+use crate::explorer::{Options, Watch, explore};
 use crate::protocol::{Protocol, SmallWorld};
 
 /// The machines that can be drawn: a name, and what a world says its state is. Only first users, devices and nodes are
@@ -43,7 +43,7 @@ pub struct Machine {
 /// When the scope contradicts itself or is too large.
 pub fn machines(scope: &Scope) -> Result<Vec<Machine>, String> {
     let model = Protocol::new(scope, None)?;
-    let graph = explore(&model, Options::default(), &[], &[]).map_err(|_| "too many states".to_string())?;
+    let graph = explore(&model, Options::default(), &Watch::default()).map_err(|_| "too many states".to_string())?;
     let mut found: Vec<Machine> =
         MACHINES.iter().map(|(name, _)| Machine { name, transitions: BTreeMap::new() }).collect();
     for id in 0..graph.states() as u32 {

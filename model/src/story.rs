@@ -44,7 +44,7 @@ pub struct Story {
 pub fn tell(scope: &Scope, property: &'static Property, mutation: Option<Mutation>) -> Result<Story, String> {
     let mut only = scope.clone();
     only.properties = vec![property.id.to_string()];
-    let report = check(&only, How { mutation, without: None, strict: false })?;
+    let report = check(&only, How { mutation, ..How::default() })?;
     let verdict = &report.verdicts[0];
     let at =
         verdict.at.ok_or_else(|| format!("{} {} in every state of {}", property.id, verdict.verdict, scope.name))?;

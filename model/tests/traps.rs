@@ -1,7 +1,7 @@
 //! The traps of stateright 0.31, each shown to be there still, and each answered by the project's own explorer and graph.
 
 use bailee_model::explorer::graph::{cannot_reach, unfulfilled};
-use bailee_model::explorer::{Key, Options, Packed, explore};
+use bailee_model::explorer::{Key, Options, Packed, Watch, explore};
 use stateright::{Checker, Model, Property, Representative};
 
 /// A graph by its edges; state 0 is the start. The property: 2 is reached in the end.
@@ -52,7 +52,7 @@ impl Packed for Drawn {
 /// Whether every run reaches 2, by the project's own graph.
 fn leads_to_two(model: &Drawn, fair: &[bool; 256]) -> bool {
     let options = Options { keep_transitions: true, ..Options::default() };
-    let graph = explore(model, options, &[], &[]).unwrap();
+    let graph = explore(model, options, &Watch::default()).unwrap();
     let is_two = |id| graph.key(id) == 2;
     unfulfilled(graph.graph.as_ref().unwrap(), |_| true, is_two, fair).is_none()
 }
@@ -91,7 +91,7 @@ fn fairness_is_asked_of_what_is_enabled_all_along_and_of_nothing_else() {
 fn what_cannot_be_reached_is_counted() {
     let split = Drawn { edges: vec![(0, 1), (0, 3), (1, 2), (3, 3)] };
     let options = Options { keep_transitions: true, ..Options::default() };
-    let graph = explore(&split, options, &[], &[]).unwrap();
+    let graph = explore(&split, options, &Watch::default()).unwrap();
     let stuck = cannot_reach(graph.graph.as_ref().unwrap(), |id| graph.key(id) == 2);
     assert_eq!(stuck.iter().map(|id| graph.key(*id)).collect::<Vec<_>>(), vec![3]);
 }
@@ -146,9 +146,14 @@ fn a_bounded_run_passes_there_and_is_not_complete_here() {
     Chain.checker().target_max_depth(100).spawn_bfs().join().assert_properties();
     Chain.checker().target_state_count(100).spawn_bfs().join().assert_properties();
     let near = |state: &u32| *state < FAR;
-    let bounded = explore(&Chain, Options { limit: Some(100), ..Options::default() }, &[&near], &[]).unwrap();
+    let bounded = explore(
+        &Chain,
+        Options { limit: Some(100), ..Options::default() },
+        &Watch { invariants: &[&near], ..Watch::default() },
+    )
+    .unwrap();
     assert!(!bounded.complete, "the door refuses a run that is not complete");
-    let whole = explore(&Chain, Options::default(), &[&near], &[]).unwrap();
+    let whole = explore(&Chain, Options::default(), &Watch { invariants: &[&near], ..Watch::default() }).unwrap();
     assert!(whole.complete);
     let broken = whole.broken[0].unwrap();
     assert_eq!(whole.path(broken).len() as u32 - 1, FAR, "the shortest way to the violation");
@@ -245,7 +250,12 @@ fn every_number_of_threads_finds_the_same() {
     let odd = |state: &u32| *state != 4_242;
     let seven = |state: &u32| *state == 7_777;
     let found = |threads| {
-        let graph = explore(&Wide, Options { threads, ..Options::default() }, &[&odd], &[&seven]).unwrap();
+        let graph = explore(
+            &Wide,
+            Options { threads, ..Options::default() },
+            &Watch { invariants: &[&odd], witnesses: &[&seven], ..Watch::default() },
+        )
+        .unwrap();
         let steps = |id: Option<u32>| graph.path(id.unwrap()).len();
         let path: Vec<_> = graph.path(graph.broken[0].unwrap()).iter().map(|id| graph.key(*id)).collect();
         for pair in path.windows(2) {

@@ -79,6 +79,8 @@ pub struct Exploration {
     pub deadlocks: Vec<Id>,
     /// For each invariant, the first state at which it fails.
     pub broken: Vec<Option<Id>>,
+    /// For each invariant of steps, the first state in which an action breaks it.
+    pub broken_steps: Vec<Option<Id>>,
     /// For each witness, the first state at which it holds.
     pub witnessed: Vec<Option<Id>>,
     /// Whether every reachable state was visited.
@@ -154,18 +156,33 @@ impl Exploration {
 /// A predicate on a state.
 pub type Predicate<'a, S> = &'a (dyn Fn(&S) -> bool + Sync);
 
+/// Invariants of steps, judged together: marks those that some action breaks in this state.
+pub type StepJudge<'a, S> = &'a (dyn Fn(&S, &mut [bool]) + Sync);
+
+/// What an exploration looks out for.
+pub struct Watch<'a, S> {
+    /// Should hold in every state.
+    pub invariants: &'a [Predicate<'a, S>],
+    /// Should hold in some state.
+    pub witnesses: &'a [Predicate<'a, S>],
+    /// How many invariants of steps there are, and who judges them: all at once, since what costs is to take the step.
+    pub steps: Option<(usize, StepJudge<'a, S>)>,
+    /// Is told the states so far, once a level.
+    pub progress: Option<&'a (dyn Fn(usize) + Sync)>,
+}
+
+impl<S> Default for Watch<'_, S> {
+    /// Nothing.
+    fn default() -> Self {
+        Watch { invariants: &[], witnesses: &[], steps: None, progress: None }
+    }
+}
+
 /// Visits every reachable state in breadth-first order.
-///
-/// `invariants` should hold everywhere, `witnesses` somewhere.
 ///
 /// # Errors
 /// When there are more states than an id can count.
-pub fn explore<M>(
-    model: &M,
-    options: Options,
-    invariants: &[Predicate<'_, M::State>],
-    witnesses: &[Predicate<'_, M::State>],
-) -> Result<Exploration, TooManyStates>
+pub fn explore<M>(model: &M, options: Options, watch: &Watch<'_, M::State>) -> Result<Exploration, TooManyStates>
 where
     M: Packed + Sync,
     M::State: Sync,
@@ -173,9 +190,8 @@ where
 {
     let started = Instant::now();
     let of = if options.keep_transitions { 1 } else { options.threads.max(1) };
-    let mut workers: Vec<Worker<'_, M>> = (0..of)
-        .map(|number| Worker::new(model, invariants, witnesses, number, of, options.keep_transitions))
-        .collect();
+    let mut workers: Vec<Worker<'_, M>> =
+        (0..of).map(|number| Worker::new(model, watch, number, of, options.keep_transitions)).collect();
     for state in model.init_states() {
         let key = model.pack_state(&state);
         workers[shard::owner(key, of)].begin(key)?;
@@ -256,7 +272,7 @@ where
     let mut graph = None;
     let mut fired = vec![0; 256];
     let mut deadlocks = Vec::new();
-    let (mut broken, mut witnessed) = (Vec::new(), Vec::new());
+    let (mut broken, mut broken_steps, mut witnessed) = (Vec::new(), Vec::new(), Vec::new());
     for worker in workers {
         let found = worker.finish();
         for (sum, count) in fired.iter_mut().zip(&found.fired) {
@@ -265,6 +281,7 @@ where
         deadlocks.extend(found.deadlocks);
         graph = found.graph;
         earliest(&mut broken, found.broken);
+        earliest(&mut broken_steps, found.broken_steps);
         earliest(&mut witnessed, found.witnessed);
         shards.push(found.shard);
     }
@@ -276,6 +293,7 @@ where
         fired,
         deadlocks,
         broken: ids(broken),
+        broken_steps: ids(broken_steps),
         witnessed: ids(witnessed),
         complete,
         elapsed,

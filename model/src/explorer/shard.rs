@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::table::{Glance, Id, Key, Table, TooManyStates, mix, push_frugally};
-use super::{Packed, Predicate, Round, Transitions};
+use super::{Packed, Round, Transitions, Watch};
 
 /// The shard that keeps a state.
 pub(super) fn owner(key: Key, of: usize) -> usize {
@@ -48,6 +48,7 @@ pub(super) struct Found {
     pub(super) fired: Vec<u64>,
     pub(super) deadlocks: Vec<Id>,
     pub(super) broken: Vec<Option<First>>,
+    pub(super) broken_steps: Vec<Option<First>>,
     pub(super) witnessed: Vec<Option<First>>,
 }
 
@@ -57,8 +58,9 @@ const BATCH: usize = 32;
 /// A thread of an exploration.
 pub(super) struct Worker<'a, M: Packed> {
     model: &'a M,
-    invariants: &'a [Predicate<'a, M::State>],
-    witnesses: &'a [Predicate<'a, M::State>],
+    watch: &'a Watch<'a, M::State>,
+    /// Invariants of steps that an action breaks in the present state.
+    breaks: Vec<bool>,
     number: usize,
     of: usize,
     found: Found,
@@ -76,17 +78,17 @@ where
 {
     pub(super) fn new(
         model: &'a M,
-        invariants: &'a [Predicate<'a, M::State>],
-        witnesses: &'a [Predicate<'a, M::State>],
+        watch: &'a Watch<'a, M::State>,
         number: usize,
         of: usize,
         keep_transitions: bool,
     ) -> Self {
         let shard = Shard { table: Table::new(model.key_bits()), parents: Vec::new(), levels: vec![0] };
+        let steps = watch.steps.map_or(0, |(count, _)| count);
         Worker {
             model,
-            invariants,
-            witnesses,
+            watch,
+            breaks: vec![false; steps],
             number,
             of,
             found: Found {
@@ -94,8 +96,9 @@ where
                 graph: keep_transitions.then(Transitions::default),
                 fired: vec![0; 256],
                 deadlocks: Vec::new(),
-                broken: vec![None; invariants.len()],
-                witnessed: vec![None; witnesses.len()],
+                broken: vec![None; watch.invariants.len()],
+                broken_steps: vec![None; steps],
+                witnessed: vec![None; watch.witnesses.len()],
             },
             actions: Vec::new(),
             batch: Mail::default(),
@@ -129,6 +132,9 @@ where
             let ahead = self.found.shard.table.len() - end as usize;
             if !round.goes_on(level as usize, ahead) {
                 break;
+            }
+            if let (0, Some(tell)) = (self.number, self.watch.progress) {
+                tell(round.states.load(Ordering::Relaxed));
             }
         }
     }
@@ -175,14 +181,23 @@ where
     }
 
     fn judge(&mut self, here: First, state: &M::State) {
-        for (broken, holds) in self.found.broken.iter_mut().zip(self.invariants) {
+        for (broken, holds) in self.found.broken.iter_mut().zip(self.watch.invariants) {
             if broken.is_none() && !holds(state) {
                 *broken = Some(here);
             }
         }
-        for (witnessed, shows) in self.found.witnessed.iter_mut().zip(self.witnesses) {
+        for (witnessed, shows) in self.found.witnessed.iter_mut().zip(self.watch.witnesses) {
             if witnessed.is_none() && shows(state) {
                 *witnessed = Some(here);
+            }
+        }
+        if let Some((_, judge)) = self.watch.steps {
+            self.breaks.fill(false);
+            judge(state, &mut self.breaks);
+            for (broken, breaks) in self.found.broken_steps.iter_mut().zip(&self.breaks) {
+                if *breaks && broken.is_none() {
+                    *broken = Some(here);
+                }
             }
         }
     }

@@ -52,12 +52,12 @@ mod tests {
     /// Sorting is canonical: every exchange of a reachable world has the same representative.
     #[test]
     fn exchanged_worlds_have_one_representative() {
-        use crate::explorer::{Options, explore};
+        use crate::explorer::{Options, Watch, explore};
         use crate::protocol::{Protocol, canon::Exchange};
         for name in ["enrolment", "neighbours-enrol", "neighbours", "unsealing"] {
             let scope = committed().into_iter().find(|scope| scope.name == name).unwrap();
             let model = Protocol::new(&scope, None).unwrap();
-            let graph = explore(&model, Options::default(), &[], &[]).unwrap();
+            let graph = explore(&model, Options::default(), &Watch::default()).unwrap();
             let exchanges = Exchange::all(&scope);
             assert!(exchanges.len() > 1 || scope.custodians > 2);
             for id in (0..graph.states() as u32).step_by(7) {
@@ -74,13 +74,13 @@ mod tests {
     /// The explorer's short way to a packed successor gives what `next_state` gives, in every state.
     #[test]
     fn a_successor_is_the_next_state_packed() {
-        use crate::explorer::{Options, Packed, explore};
+        use crate::explorer::{Options, Packed, Watch, explore};
         use crate::protocol::Protocol;
         use stateright::Model;
         for name in ["enrolment", "neighbours", "unsealing", "unsorted"] {
             let scope = committed().into_iter().find(|scope| scope.name == name).unwrap();
             let model = Protocol::new(&scope, None).unwrap();
-            let graph = explore(&model, Options::default(), &[], &[]).unwrap();
+            let graph = explore(&model, Options::default(), &Watch::default()).unwrap();
             for id in graph.ids() {
                 let (key, world) = (graph.key(id), model.unpack(graph.key(id)));
                 for &action in &model.actions {

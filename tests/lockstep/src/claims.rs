@@ -97,7 +97,7 @@ pub fn flipped() -> Result<Vec<&'static str>, String> {
         let scope = scopes.iter().find(|scope| scope.name == mutation.scope());
         let mut scope = scope.ok_or_else(|| format!("there is no scope {}", mutation.scope()))?.clone();
         scope.properties = vec![mutation.property().to_string()];
-        let how = bailee_model::check::How { mutation: Some(mutation), without: None, strict: false };
+        let how = bailee_model::check::How { mutation: Some(mutation), ..Default::default() };
         let report = bailee_model::check::check(&scope, how)?;
         if report.verdicts.iter().any(|v| v.verdict != v.expected) {
             flipped.push(mutation.property());

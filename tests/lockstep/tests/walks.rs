@@ -7,7 +7,7 @@ use bailee_core::ensemble::{Ensemble, Size};
 use bailee_core::quirks::{Quirk, Quirks};
 use bailee_lockstep::pair::Pair;
 use bailee_lockstep::replay::replay;
-use bailee_model::explorer::{Options, explore};
+use bailee_model::explorer::{Options, Watch, explore};
 use bailee_model::protocol::step::Rules;
 use bailee_model::protocol::world::World;
 use bailee_model::protocol::{Protocol, model, scopes};
@@ -121,7 +121,7 @@ fn unforked_walks_agree_with_the_forked_runs() {
     for name in ["enrolment", "recovery", "revocation", "disaster", "unsealing"] {
         let scope = scopes::committed().into_iter().find(|scope| scope.name == name).unwrap();
         let protocol = Protocol::new(&scope, None).unwrap();
-        let graph = explore(&protocol, Options::default(), &[], &[]).unwrap();
+        let graph = explore(&protocol, Options::default(), &Watch::default()).unwrap();
         let mut ends: BTreeMap<(u8, Option<Refusal>), (u32, Action)> = BTreeMap::new();
         for id in 0..graph.states() as u32 {
             let world = protocol.unpack(graph.key(id));
