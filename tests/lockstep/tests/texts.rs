@@ -1,0 +1,496 @@
+//! The texts of `spec/` are true: rule ids, refusals, labels, limits, message kinds and formats agree with the code.
+//!
+//! Every checker is a function from a text to what is wrong with it, and is shown to fail on a text that was doctored.
+
+#[path = "texts/cddl.rs"]
+mod cddl;
+#[path = "texts/samples.rs"]
+mod samples;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use bailee_core::crypto::labels;
+use bailee_spec::observation::Message;
+use bailee_spec::outcome::Refusal;
+use cddl::Grammar;
+
+const FAMILIES: [&str; 15] =
+    ["GEN", "OBS", "TIME", "NET", "ENR", "REP", "BAK", "REV", "SUS", "DEA", "JOB", "CER", "KEY", "DIS", "ADV"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn text(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Every source file below a folder, with its path.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let content = std::fs::read_to_string(&path).unwrap();
+                out.push((path.strip_prefix(root()).unwrap().display().to_string(), content));
+            }
+        }
+    }
+    out
+}
+
+// Rule ids.
+
+/// The rule ids in a text: a family, a hyphen, a number, and perhaps a letter.
+fn rule_ids(text: &str) -> Vec<(usize, String)> {
+    let mut out = Vec::new();
+    for family in FAMILIES {
+        for (at, _) in text.match_indices(&format!("{family}-")) {
+            let before = text[..at].chars().next_back();
+            let rest = &text[at + family.len() + 1..];
+            let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+            let letter = usize::from(rest[digits..].starts_with(|c: char| c.is_ascii_lowercase()));
+            let after = rest[digits + letter..].chars().next();
+            let joined = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
+            if digits > 0 && !joined(before) && before != Some('-') && !joined(after) {
+                out.push((at, text[at..at + family.len() + 1 + digits + letter].to_string()));
+            }
+        }
+    }
+    out.sort();
+    out
+}
+
+/// The rules that a text defines, with the text of each up to the next definition or the end of its section.
+fn definitions(text: &str) -> Vec<(String, String)> {
+    let bold: Vec<(usize, String)> = rule_ids(text)
+        .into_iter()
+        .filter(|(at, id)| text[..*at].ends_with("**") && text[at + id.len()..].starts_with("**"))
+        .collect();
+    let ends = bold.iter().skip(1).map(|(at, _)| *at).chain([text.len()]);
+    bold.iter()
+        .zip(ends)
+        .map(|((at, id), end)| {
+            let body = &text[*at..end];
+            (id.clone(), body.split("\n#").next().unwrap_or(body).to_string())
+        })
+        .collect()
+}
+
+/// Cited rules that no norm defines, and rules that are defined twice.
+fn rule_errors(norms: &[&str], citing: &[(String, String)]) -> Vec<String> {
+    let mut errors = Vec::new();
+    let mut defined = BTreeSet::new();
+    for (id, _) in norms.iter().flat_map(|norm| definitions(norm)) {
+        if !defined.insert(id.clone()) {
+            errors.push(format!("{id} is defined twice"));
+        }
+    }
+    for (place, text) in citing {
+        for (_, id) in rule_ids(text) {
+            if !defined.contains(&id) {
+                errors.push(format!("{place}: {id} is not defined"));
+            }
+        }
+    }
+    errors
+}
+
+fn norms() -> (String, String) {
+    (text("spec/alphabet.md"), text("spec/protocol.md"))
+}
+
+#[test]
+fn every_cited_rule_is_defined_once() {
+    let (alphabet, protocol) = norms();
+    let mut citing: Vec<(String, String)> = ["model", "reference", "spec/src", "tests", "bench", "fuzz"]
+        .iter()
+        .flat_map(|folder| sources(folder))
+        .collect();
+    citing.retain(|(path, _)| !path.ends_with("texts.rs"));
+    for path in
+        ["spec/alphabet.md", "spec/protocol.md", "spec/threat-model.md", "spec/formats.cddl", "spec/claims.toml"]
+    {
+        citing.push((path.into(), text(path)));
+    }
+    assert!(citing.iter().map(|(_, text)| rule_ids(text).len()).sum::<usize>() > 500, "the scanner sees citations");
+    assert_eq!(rule_errors(&[&alphabet, &protocol], &citing), Vec::<String>::new());
+}
+
+#[test]
+fn a_rule_that_is_not_there_is_seen() {
+    let citing = |text: &str| vec![("place".to_string(), text.to_string())];
+    let norm = "- **ENR-1** first. **ENR-1a** more.";
+    assert_eq!(rule_errors(&[norm], &citing("as ENR-1, ENR-1a.")), Vec::<String>::new());
+    assert_eq!(rule_errors(&[norm], &citing("as ENR-2.")), ["place: ENR-2 is not defined"]);
+    assert_eq!(rule_errors(&[norm], &citing("(ENR-1b)")), ["place: ENR-1b is not defined"]);
+    assert_eq!(rule_errors(&[norm, norm], &citing("")), ["ENR-1 is defined twice", "ENR-1a is defined twice"]);
+    assert_eq!(rule_ids("HIDDEN-1 ENR-x ENR-12ab CER-4").len(), 1, "only the last is a rule");
+}
+
+// Tables.
+
+/// The rows of every table in a text, cell by cell.
+fn rows(text: &str) -> Vec<Vec<String>> {
+    let is_row = |line: &&str| line.starts_with("| ");
+    text.lines()
+        .filter(is_row)
+        .map(|line| line.trim_matches('|').split(" | ").map(|c| c.trim().into()).collect())
+        .collect()
+}
+
+fn section<'a>(text: &'a str, heading: &str) -> &'a str {
+    let start = text.find(&format!("\n## {heading}")).unwrap_or_else(|| panic!("no section {heading}"));
+    let rest = &text[start + 1..];
+    rest.find("\n## ").map_or(rest, |end| &rest[..end])
+}
+
+fn in_ticks(cell: &str) -> Option<&str> {
+    cell.strip_prefix('`')?.strip_suffix('`')
+}
+
+/// What differs between what a table lists, in order, and what the code has.
+fn list_errors(what: &str, listed: &[String], real: &[String]) -> Vec<String> {
+    let mut errors: Vec<String> = real
+        .iter()
+        .filter(|name| !listed.contains(name))
+        .map(|name| format!("{what} {name} is not in the table"))
+        .collect();
+    errors.extend(listed.iter().filter(|name| !real.contains(name)).map(|name| format!("there is no {what} {name}")));
+    if errors.is_empty() && listed != real {
+        errors.push(format!("the {what}s are in another order, or one is there twice"));
+    }
+    errors
+}
+
+/// Numbered names: `| 3 | `Name` | … |`, with the number that is the name's place.
+fn numbered(rows: &[Vec<String>], errors: &mut Vec<String>) -> Vec<String> {
+    let mut names = Vec::new();
+    for row in rows {
+        if let [number, name, ..] = row.as_slice()
+            && let (Ok(number), Some(name)) = (number.parse::<usize>(), in_ticks(name))
+        {
+            if number != names.len() {
+                errors.push(format!("{name} has the number {number} and not {}", names.len()));
+            }
+            names.push(name.to_string());
+        }
+    }
+    names
+}
+
+// Refusals.
+
+/// Whether a rule names a refusal, itself or by a rule that it refers to.
+fn speaks(rules: &BTreeMap<String, String>, id: &str, refusal: &str) -> bool {
+    let named = |id: &str| rules.get(id).is_some_and(|body| body.contains(&format!("`{refusal}`")));
+    let refers = || rules.get(id).into_iter().flat_map(|body| rule_ids(body));
+    named(id) || refers().any(|(_, other)| named(&other))
+}
+
+/// Whether the reference ever refuses so.
+fn raises(core: &str, refusal: &str) -> bool {
+    core.match_indices(&format!("Refusal::{refusal}"))
+        .any(|(at, found)| !core[at + found.len()..].starts_with(|c: char| c.is_ascii_alphanumeric()))
+}
+
+/// The refusal table against the enumeration, the rules that it cites, and the code that raises them.
+fn refusal_errors(protocol: &str, alphabet: &str, core: &str) -> Vec<String> {
+    let table = rows(section(protocol, "18"));
+    let mut errors = Vec::new();
+    let listed = numbered(&table, &mut errors);
+    let real: Vec<String> = Refusal::ALL.iter().map(|refusal| format!("{refusal:?}")).collect();
+    errors.extend(list_errors("refusal", &listed, &real));
+    let mut rules: BTreeMap<String, String> = BTreeMap::new();
+    for (id, body) in definitions(alphabet).into_iter().chain(definitions(protocol)) {
+        rules.entry(id).or_default().push_str(&body);
+    }
+    for row in table.iter().filter(|row| row.len() == 4) {
+        let (Some(name), raised) = (in_ticks(&row[1]), &row[3]) else { continue };
+        let reserved = raised.starts_with("reserved");
+        let in_code = raises(core, name);
+        if reserved == in_code {
+            errors.push(format!("{name}: reserved is {reserved}, raised by the reference is {in_code}"));
+        }
+        if !reserved && rule_ids(raised).is_empty() {
+            errors.push(format!("{name} is raised by no rule"));
+        }
+        for (_, id) in rule_ids(raised) {
+            if !reserved && !speaks(&rules, &id, name) {
+                errors.push(format!("{id} does not speak of {name}"));
+            }
+        }
+        for (id, body) in definitions(alphabet) {
+            let refuses = body.contains(&format!("→ `{name}`")) || body.contains(&format!("refuses `{name}`"));
+            if refuses && !rule_ids(raised).iter().any(|(_, cited)| *cited == id) {
+                errors.push(format!("{name}: {id} raises it and is not cited"));
+            }
+        }
+    }
+    errors
+}
+
+fn core_sources() -> String {
+    sources("reference/core/src").into_iter().map(|(_, text)| text).collect()
+}
+
+#[test]
+fn the_refusal_table_is_the_enumeration() {
+    let (alphabet, protocol) = norms();
+    assert_eq!(refusal_errors(&protocol, &alphabet, &core_sources()), Vec::<String>::new());
+}
+
+#[test]
+fn a_wrong_refusal_table_is_seen() {
+    let (alphabet, protocol) = norms();
+    let core = core_sources();
+    for (old, new, said) in [
+        ("| `NotLost` |", "| `NotFound` |", "there is no refusal NotFound"),
+        ("| 33 | `GrantVoid`", "| 34 | `GrantVoid`", "GrantVoid has the number 34 and not 33"),
+        ("| reserved (ENR-2b) |", "| ENR-2b |", "Throttled: reserved is false, raised by the reference is false"),
+        ("| REV-1 |\n| 35", "| REV-2 |\n| 35", "REV-2 does not speak of NotYourDevice"),
+        ("| DIS-5 |\n| 40", "| none |\n| 40", "NothingKept is raised by no rule"),
+        ("| JOB-1, JOB-8 |", "| JOB-1 |", "NoRestoreRight: JOB-8 raises it and is not cited"),
+    ] {
+        let doctored = protocol.replacen(old, new, 1);
+        assert_ne!(doctored, protocol, "{old} is in the text");
+        let errors = refusal_errors(&doctored, &alphabet, &core);
+        assert!(errors.iter().any(|error| error == said), "{said}: {errors:?}");
+    }
+}
+
+// Labels and message kinds.
+
+fn label_errors(protocol: &str) -> Vec<String> {
+    let prefix = "bailee/v1/";
+    let listed: Vec<String> = rows(section(protocol, "4"))
+        .iter()
+        .filter_map(|row| in_ticks(&row[0]))
+        .map(|label| format!("{prefix}{label}"))
+        .collect();
+    let real: Vec<String> = labels::ALL.iter().map(|label| label.to_string()).collect();
+    list_errors("label", &listed, &real)
+}
+
+fn kind_errors(protocol: &str) -> Vec<String> {
+    let mut errors = Vec::new();
+    let listed = numbered(&rows(section(protocol, "5")), &mut errors);
+    let real: Vec<String> = Message::ALL.iter().map(|kind| format!("{kind:?}")).collect();
+    errors.extend(list_errors("kind", &listed, &real));
+    errors
+}
+
+#[test]
+fn the_tables_of_labels_and_kinds_are_those_of_the_code() {
+    let (_, protocol) = norms();
+    assert_eq!(label_errors(&protocol), Vec::<String>::new());
+    assert_eq!(kind_errors(&protocol), Vec::<String>::new());
+}
+
+#[test]
+fn a_wrong_label_or_kind_is_seen() {
+    let (_, protocol) = norms();
+    let wrong = protocol.replacen("| `sign/ack` |", "| `sign/nod` |", 1);
+    let said = ["label bailee/v1/sign/ack is not in the table", "there is no label bailee/v1/sign/nod"];
+    assert_eq!(label_errors(&wrong), said);
+    let wrong = protocol.replacen("| 22 | `GoReplace` |", "| 22 | `GoAway` |", 1);
+    assert_eq!(kind_errors(&wrong), ["kind GoReplace is not in the table", "there is no kind GoAway"]);
+}
+
+// Limits.
+
+/// The value of a sum of products of numbers and known names.
+fn value(expression: &str, known: &BTreeMap<String, u64>) -> Option<u64> {
+    let flat = expression.replace(['\n', ' '], "");
+    if let Some((before, rest)) = flat.split_once('(') {
+        let (inner, after) = rest.split_once(')')?;
+        return value(&format!("{before}{}{after}", value(inner, known)?), known);
+    }
+    let factor = |word: &str| word.replace('_', "").parse().ok().or_else(|| known.get(word).copied());
+    let product = |term: &str| term.split('*').map(factor).product::<Option<u64>>();
+    flat.split('+').map(product).sum()
+}
+
+/// The constants of a source file of limits.
+fn constants(source: &str) -> BTreeMap<String, u64> {
+    let mut known = BTreeMap::new();
+    for item in source.split("pub const ").skip(1) {
+        let (name, rest) = item.split_once(':').unwrap();
+        let expression = rest.split_once('=').unwrap().1.split_once(';').unwrap().0;
+        let found = value(expression, &known).unwrap_or_else(|| panic!("{name} = {expression}"));
+        known.insert(name.to_string(), found);
+    }
+    known
+}
+
+fn limit_errors(table: &str, constants: &BTreeMap<String, u64>) -> Vec<String> {
+    let mut listed = BTreeMap::new();
+    for row in rows(table) {
+        if let Some(name) = in_ticks(&row[0]) {
+            listed.insert(name.to_string(), row[1].parse::<u64>().ok());
+        }
+    }
+    let mut errors = Vec::new();
+    for (name, value) in constants {
+        match listed.remove(name) {
+            Some(Some(said)) if said == *value => {}
+            Some(said) => errors.push(format!("{name} is {value}, and the text says {said:?}")),
+            None => errors.push(format!("{name} is not in the table")),
+        }
+    }
+    errors.extend(listed.keys().map(|name| format!("there is no limit {name}")));
+    errors
+}
+
+/// The table of the protocol's limits, and that of the archive's.
+fn limit_tables(protocol: &str) -> (&str, &str) {
+    section(protocol, "17").split_once("Archive formats:").unwrap()
+}
+
+#[test]
+fn the_limits_are_those_of_the_code() {
+    let (_, protocol) = norms();
+    let (own, archive) = limit_tables(&protocol);
+    let real = constants(&text("spec/src/limits.rs"));
+    assert_eq!(
+        real["MESSAGE_BYTES"],
+        bailee_spec::limits::MESSAGE_BYTES as u64,
+        "the source is read as the compiler does"
+    );
+    assert_eq!(limit_errors(own, &real), Vec::<String>::new());
+    let path = "reference/archive/src/limits.rs";
+    if root().join(path).exists() {
+        assert_eq!(limit_errors(archive, &constants(&text(path))), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_wrong_limit_is_seen() {
+    let real = constants("pub const A: usize = 4 * 1_024;\npub const B: u64 = 2 + A * (30 + 2) + A;");
+    assert_eq!(real["B"], 2 + 4096 * 33);
+    let table = "| `A` | 4096 | x |\n| `B` | 135170 | y |";
+    assert_eq!(limit_errors(table, &real), Vec::<String>::new());
+    assert_eq!(
+        limit_errors("| `A` | 4097 | x |", &real),
+        ["A is 4096, and the text says Some(4097)", "B is not in the table"]
+    );
+    assert_eq!(limit_errors(&format!("{table}\n| `C` | 1 | z |"), &real), ["there is no limit C"]);
+}
+
+// The threat model.
+
+/// Promises that the claims say are broken here, and the section on them does not name; and the other way round.
+fn broken_promise_errors(threats: &str, claims: &str) -> Vec<String> {
+    let listed: Vec<String> = rows(section(threats, "5")).into_iter().map(|row| row[0].clone()).collect();
+    let listed: Vec<String> = listed.into_iter().filter(|id| id.starts_with('C')).collect();
+    let broken = |claim: &bailee_lockstep::claims::Claim| claim.classic == "X" && !claim.planned;
+    let real = bailee_lockstep::claims::parse(claims).unwrap().into_iter().filter(broken).map(|claim| claim.id);
+    list_errors("broken promise", &listed, &real.collect::<Vec<_>>())
+}
+
+#[test]
+fn the_threat_model_names_every_broken_promise() {
+    let threats = text("spec/threat-model.md");
+    assert_eq!(broken_promise_errors(&threats, bailee_spec::CLAIMS), Vec::<String>::new());
+    let silent = threats.replacen("\n| C15 |", "\n| D15 |", 1);
+    assert_eq!(broken_promise_errors(&silent, bailee_spec::CLAIMS), ["broken promise C15 is not in the table"]);
+}
+
+// Formats.
+
+fn kebab(name: &str) -> String {
+    let mut out = String::new();
+    for c in name.chars() {
+        if c.is_uppercase() && !out.is_empty() {
+            out.push('-');
+        }
+        out.push(c.to_ascii_lowercase());
+    }
+    out
+}
+
+fn grammar_errors(text: &str) -> Vec<String> {
+    let grammar = match Grammar::parse(text) {
+        Ok(grammar) => grammar,
+        Err(error) => return vec![error],
+    };
+    let mut errors = grammar.undefined();
+    let real: Vec<String> = Message::ALL.iter().map(|kind| kebab(&format!("{kind:?}"))).collect();
+    errors.extend(list_errors("message", &grammar.alternatives("body"), &real));
+    errors
+}
+
+#[test]
+fn the_grammar_is_whole_and_names_every_kind() {
+    assert_eq!(grammar_errors(&text("spec/formats.cddl")), Vec::<String>::new());
+}
+
+#[test]
+fn a_broken_grammar_is_seen() {
+    let grammar = text("spec/formats.cddl");
+    for (old, new, said) in [
+        ("grant-holder = ", "grand-holder = ", "grant-record: grant-holder is not defined"),
+        ("/ go-replace /", "/ refusal /", "message go-replace is not in the table"),
+        ("count = u64", "mark = u64", "mark is defined twice"),
+        ("b16 = bstr .size 16", "b16 = bstr .size [", "b16: a number expected"),
+    ] {
+        let doctored = grammar.replacen(old, new, 1);
+        let errors = grammar_errors(&doctored);
+        assert!(errors.iter().any(|error| error.contains(said)), "{said}: {errors:?}");
+    }
+}
+
+#[test]
+fn every_kind_of_message_fits_the_grammar() {
+    let grammar = Grammar::parse(&text("spec/formats.cddl")).unwrap();
+    let frames = samples::frames();
+    let seen: BTreeSet<Message> = frames.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(seen, Message::ALL.iter().copied().collect(), "the run shows every kind");
+    for (kind, bytes) in &frames {
+        assert_eq!(grammar.check("frame", bytes), Ok(()), "{kind:?}");
+    }
+}
+
+#[test]
+fn what_the_roles_store_and_sign_fits_the_grammar() {
+    let grammar = Grammar::parse(&text("spec/formats.cddl")).unwrap();
+    for (rule, bytes) in samples::records() {
+        assert_eq!(grammar.check(&rule, &bytes), Ok(()), "{rule}: {bytes:02x?}");
+    }
+}
+
+#[test]
+fn bytes_that_do_not_fit_are_seen() {
+    let grammar = Grammar::parse(&text("spec/formats.cddl")).unwrap();
+    for (kind, bytes) in samples::frames() {
+        let longer = [&bytes[..], &[0]].concat();
+        assert!(grammar.check("frame", &longer).is_err(), "{kind:?} with a byte behind it");
+        assert!(grammar.check("frame", &bytes[..bytes.len() - 1]).is_err(), "{kind:?} without its last byte");
+        assert!(grammar.check("ceremony-body", &bytes).is_err(), "{kind:?} is no ceremony");
+    }
+    let refused = [
+        ("session-opened", &[0x82, 0x01, 0x81, 0x41, 0x00][..], "a commitment of one byte"),
+        ("go-replace", &[0x82, 0x18, 0x16, 0x80], "an integer in a longer form"),
+        ("go-replace", &[0x82, 0x17, 0x80], "the number of another kind"),
+        ("go-replace", &[0x9f, 0x16, 0x80, 0xff], "an array of indefinite length"),
+        ("job-end", &[0x82, 0x18, 0x1b, 0x81, 0xf6], "nothing in the place of a truth value"),
+        ("keystore-refusal", &[0x82, 0x17, 0x81, 0x18, 0x44], "a number beyond the last refusal"),
+        ("u32", &[0x1b, 0, 0, 0, 1, 0, 0, 0, 0], "more than four bytes"),
+    ];
+    for (rule, bytes, what) in refused {
+        assert!(grammar.check(rule, bytes).is_err(), "{what}");
+    }
+    assert_eq!(grammar.check("go-replace", &[0x82, 0x16, 0x80]), Ok(()));
+    assert_eq!(grammar.check("session-opened", &[0x82, 0x01, 0x80]), Ok(()));
+}
+
+#[test]
+fn the_last_refusal_number_is_the_last_refusal() {
+    let said = format!("refusal-number = 0..{} ", Refusal::ALL.len() - 1);
+    assert!(text("spec/formats.cddl").contains(&said), "{said}");
+}
