@@ -34,8 +34,8 @@ fn sources(folder: &str) -> Vec<(String, String)> {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                folders.extend((!path.ends_with("target")).then_some(path));
+            } else if path.extension().is_some_and(|extension| extension == "rs" || extension == "pml") {
                 let content = std::fs::read_to_string(&path).unwrap();
                 out.push((path.strip_prefix(root()).unwrap().display().to_string(), content));
             }
