@@ -42,6 +42,8 @@ enum Format {
     Text,
     /// A Mermaid sequence diagram.
     Mermaid,
+    /// An SVG sequence diagram.
+    Svg,
     /// The actions as data.
     Json,
 }
@@ -448,6 +450,7 @@ fn explain(id: &str, mutation: Option<&str>, scope: Option<&str>, format: Format
     line(match format {
         Format::Text => story.text(),
         Format::Mermaid => story.mermaid(),
+        Format::Svg => story.svg(),
         Format::Json => story.json().to_string(),
     });
     Ok(0)

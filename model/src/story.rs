@@ -1,5 +1,7 @@
 //! A counterexample or a witness as a story: one concrete run, as a table, a diagram, and data that can be replayed.
 
+mod svg;
+
 use bailee_spec::action::{Action, Lane};
 use bailee_spec::observation::Message;
 use bailee_spec::scope::Scope;
@@ -179,6 +181,11 @@ impl Story {
             out += &format!("    {}->>{}: {}\n", name(&from), name(&to), title(step));
         }
         out
+    }
+
+    /// An SVG sequence diagram.
+    pub fn svg(&self) -> String {
+        svg::draw(self)
     }
 
     /// The actions as data.
