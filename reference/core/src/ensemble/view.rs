@@ -217,7 +217,7 @@ impl Ensemble {
         });
         JobView {
             state: job.as_ref().map_or(JobState::None, |job| job.state_at(self.now)),
-            kind: job.as_ref().map(|job| job.kind()),
+            kind: job.as_ref().and_then(|job| job.kind()),
             subject,
             waiting: self.restorer.waiting(),
             held,

@@ -188,7 +188,7 @@ impl Authority {
             return Err(Refusal::NoRestoreRight);
         }
         let mut batch = match self.running_job(now) {
-            Some((id, job)) if job.kind() == JobKind::OnBehalf && job.state_at(now) != JobState::Ending => {
+            Some((id, job)) if job.kind() == Some(JobKind::OnBehalf) && job.state_at(now) != JobState::Ending => {
                 self.with_state(&id, job, JobState::Ending)
             }
             _ => Batch::default(),

@@ -167,14 +167,15 @@ pub struct JobRecord {
 }
 
 impl JobRecord {
-    /// Its state now: a job whose lease is over is over.
+    /// Its state now: a job whose lease is over is over, and so is one in a state that nobody knows.
     pub fn state_at(&self, now: u64) -> JobState {
-        if now > self.deadline { JobState::None } else { JobState::ALL[self.state as usize] }
+        let known = JobState::ALL.get(usize::from(self.state)).copied().unwrap_or(JobState::None);
+        if now > self.deadline { JobState::None } else { known }
     }
 
-    /// What it is for.
-    pub fn kind(&self) -> JobKind {
-        JobKind::ALL[self.kind as usize]
+    /// What it is for; none for a kind that nobody knows.
+    pub fn kind(&self) -> Option<JobKind> {
+        JobKind::ALL.get(usize::from(self.kind)).copied()
     }
 }
 
