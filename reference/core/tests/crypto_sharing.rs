@@ -58,7 +58,7 @@ proptest! {
         prop_assert_eq!(sharing.shares.len(), usize::from(shares));
         prop_assert_eq!(sharing.commitments.len(), usize::from(threshold));
         let set: Vec<_> = chosen.iter().map(|&index| verified(&sharing, index, threshold)).collect();
-        let secret = combine(&set, threshold).expect("t different shares");
+        let secret = combine(&set, &sharing.commitments).expect("t different shares");
         prop_assert_eq!(scalar(&secret), at_zero(&sharing, &chosen));
         prop_assert_eq!(&secret, &sharing.secret);
     }
@@ -69,7 +69,7 @@ proptest! {
         let too_few = &chosen[1..];
         prop_assert_ne!(at_zero(&sharing, too_few), scalar(&sharing.secret));
         let set: Vec<_> = too_few.iter().map(|&index| verified(&sharing, index, threshold)).collect();
-        prop_assert_eq!(combine(&set, threshold).err(), Some(SharingError::NotEnoughShares));
+        prop_assert_eq!(combine(&set, &sharing.commitments).err(), Some(SharingError::NotEnoughShares));
     }
 
     #[test]
@@ -146,7 +146,7 @@ fn only_exactly_t_different_shares_combine() {
     let sharing = sharing(3, 5, 1);
     for indices in [&[][..], &[1], &[1, 2], &[1, 1, 2], &[1, 2, 3, 4], &[1, 2, 3, 3]] {
         let set: Vec<_> = indices.iter().map(|&index| verified(&sharing, index, 3)).collect();
-        assert_eq!(combine(&set, 3).err(), Some(SharingError::NotEnoughShares), "{indices:?}");
+        assert_eq!(combine(&set, &sharing.commitments).err(), Some(SharingError::NotEnoughShares), "{indices:?}");
     }
 }
 

@@ -3,8 +3,10 @@
 
 use std::fmt::Write as _;
 
-use bailee_core::crypto::keys::{ArchiveKey, Owner, commitment, subkey};
+use bailee_core::crypto::keys::{ArchiveKey, Owner, Secret, commitment, subkey};
 use bailee_core::crypto::{hpke, labels, password, seal, sharing, sign};
+use bailee_core::roles::keystore::Keyring;
+use bailee_core::wire::{B32, Header};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
@@ -76,6 +78,19 @@ fn unsealing() {
         vectors.add(&format!("commitment {place}"), commitment);
     }
     vectors.add("key", &*sharing::unseal_key(&sharing.secret, &[7; 32], 1));
+    insta::assert_snapshot!(vectors.0);
+}
+
+/// The keyring is bound to the id and the share epoch of the seal header.
+#[test]
+fn keyring() {
+    let mut vectors = Vectors::default();
+    let keyring = Keyring::generate(&mut rng(1));
+    for (name, id, share_epoch) in [("first", [7; 32], 1), ("next share epoch", [8; 32], 2)] {
+        let (id, root) = (B32::from(id), Vec::new().into());
+        let header = Header { id, share_epoch, threshold: 3, commitments: Vec::new(), custodians: Vec::new(), root };
+        vectors.add(name, &keyring.seal(&Secret::take(&mut [1; 32]), &header, &mut rng(2)));
+    }
     insta::assert_snapshot!(vectors.0);
 }
 

@@ -1,12 +1,17 @@
 //! What the keystore's bytes give away, and what the roles do around them.
 
+use bailee_core::cbor;
 use bailee_core::crypto::hpke::{Recipient, seal_to};
+use bailee_core::crypto::keys::Secret;
 use bailee_core::crypto::labels;
 use bailee_core::crypto::password::Cost;
 use bailee_core::ensemble::{Ensemble, Size};
 use bailee_core::quirks::Quirks;
+use bailee_core::roles::authority::JobRecord;
+use bailee_core::roles::keystore::Keyring;
+use bailee_core::wire::{B32, Header};
 use bailee_spec::action::{Action, Lane};
-use bailee_spec::observation::Disk;
+use bailee_spec::observation::{Disk, JobState};
 use bailee_spec::outcome::{Outcome, Refusal};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
@@ -76,6 +81,39 @@ fn backup_goes_on_while_the_keystore_is_sealed() {
     assert_eq!(ensemble.act(Action::Append { device: 0 }, &mut rng), Outcome::Accepted);
     assert_eq!(ensemble.act(Action::Fetch { device: 0 }, &mut rng), Outcome::Accepted);
     assert_eq!(ensemble.act(Action::Snapshot, &mut rng), Outcome::Refused(Refusal::Sealed));
+}
+
+fn header(id: u8, share_epoch: u64) -> Header {
+    Header {
+        id: B32::from([id; 32]),
+        share_epoch,
+        threshold: 3,
+        commitments: Vec::new(),
+        custodians: Vec::new(),
+        root: Vec::new().into(),
+    }
+}
+
+/// The root alone does not open a keyring that was sealed for another header: one of a retired share epoch is useless
+/// beside the header in force, even to a writer of the store who keeps the root.
+#[test]
+fn a_keyring_opens_only_beside_its_own_header() {
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    let root = Secret::random(&mut rng);
+    let sealed = Keyring::generate(&mut rng).seal(&root, &header(1, 1), &mut rng);
+    assert!(Keyring::open(&root, &header(1, 1), &sealed).is_some());
+    assert!(Keyring::open(&root, &header(2, 1), &sealed).is_none(), "another header");
+    assert!(Keyring::open(&root, &header(1, 2), &sealed).is_none(), "another share epoch");
+    assert!(Keyring::open(&Secret::random(&mut rng), &header(1, 1), &sealed).is_none(), "another root");
+}
+
+/// Numbers that no release wrote are no job, and no index out of range.
+#[test]
+fn a_job_record_of_unknown_kind_and_state_is_over() {
+    let job = JobRecord { tenant: "t".into(), user: "u".into(), kind: u8::MAX, state: u8::MAX, deadline: 9 };
+    let read: JobRecord = cbor::decode(&cbor::encode(&job), 64).unwrap();
+    assert_eq!(read.kind(), None);
+    assert_eq!(read.state_at(0), JobState::None);
 }
 
 #[test]

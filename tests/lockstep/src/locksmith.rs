@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use bailee_core::crypto::sharing::{self, VerifiedShare};
+use bailee_core::crypto::sharing::{self, Commitments, VerifiedShare};
 use bailee_core::crypto::{labels, seal};
 use bailee_core::disk::Disk;
 use bailee_core::ensemble::{Ensemble, name_of, tenant_of};
@@ -87,7 +87,7 @@ fn read_account(keyring: &Keyring, disk: &Disk, user: u8) -> Option<[u8; 32]> {
 /// The key of a user from a host's memory and disk.
 pub fn open_host(host: &Host, user: u8) -> Option<[u8; 32]> {
     let root = Secret::take(&mut host.root.clone());
-    let keyring = Keyring::open(&root, &host.disk.bytes("keyring")?)?;
+    let keyring = Keyring::open(&root, &host.disk.get("header")?, &host.disk.bytes("keyring")?)?;
     read_account(&keyring, &host.disk, user)
 }
 
@@ -95,17 +95,17 @@ pub fn open_host(host: &Host, user: u8) -> Option<[u8; 32]> {
 pub fn open_snapshot(bytes: &[u8], shares: &[&StolenShare], user: u8, threshold: u8) -> Option<[u8; 32]> {
     let snapshot = Snapshot::decode(bytes)?;
     let header = &snapshot.header;
-    let commitments = header.commitments.iter().map(|point| **point).collect();
+    let commitments: Commitments = header.commitments.iter().map(|point| **point).collect();
     let verified: Vec<VerifiedShare> = shares
         .iter()
         .filter(|share| share.header.id == header.id)
         .filter_map(|share| sharing::verify(share.index, &share.value, &commitments, threshold).ok())
         .take(usize::from(threshold))
         .collect();
-    let scalar = sharing::combine(&verified, threshold).ok()?;
+    let scalar = sharing::combine(&verified, &commitments).ok()?;
     let kek = sharing::unseal_key(&scalar, &header.id, header.share_epoch);
     let mut root = seal::open(&kek, labels::SEAL_ROOT, &header.id[..], &header.root).ok()?;
     let root = Secret::take_slice(&mut root)?;
-    let keyring = Keyring::open(&root, &snapshot.keyring)?;
+    let keyring = Keyring::open(&root, header, &snapshot.keyring)?;
     read_account(&keyring, &snapshot.store(), user)
 }

@@ -1,10 +1,8 @@
 //! The archive key, its commitment and its tree.
 
-use hkdf::Hkdf;
-use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::labels;
+use super::{kdf, labels};
 pub use bailee_secret::Secret;
 
 /// A 256-bit archive key of one user and one key epoch. It is only ever an input of HKDF.
@@ -30,11 +28,7 @@ pub type Commitment = [u8; 32];
 /// A key of the tree: HKDF-Expand(archive key, label ‖ owner).
 pub fn subkey(key: &ArchiveKey, label: &str, owner: &Owner) -> Zeroizing<[u8; 32]> {
     let context = crate::cbor::encode(owner);
-    let mut out = Zeroizing::new([0; 32]);
-    let derived = Hkdf::<Sha256>::from_prk(key.expose())
-        .map(|hkdf| hkdf.expand_multi_info(&[label.as_bytes(), &context], &mut *out));
-    debug_assert!(matches!(derived, Ok(Ok(()))), "32 bytes are a valid key and a valid length");
-    out
+    kdf::expand_key(key.expose(), &[label.as_bytes(), &context])
 }
 
 /// The commitment to an archive key.

@@ -1,6 +1,7 @@
 //! How well-kept primitives are bound together. No primitive is written here.
 
 pub mod hpke;
+mod kdf;
 pub mod keys;
 pub mod labels;
 pub mod password;

@@ -6,11 +6,12 @@
 
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce, Tag};
-use hkdf::Hkdf;
 use rand_core::CryptoRng;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
+
+use super::kdf;
 
 /// Bytes of the salt; in a block they are also its id.
 pub const SALT_BYTES: usize = 32;
@@ -51,9 +52,7 @@ struct OneTimeKey {
 
 fn derive(root: &[u8; 32], label: &str, header: &[u8], salt: &[u8; SALT_BYTES]) -> OneTimeKey {
     let digest = Sha256::digest(header);
-    let mut okm = Zeroizing::new([0u8; 64]);
-    let filled = Hkdf::<Sha256>::new(Some(salt), root).expand_multi_info(&[label.as_bytes(), &digest], &mut *okm);
-    debug_assert!(filled.is_ok(), "64 bytes are within HKDF's limit");
+    let okm: Zeroizing<[u8; 64]> = kdf::derive(Some(salt), root, &[label.as_bytes(), &digest]);
     let (key, tag_bytes) = okm.split_at(32);
     let mut tag = [0; KEY_TAG_BYTES];
     tag.copy_from_slice(tag_bytes);

@@ -1,19 +1,18 @@
 //! The unseal shares: Feldman's verifiable t-of-n sharing of a random scalar, over Ristretto (`vsss-rs`).
 //!
 //! The library's `combine` asks only for two shares; the rule of *t* verified shares of different custodians is enforced
-//! here, by type: only a [`VerifiedShare`] can be combined.
+//! here, by type: only a [`VerifiedShare`] can be combined, and only under the commitments it was verified against.
 
 use curve25519_dalek::ristretto::CompressedRistretto;
 use curve25519_dalek::{RistrettoPoint, Scalar};
-use hkdf::Hkdf;
 use rand_core::CryptoRng;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use vsss_rs::{
     FeldmanVerifierSet, IdentifierPrimeField, PrimeFieldShare, ReadableShareSet, Share, ShareVerifierGroup, feldman,
 };
 use zeroize::{Zeroize, Zeroizing};
 
-use super::labels;
+use super::{kdf, labels};
 
 type LibraryShare = PrimeFieldShare<Scalar>;
 type LibraryVerifier = ShareVerifierGroup<RistrettoPoint>;
@@ -35,12 +34,23 @@ pub enum SharingError {
     WrongShare,
     /// Not `t` shares of different custodians.
     NotEnoughShares,
+    /// A share was verified against other commitments: it belongs to another sharing.
+    OtherCommitments,
+}
+
+/// SHA-256 over all points, which are of one length.
+type Digest32 = [u8; 32];
+
+fn digest(commitments: &Commitments) -> Digest32 {
+    Sha256::digest(commitments.as_flattened()).into()
 }
 
 /// A share that matched its commitments. Wiped on drop: the library's own share is a plain, copyable value.
 pub struct VerifiedShare {
     index: u8,
     share: LibraryShare,
+    /// What it was verified against.
+    commitments: Digest32,
 }
 
 impl VerifiedShare {
@@ -59,7 +69,7 @@ impl Drop for VerifiedShare {
 #[cfg(feature = "fork")]
 impl Clone for VerifiedShare {
     fn clone(&self) -> Self {
-        VerifiedShare { index: self.index, share: self.share }
+        VerifiedShare { index: self.index, share: self.share, commitments: self.commitments }
     }
 }
 
@@ -124,7 +134,7 @@ fn verifiers(commitments: &Commitments, threshold: u8) -> Result<Vec<LibraryVeri
     Ok(std::iter::once(generator).chain(points).map(vsss_rs::ValueGroup).collect())
 }
 
-/// Checks a share against the commitments.
+/// Checks a share against the commitments. There is no share 0: the polynomial's value there is the secret itself.
 ///
 /// # Errors
 /// [`SharingError::BadCommitments`], [`SharingError::WrongShare`].
@@ -135,24 +145,31 @@ pub fn verify(
     threshold: u8,
 ) -> Result<VerifiedShare, SharingError> {
     let verifiers = verifiers(commitments, threshold)?;
+    if index == 0 {
+        return Err(SharingError::WrongShare);
+    }
     let value = Option::<Scalar>::from(Scalar::from_canonical_bytes(*value)).ok_or(SharingError::WrongShare)?;
     let share = LibraryShare::with_identifier_and_value(
         IdentifierPrimeField(Scalar::from(index)),
         IdentifierPrimeField(value),
     );
     verifiers.verify_share(&share).map_err(|_| SharingError::WrongShare)?;
-    Ok(VerifiedShare { index, share })
+    Ok(VerifiedShare { index, share, commitments: digest(commitments) })
 }
 
-/// Combines exactly `t` verified shares of different custodians into the scalar.
+/// Combines exactly `t` shares of different custodians, each verified against these `t` commitments, into the scalar.
 ///
 /// # Errors
-/// [`SharingError::NotEnoughShares`].
-pub fn combine(shares: &[VerifiedShare], threshold: u8) -> Result<Zeroizing<[u8; 32]>, SharingError> {
+/// [`SharingError::OtherCommitments`], [`SharingError::NotEnoughShares`].
+pub fn combine(shares: &[VerifiedShare], commitments: &Commitments) -> Result<Zeroizing<[u8; 32]>, SharingError> {
+    let expected = digest(commitments);
+    if shares.iter().any(|share| share.commitments != expected) {
+        return Err(SharingError::OtherCommitments);
+    }
     let mut indices: Vec<u8> = shares.iter().map(|share| share.index).collect();
     indices.sort_unstable();
     indices.dedup();
-    if indices.len() != shares.len() || shares.len() != usize::from(threshold) {
+    if indices.len() != shares.len() || shares.is_empty() || shares.len() != commitments.len() {
         return Err(SharingError::NotEnoughShares);
     }
     let set = Wiped(shares.iter().map(|share| share.share).collect());
@@ -162,11 +179,7 @@ pub fn combine(shares: &[VerifiedShare], threshold: u8) -> Result<Zeroizing<[u8;
 
 /// The key that opens the root: HKDF-SHA-256(scalar, "unseal" ‖ header id ‖ share epoch).
 pub fn unseal_key(scalar: &[u8; 32], header_id: &[u8; 32], share_epoch: u64) -> Zeroizing<[u8; 32]> {
-    let mut out = Zeroizing::new([0; 32]);
-    let info: [&[u8]; 3] = [labels::UNSEAL.as_bytes(), header_id, &share_epoch.to_be_bytes()];
-    let filled = Hkdf::<Sha256>::new(None, scalar).expand_multi_info(&info, &mut *out);
-    debug_assert!(filled.is_ok(), "32 bytes are within HKDF's limit");
-    out
+    kdf::derive(None, scalar, &[labels::UNSEAL.as_bytes(), header_id, &share_epoch.to_be_bytes()])
 }
 
 #[cfg(test)]
@@ -189,9 +202,9 @@ mod tests {
         let s = sharing();
         for a in 1..=5u8 {
             for b in a + 1..=5 {
-                assert_eq!(combine(&verified(&s, &[a, b]), 3), Err(SharingError::NotEnoughShares));
+                assert_eq!(combine(&verified(&s, &[a, b]), &s.commitments), Err(SharingError::NotEnoughShares));
                 for c in b + 1..=5 {
-                    assert_eq!(combine(&verified(&s, &[a, b, c]), 3).unwrap(), s.secret);
+                    assert_eq!(combine(&verified(&s, &[a, b, c]), &s.commitments).unwrap(), s.secret);
                 }
             }
         }
@@ -200,7 +213,27 @@ mod tests {
     #[test]
     fn one_custodian_three_times_is_not_three() {
         let s = sharing();
-        assert_eq!(combine(&verified(&s, &[1, 1, 1]), 3), Err(SharingError::NotEnoughShares));
+        assert_eq!(combine(&verified(&s, &[1, 1, 1]), &s.commitments), Err(SharingError::NotEnoughShares));
+    }
+
+    /// Shares of two sharings, each of them right: the library interpolates them to a scalar that is nobody's.
+    #[test]
+    fn shares_of_two_sharings_do_not_mix() {
+        let (ours, theirs) = (sharing(), split(3, 5, &mut ChaCha20Rng::seed_from_u64(8)).unwrap());
+        let mut mixed = verified(&ours, &[1, 2]);
+        mixed.extend(verified(&theirs, &[3]));
+        let unguarded = Wiped(mixed.iter().map(|share| share.share).collect());
+        assert!(unguarded.0.combine().is_ok(), "the library sees nothing amiss");
+        assert_eq!(combine(&mixed, &ours.commitments), Err(SharingError::OtherCommitments));
+        assert_eq!(combine(&mixed, &theirs.commitments), Err(SharingError::OtherCommitments));
+        assert_eq!(combine(&verified(&ours, &[1, 2, 3]), &theirs.commitments), Err(SharingError::OtherCommitments));
+    }
+
+    /// At 0 the polynomial is the secret: who knew it could pass it for a share.
+    #[test]
+    fn there_is_no_share_zero() {
+        let s = sharing();
+        assert_eq!(verify(0, &s.secret, &s.commitments, 3).err(), Some(SharingError::WrongShare));
     }
 
     #[test]

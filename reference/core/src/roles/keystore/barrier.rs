@@ -14,7 +14,13 @@ use crate::crypto::hpke::Recipient;
 use crate::crypto::{labels, seal};
 use crate::disk::{Batch, Disk};
 use crate::roles::Context;
-use crate::wire::{B32, Blob};
+use crate::wire::{B32, Blob, Header};
+
+/// What a sealed keyring is bound to: header id (32 bytes) ‖ share epoch (8 bytes, big-endian), as the unseal key is. A
+/// keyring of a retired share epoch does not open beside the header of another.
+fn bound_to(header: &Header) -> Vec<u8> {
+    [&header.id[..], &header.share_epoch.to_be_bytes()].concat()
+}
 
 /// What the root opens.
 pub struct Keyring {
@@ -33,18 +39,18 @@ impl Keyring {
         Keyring { data: Secret::random(rng), path: Secret::random(rng), intake_seed, intake }
     }
 
-    /// Sealed under a root.
-    pub fn seal(&self, root: &Secret<32>, rng: &mut dyn CryptoRng) -> Vec<u8> {
+    /// Sealed under a root, for the seal header that the root belongs to.
+    pub fn seal(&self, root: &Secret<32>, header: &Header, rng: &mut dyn CryptoRng) -> Vec<u8> {
         let mut plain = Zeroizing::new(Vec::with_capacity(96));
         for secret in [&self.data, &self.path, &self.intake_seed] {
             plain.extend_from_slice(secret.expose());
         }
-        seal::seal_once(root.expose(), labels::SEAL_KEYRING, b"", &plain, rng)
+        seal::seal_once(root.expose(), labels::SEAL_KEYRING, &bound_to(header), &plain, rng)
     }
 
-    /// Opened with a root; none if it is not the root.
-    pub fn open(root: &Secret<32>, sealed: &[u8]) -> Option<Self> {
-        let mut plain = seal::open(root.expose(), labels::SEAL_KEYRING, b"", sealed).ok()?;
+    /// Opened with a root; none if it is not the root, or was sealed for another header or share epoch.
+    pub fn open(root: &Secret<32>, header: &Header, sealed: &[u8]) -> Option<Self> {
+        let mut plain = seal::open(root.expose(), labels::SEAL_KEYRING, &bound_to(header), sealed).ok()?;
         if plain.len() != 96 {
             return None;
         }

@@ -141,7 +141,7 @@ impl Keystore {
         let keyring = Arc::new(Keyring::generate(rng));
         let mut batch = Batch::default();
         batch.put("header", &header);
-        batch.put_bytes("keyring", keyring.seal(&root, rng));
+        batch.put_bytes("keyring", keyring.seal(&root, &header, rng));
         batch.put("mark", &(0u64, deadline(0)));
         let mut disk = Disk::default();
         disk.commit(batch);
@@ -282,7 +282,7 @@ impl Keystore {
     fn open_root(&self, node: u8) -> Option<Arc<Secret<32>>> {
         let header = self.header()?;
         let ceremony = self.nodes[node as usize].ceremony.as_ref()?;
-        let scalar = sharing::combine(&ceremony.shares, header.threshold).ok()?;
+        let scalar = sharing::combine(&ceremony.shares, &commitments(&header)).ok()?;
         let kek = sharing::unseal_key(&scalar, &header.id, header.share_epoch);
         let mut root = seal::open(&kek, labels::SEAL_ROOT, &header.id[..], &header.root).ok()?;
         Secret::take_slice(&mut root).map(Arc::new)
@@ -304,7 +304,8 @@ impl Keystore {
         self.drop_ceremony(node);
         let root = root.ok_or(Refusal::Malformed)?;
         let sealed = self.disk.bytes("keyring").ok_or(Refusal::Malformed)?;
-        let keyring = Arc::new(Keyring::open(&root, &sealed).ok_or(Refusal::Malformed)?);
+        let header = self.header().ok_or(Refusal::Malformed)?;
+        let keyring = Arc::new(Keyring::open(&root, &header, &sealed).ok_or(Refusal::Malformed)?);
         if node == 0 && self.disk.bytes("staged").is_some() {
             self.finish_restore(cx, &root, &keyring, log)?;
         }
@@ -358,7 +359,7 @@ impl Keystore {
         self.nodes[node as usize].ceremony = None;
         let mut batch = Batch::default();
         batch.put("header", &candidate.header);
-        batch.put_bytes("keyring", open.keyring.seal(&candidate.root, cx.rng));
+        batch.put_bytes("keyring", open.keyring.seal(&candidate.root, &candidate.header, cx.rng));
         batch.remove("candidate");
         self.nodes[node as usize].open = Some(Opened { root: candidate.root, keyring: open.keyring });
         Ok(Some(batch))
