@@ -1,0 +1,240 @@
+/*
+ * Ceremonies, custody's windows, shares and rekey, in Promela: a second reading of spec/alphabet.md, written by hand
+ * from its rules (CER-1 to CER-7, KEY-1 to KEY-3, TIME-1) and from nothing else. README.md says how its counts
+ * correspond to those of the model.
+ *
+ * An instance is chosen by macros: N nodes, C custodians, T shares needed, and the parts REKEY, OUTAGE, RESTART, TIME
+ * (0 or 1 each). `ceremony` is always on.
+ *
+ * One process, one loop, every action one d_step: so each state is one assignment of the variables, and each transition
+ * is one action that changes it. A refusal without effect and an acceptance without effect (GEN-2) are not enabled:
+ * each guard is the conjunction of "not refused" and "changes something".
+ */
+
+#ifndef N
+#define N 1
+#endif
+#ifndef C
+#define C 3
+#endif
+#ifndef T
+#define T 2
+#endif
+#ifndef REKEY
+#define REKEY 1
+#endif
+#ifndef OUTAGE
+#define OUTAGE 1
+#endif
+#ifndef RESTART
+#define RESTART 1
+#endif
+#ifndef TIME
+#define TIME 1
+#endif
+
+#if N < 1 || N > 2 || C < 2 || C > 5 || T < 2 || T > C
+#error "an instance has 1 or 2 nodes, 2 to 5 custodians, and needs from 2 shares to all"
+#endif
+
+/* Sets of custodians are masks: bit i is custodian i. */
+#define ONE(i) (1 << (i))
+#define EVERY ((1 << C) - 1)
+#define HAS(set, i) (((set) >> (i)) & 1)
+#define SIZE(set) (HAS(set, 0) + HAS(set, 1) + HAS(set, 2) + HAS(set, 3) + HAS(set, 4))
+
+/* What a ceremony is for, or how far it is. */
+#define NO_CEREMONY 0
+#define UNSEAL 1
+#define REKEYING 2
+#define REKEY_ACKS 3
+
+/* Custody's window for a node. */
+#define NO_WINDOW 0
+#define LIVE 1
+#define DEAD 2
+
+bool sealed[N] = true;  /* the node's memory lacks the root */
+byte ceremony[N];       /* at the node */
+byte counted[N];        /* custodians whose shares the open ceremony has counted */
+byte window[N];         /* custody's, for the node */
+byte ready[N];          /* clients that hold a share for the ceremony now open at the node */
+byte old;               /* clients that hold a share for a ceremony that is over */
+byte acked;             /* custodians who have acknowledged the new share of the open rekey */
+bool alerts = true;     /* the alert sink works */
+bool retired;           /* shares of an earlier share epoch exist */
+
+#define COLLECTS(x) (ceremony[x] == UNSEAL || ceremony[x] == REKEYING)
+
+/* The window closes, and the shares given out through it are for nothing now (CER-1, KEY-1). */
+inline close_window(x) {
+    window[x] = (window[x] == LIVE -> DEAD : window[x]);
+    old = old | ready[x];
+    ready[x] = 0
+}
+
+/* The ceremony of the node is over, for whatever reason (CER-1). An open rekey's acknowledgements go with it. */
+inline end_ceremony(x) {
+    acked = (ceremony[x] == REKEY_ACKS -> 0 : acked);
+    ceremony[x] = NO_CEREMONY;
+    counted[x] = 0;
+    close_window(x)
+}
+
+/* Custodian i's client holds nothing any more. */
+inline wipe_share(i) {
+    old = old & ~ONE(i);
+    ready[0] = ready[0] & ~ONE(i);
+#if N > 1
+    ready[1] = ready[1] & ~ONE(i)
+#endif
+}
+
+/* CER-1, CER-7: by a restart or by order, the node is sealed and remembers nothing. */
+#define CAN_SEAL(x) (!sealed[x] || ceremony[x] != NO_CEREMONY)
+inline seal(x) {
+    end_ceremony(x);
+    sealed[x] = true
+}
+
+/* CER-2. A stranger is refused. */
+#define CAN_OPEN_UNSEAL(x) (sealed[x] && ceremony[x] == NO_CEREMONY)
+#define CAN_OPEN_REKEY(x) (!sealed[x] && ceremony[x] == NO_CEREMONY)
+inline open_ceremony(x, purpose) {
+    ceremony[x] = purpose
+}
+
+/* CER-3. */
+#define CAN_ANNOUNCE(x) (COLLECTS(x) && window[x] != LIVE)
+inline announce(x) {
+    window[x] = LIVE
+}
+
+/* CER-4, asked honestly. The other ways of asking are refused. A second asking changes nothing. */
+#define CAN_REQUEST(i, x) \
+    (alerts && ((window[x] == LIVE && !HAS(ready[x], i)) || (window[x] == DEAD && !HAS(old, i))))
+inline request_share(i, x) {
+    wipe_share(i);
+    if
+    :: window[x] == LIVE -> ready[x] = ready[x] | ONE(i)
+    :: else -> old = old | ONE(i)
+    fi
+}
+
+/* CER-5, `Right`. What the client holds is handed over and wiped, also when the node then says no. The other ways of
+ * handing change nothing. */
+#define CAN_SUBMIT(i, x) (HAS(old, i) || HAS(ready[x], i))
+inline submit_share(i, x) {
+    if
+    :: HAS(old, i) -> wipe_share(i) /* CeremonyExpired */
+    :: else ->
+        wipe_share(i);
+        counted[x] = counted[x] | ONE(i); /* no change for a DuplicateShare */
+        if
+        :: SIZE(counted[x]) == T -> reach_threshold(x)
+        :: else
+        fi
+    fi
+}
+
+/* CER-6, KEY-1. */
+inline reach_threshold(x) {
+    if
+    :: ceremony[x] == UNSEAL ->
+        end_ceremony(x);
+        sealed[x] = false
+    :: else ->
+        ceremony[x] = REKEY_ACKS;
+        counted[x] = 0;
+        close_window(x)
+    fi
+}
+
+/* KEY-2, an intact share; a damaged one is refused. KEY-3 when it is the last. */
+#define CAN_ACK(i, x) (ceremony[x] == REKEY_ACKS && !HAS(acked, i))
+inline ack_share(i, x) {
+    acked = acked | ONE(i);
+    if
+    :: acked == EVERY ->
+        end_ceremony(x);
+        retired = true
+    :: else
+    fi
+}
+
+/* TIME-1: ceremonies, windows and shares in memory are over. Nodes stay sealed or unsealed. */
+#define UNDER_WAY(x) (ceremony[x] != NO_CEREMONY || window[x] != NO_WINDOW || ready[x] != 0)
+#if N > 1
+#define CAN_ADVANCE (UNDER_WAY(0) || UNDER_WAY(1) || old != 0)
+#else
+#define CAN_ADVANCE (UNDER_WAY(0) || old != 0)
+#endif
+inline end_all(x) {
+    end_ceremony(x);
+    window[x] = NO_WINDOW
+}
+inline advance() {
+    end_all(0);
+#if N > 1
+    end_all(1);
+#endif
+    old = 0
+}
+
+/* One action: one indivisible step from the loop's head to the loop's head. */
+#define STEP(guard, effect) :: d_step { guard -> effect }
+
+/* What can happen at node x, and between custodian i and node x. */
+#if RESTART
+#define RESTART_AT(x) STEP(CAN_SEAL(x), seal(x))
+#else
+#define RESTART_AT(x)
+#endif
+#if REKEY
+#define REKEY_AT(x) STEP(CAN_OPEN_REKEY(x), open_ceremony(x, REKEYING))
+#define ACK_AT(i, x) STEP(CAN_ACK(i, x), ack_share(i, x))
+#else
+#define REKEY_AT(x)
+#define ACK_AT(i, x)
+#endif
+#define AT_NODE(x) \
+    STEP(CAN_SEAL(x), seal(x)) \
+    RESTART_AT(x) \
+    STEP(CAN_OPEN_UNSEAL(x), open_ceremony(x, UNSEAL)) \
+    REKEY_AT(x) \
+    STEP(CAN_ANNOUNCE(x), announce(x))
+#define BETWEEN(i, x) \
+    STEP(CAN_REQUEST(i, x), request_share(i, x)) \
+    STEP(CAN_SUBMIT(i, x), submit_share(i, x)) \
+    ACK_AT(i, x)
+#define WITH_2(x) BETWEEN(0, x) BETWEEN(1, x)
+#define WITH_3(x) WITH_2(x) BETWEEN(2, x)
+#define WITH_4(x) WITH_3(x) BETWEEN(3, x)
+#define WITH_5(x) WITH_4(x) BETWEEN(4, x)
+#if C == 2
+#define WITH_CUSTODIANS WITH_2
+#elif C == 3
+#define WITH_CUSTODIANS WITH_3
+#elif C == 4
+#define WITH_CUSTODIANS WITH_4
+#else
+#define WITH_CUSTODIANS WITH_5
+#endif
+
+active proctype world() {
+    do
+    AT_NODE(0)
+    WITH_CUSTODIANS(0)
+#if N > 1
+    AT_NODE(1)
+    WITH_CUSTODIANS(1)
+#endif
+#if OUTAGE
+    STEP(alerts, alerts = false)
+    STEP(!alerts, alerts = true)
+#endif
+#if TIME
+    STEP(CAN_ADVANCE, advance())
+#endif
+    od
+}
