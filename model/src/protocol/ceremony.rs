@@ -70,13 +70,14 @@ impl Rules {
         if by == Caller::Stranger && !self.has(Mutation::StrangerOpens) {
             return Err(Refusal::Unauthenticated);
         }
+        let rekeys = w.nodes.iter().any(|n| matches!(n.ceremony, CeremonyState::Rekey | CeremonyState::RekeyAcks));
         let n = &mut w.nodes[node as usize];
         match purpose {
             Purpose::Unseal if !n.sealed => return Err(Refusal::AlreadyUnsealed),
             Purpose::Rekey if n.sealed => return Err(Refusal::NotUnsealed),
             _ => {}
         }
-        if n.ceremony != CeremonyState::None {
+        if n.ceremony != CeremonyState::None || (purpose == Purpose::Rekey && rekeys) {
             return Err(Refusal::CeremonyOpen);
         }
         n.ceremony = match purpose {

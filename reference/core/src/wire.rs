@@ -3,6 +3,7 @@
 use bailee_spec::observation::Message as Kind;
 use minicbor::bytes::{ByteArray, ByteVec};
 use minicbor::{Decode, Encode};
+use sha2::{Digest, Sha256};
 
 /// 32 bytes: a key, a digest, an id.
 pub type B32 = ByteArray<32>;
@@ -61,8 +62,8 @@ bodies! {
     16 ConsumeGrant { 0 grant: B32, }
     17 GrantConsumed { 0 grant: B32, 1 epoch: u64, 2 signature: Blob, }
     18 GrantRefused { 0 grant: B32, }
-    19 SealedKey { 0 grant: B32, 1 sealed: Blob, 2 commitment: B32, }
-    20 KeyDelivery { 0 grant: B32, 1 sealed: Blob, 2 commitment: B32, }
+    19 SealedKey { 0 grant: B32, 1 sealed: Blob, 2 receipt: Blob, 3 signature: Blob, }
+    20 KeyDelivery { 0 grant: B32, 1 sealed: Blob, 2 receipt: Blob, 3 signature: Blob, }
     21 AlreadyEscrowed { 0 receipt: Blob, 1 signature: Blob, 2 escrow: Blob, 3 attempt: B32, }
     22 GoReplace
     23 KeystoreRefusal { 0 reason: u8, }
@@ -214,6 +215,17 @@ pub struct Header {
     pub custodians: Vec<CustodianKeys>,
     #[n(5)]
     pub root: Blob,
+}
+
+impl Header {
+    /// What ceremonies, shares and acknowledgements name the header by: SHA-256 of all of it but the sealed root, in canonical
+    /// CBOR. A custodian compares it with the copy kept beside the share, so that nobody who can write the header can put
+    /// other commitments under an honest share (CER-4a).
+    pub fn digest(&self) -> B32 {
+        let Header { id, share_epoch, threshold, commitments, custodians, root: _ } = self;
+        let stated = crate::cbor::encode(&(id, share_epoch, threshold, commitments, custodians));
+        B32::from(<[u8; 32]>::from(Sha256::digest(stated)))
+    }
 }
 
 /// A custodian's public keys.

@@ -98,13 +98,13 @@ pub fn open_snapshot(bytes: &[u8], shares: &[&StolenShare], user: u8, threshold:
     let commitments: Commitments = header.commitments.iter().map(|point| **point).collect();
     let verified: Vec<VerifiedShare> = shares
         .iter()
-        .filter(|share| share.header.id == header.id)
+        .filter(|share| share.header.digest() == header.digest())
         .filter_map(|share| sharing::verify(share.index, &share.value, &commitments, threshold).ok())
         .take(usize::from(threshold))
         .collect();
     let scalar = sharing::combine(&verified, &commitments).ok()?;
     let kek = sharing::unseal_key(&scalar, &header.id, header.share_epoch);
-    let mut root = seal::open(&kek, labels::SEAL_ROOT, &header.id[..], &header.root).ok()?;
+    let mut root = seal::open(&kek, labels::SEAL_ROOT, &header.digest()[..], &header.root).ok()?;
     let root = Secret::take_slice(&mut root)?;
     let keyring = Keyring::open(&root, header, &snapshot.keyring)?;
     read_account(&keyring, &snapshot.store(), user)

@@ -50,6 +50,10 @@ labels! {
     HPKE_WRAP = "hpke/wrap";
     /// Signature of a device: enrolment certificate.
     SIGN_CERTIFICATE = "sign/enrolment-certificate";
+    /// Signature of a device: an attempt to enrol.
+    SIGN_ATTEMPT = "sign/attempt";
+    /// Signature of a device: a device to be added.
+    SIGN_ADD_DEVICE = "sign/add-device";
     /// Signature of a device: escrow message.
     SIGN_ESCROW = "sign/escrow";
     /// Signature of the authority: admission.

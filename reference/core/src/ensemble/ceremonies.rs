@@ -91,7 +91,8 @@ impl Ensemble {
                 let header = self.former_header.as_ref().ok_or(Refusal::OutOfTurn)?;
                 let wrapped = self.custody.wrapped(header.share_epoch, index).ok_or(Refusal::OutOfTurn)?;
                 let value = client.unwrap(header, &wrapped)?;
-                let retired = CeremonyBody { share_epoch: header.share_epoch, header: header.id, ..ceremony.clone() };
+                let retired =
+                    CeremonyBody { share_epoch: header.share_epoch, header: header.digest(), ..ceremony.clone() };
                 client.package(&mut cx, &retired, index, &value)
             }
         };

@@ -101,7 +101,7 @@ impl Ensemble {
     pub fn new(size: Size, cost: Cost, quirks: Quirks, rng: &mut dyn CryptoRng) -> Result<Self, SharingError> {
         let keystore_key = Signing::generate(rng);
         let authority_key = Signing::generate(rng);
-        let restorer = Restorer::new(Signing::generate(rng));
+        let restorer = Restorer::new(Signing::generate(rng), keystore_key.public());
         let (ks, au) = (keystore_key.public(), authority_key.public());
         let mut custodians: Vec<Custodian> =
             (1..=size.custodians).map(|index| Custodian::generate(index, ks, rng)).collect();

@@ -43,11 +43,10 @@ fn message_key(body: &Body) -> Option<[u8; 32]> {
         | Body::Escrow { escrow, .. }
         | Body::Receipt { escrow, .. }
         | Body::AlreadyEscrowed { escrow, .. } => escrow_commitment(escrow),
-        Body::Authorised { receipt, .. } => {
+        Body::Authorised { receipt, .. } | Body::SealedKey { receipt, .. } | Body::KeyDelivery { receipt, .. } => {
             let said: ReceiptBody = cbor::decode(receipt, bailee_spec::limits::MESSAGE_BYTES).ok()?;
             Some(*said.commitment)
         }
-        Body::SealedKey { commitment, .. } | Body::KeyDelivery { commitment, .. } => Some(**commitment),
         _ => None,
     }
 }

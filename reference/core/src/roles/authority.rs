@@ -14,6 +14,7 @@ use crate::crypto::sign::{self, Signing};
 use crate::crypto::{labels, sign::PublicKey};
 use crate::disk::{Batch, Disk};
 use crate::quirks::Quirk;
+use crate::roles::device::{add_proof, attempt_proof};
 use crate::roles::{Context, Effects, deadline, fresh_id, refusal_code};
 use crate::wire::{AdmissionBody, B32, Blob, Body, Certificate, EscrowBody, Frame, GrantBody, ReceiptBody};
 
@@ -94,10 +95,10 @@ impl Authority {
             }
             Body::AddDevice { device, recipient, proof } => yes_or(self.add(cx, frame, device, recipient, proof)),
             Body::ConsumeGrant { grant } => self.consume(cx, frame, grant),
-            Body::SealedKey { grant, sealed, commitment } => yes_or(self.pass_key(cx, frame, grant).map(|()| {
-                let body = Body::KeyDelivery { grant: *grant, sealed: sealed.clone(), commitment: *commitment };
-                Effects::accept().send(body)
-            })),
+            Body::SealedKey { grant, sealed, receipt, signature } => yes_or(
+                self.pass_key(cx, frame, grant)
+                    .map(|()| Effects::accept().send(delivery(grant, sealed, receipt, signature))),
+            ),
             Body::KeystoreRefusal { reason } => Effects::accept().send(Body::Refusal { reason: *reason }),
             _ => no(Refusal::Malformed),
         }
@@ -161,7 +162,11 @@ impl Authority {
     ) -> Result<Effects, Refusal> {
         let (session, user) = self.signed_in(cx, frame)?;
         self.not_revoked(cx, device)?;
-        if !sign::verify(device, labels::SIGN_CERTIFICATE, &attempt[..], proof) {
+        let session_id = frame.exchange.ok_or(Refusal::SessionStale)?;
+        let of_another = self.device(cx.now, device).is_some_and(|record| !record.is_of(&session));
+        if of_another
+            || !sign::verify(device, labels::SIGN_ATTEMPT, &attempt_proof(&session_id, attempt, recipient), proof)
+        {
             return Err(Refusal::BadCertificate);
         }
         let mut batch = Batch::default();
@@ -190,8 +195,12 @@ impl Authority {
 
     /// DIS-3.
     fn of_this_store(&self, cx: &Context<'_>, frame: &Frame) -> Result<(), Refusal> {
+        self.of_generation(cx, frame.generation)
+    }
+
+    fn of_generation(&self, cx: &Context<'_>, generation: Option<u64>) -> Result<(), Refusal> {
         let known = self.totals().store_generation;
-        if frame.generation == Some(known) || cx.quirks.has(Quirk::ReceiptOutlivesStore) {
+        if generation == Some(known) || cx.quirks.has(Quirk::ReceiptOutlivesStore) {
             Ok(())
         } else {
             Err(Refusal::ReceiptInvalid)
@@ -206,12 +215,13 @@ impl Authority {
         certificate: &Blob,
         signature: &Blob,
     ) -> Result<Effects, Refusal> {
-        let (_, user) = self.signed_in(cx, frame)?;
+        let (session, user) = self.signed_in(cx, frame)?;
         let limit = bailee_spec::limits::MESSAGE_BYTES;
         let claimed: Certificate = cbor::decode(certificate, limit).map_err(|_| Refusal::BadCertificate)?;
         self.not_revoked(cx, &claimed.device)?;
         let mut attempt = self.attempt(cx.now, &claimed.attempt).ok_or(Refusal::NotYourAttempt)?;
-        let names_one = attempt.device == claimed.device && Some(claimed.session) == frame.exchange;
+        let of_user = self.device(cx.now, &claimed.device).is_some_and(|record| record.is_of(&session));
+        let names_one = of_user && attempt.device == claimed.device && Some(claimed.session) == frame.exchange;
         if !names_one || !sign::verify(&claimed.device, labels::SIGN_CERTIFICATE, certificate, signature) {
             return Err(Refusal::BadCertificate);
         }
@@ -261,6 +271,8 @@ impl Authority {
         if !sign::verify(&self.keystore, labels::SIGN_RECEIPT, receipt, signature) {
             return Err(Refusal::ReceiptInvalid);
         }
+        // The frame's generation is nobody's word; the receipt's is the keystore's.
+        self.of_generation(cx, Some(said.generation))?;
         let mut user = self.user(&said.tenant, &said.user).ok_or(Refusal::ReceiptInvalid)?;
         if user.enrolled.is_none() && user.standing != standing_code(Standing::Purged) {
             user.enrolled = Some(said.commitment);
@@ -357,7 +369,10 @@ impl Authority {
         if user.enrolled.is_none() {
             return Err(Refusal::NotEnrolled);
         }
-        if !sign::verify(device, labels::SIGN_CERTIFICATE, &recipient[..], proof) {
+        let session_id = frame.exchange.ok_or(Refusal::SessionStale)?;
+        // A device belongs to one user for good: nobody takes another's record over.
+        let of_another = self.device(cx.now, device).is_some_and(|record| !record.is_of(&session));
+        if of_another || !sign::verify(device, labels::SIGN_ADD_DEVICE, &add_proof(&session_id, recipient), proof) {
             return Err(Refusal::BadCertificate);
         }
         let record = DeviceRecord {
@@ -421,7 +436,8 @@ impl Authority {
             GrantHolder::Job(_) => false,
         };
         let live = self.session(cx, frame).is_ok();
-        if (grant.used || !active || !live) && !cx.quirks.has(Quirk::RevokedConsumes) {
+        let own = grant.exchange == frame.exchange;
+        if (grant.used || !active || !live || !own) && !cx.quirks.has(Quirk::RevokedConsumes) {
             return refused(Refusal::GrantVoid);
         }
         let Some(user) = self.user(&grant.tenant, &grant.user) else { return refused(Refusal::GrantVoid) };
@@ -455,6 +471,16 @@ impl Authority {
         }
         let user = self.user(&grant.tenant, &grant.user).ok_or(Refusal::GrantVoid)?;
         in_good_standing(&user)
+    }
+}
+
+/// A released key on its way on.
+fn delivery(grant: &B32, sealed: &Blob, receipt: &Blob, signature: &Blob) -> Body {
+    Body::KeyDelivery {
+        grant: *grant,
+        sealed: sealed.clone(),
+        receipt: receipt.clone(),
+        signature: signature.clone(),
     }
 }
 

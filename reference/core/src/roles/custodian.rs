@@ -90,7 +90,7 @@ impl Custodian {
     pub fn take_new(&mut self, new: &NewShare) -> Result<Vec<u8>, Refusal> {
         self.unwrap(&new.header, &new.sealed)?;
         self.former = self.header.replace(new.header.clone());
-        Ok(self.key.sign(labels::SIGN_ACK, &new.header.id[..]))
+        Ok(self.key.sign(labels::SIGN_ACK, &new.header.digest()[..]))
     }
 
     /// Checks a new share without keeping anything; the acknowledgement.
@@ -99,7 +99,7 @@ impl Custodian {
     /// `OwnShareDamaged`.
     pub fn acknowledge(&self, new: &NewShare) -> Result<Vec<u8>, Refusal> {
         self.unwrap(&new.header, &new.sealed)?;
-        Ok(self.key.sign(labels::SIGN_ACK, &new.header.id[..]))
+        Ok(self.key.sign(labels::SIGN_ACK, &new.header.digest()[..]))
     }
 
     /// The value of a wrapped share, checked.
@@ -107,7 +107,7 @@ impl Custodian {
     /// # Errors
     /// `OwnShareDamaged`.
     pub fn unwrap(&self, header: &Header, wrapped: &[u8]) -> Result<ShareValue, Refusal> {
-        let context = wrap_context(&header.id, self.index);
+        let context = wrap_context(&header.digest(), self.index);
         let opened = self.recipient.open(labels::HPKE_WRAP, &context, wrapped).ok_or(Refusal::OwnShareDamaged)?;
         let value = <[u8; 32]>::try_from(&opened[..]).map(Zeroizing::new).map_err(|_| Refusal::OwnShareDamaged)?;
         sharing::verify(self.index, &value, &commitments(header), header.threshold)
@@ -134,7 +134,7 @@ impl Custodian {
         if !sign::verify(&self.keystore, labels::SIGN_CEREMONY, &ceremony.body, &ceremony.signature) {
             return Err(Refusal::BadSignature);
         }
-        let known = [&self.header, &self.former].into_iter().flatten().find(|header| header.id == body.header);
+        let known = [&self.header, &self.former].into_iter().flatten().find(|header| header.digest() == body.header);
         let header = known.cloned().ok_or(Refusal::OwnShareDamaged)?;
         let value = self.unwrap(&header, wrapped)?;
         self.held = Some(Held { ceremony: body, value });

@@ -6,7 +6,7 @@ use bailee_spec::observation::{Disk as DiskView, Program};
 use bailee_spec::outcome::Refusal;
 use minicbor::{Decode, Encode};
 
-use super::keystore::{escrow_context, release_context};
+use super::keystore::{escrow_context, open_release};
 use super::{Context, Effects, fresh_id};
 use crate::cbor;
 use crate::crypto::hpke::{self, Recipient};
@@ -165,12 +165,14 @@ impl Device {
     /// One message of the authority.
     pub fn step(&mut self, cx: &mut Context<'_>, frame: &Frame) -> Effects {
         let done = match &frame.body {
-            Body::SessionOpened { enrolled } => self.start(cx, enrolled.is_some()),
+            Body::SessionOpened { enrolled } => self.start(cx, frame, enrolled.is_some()),
             Body::Nonce { nonce, intake } => self.certify(frame, nonce, intake),
             Body::Admission => self.send_key(cx),
-            Body::GoReplace => self.go_replace(cx),
+            Body::GoReplace => self.go_replace(cx, frame),
             Body::Authorised { receipt, signature } => self.keep_own(receipt, signature),
-            Body::KeyDelivery { grant, sealed, commitment } => self.keep_delivered(grant, sealed, commitment),
+            Body::KeyDelivery { grant, sealed, receipt, signature } => {
+                self.keep_delivered(grant, sealed, receipt, signature)
+            }
             Body::Refusal { .. } => {
                 self.rest();
                 Some(Effects::accept())
@@ -184,7 +186,8 @@ impl Device {
     }
 
     /// ENR-3.
-    fn start(&mut self, cx: &mut Context<'_>, enrolled: bool) -> Option<Effects> {
+    fn start(&mut self, cx: &mut Context<'_>, frame: &Frame, enrolled: bool) -> Option<Effects> {
+        let session = frame.exchange?;
         let mut batch = Batch::default();
         let identity = self.identity().unwrap_or_else(|| {
             let identity =
@@ -194,16 +197,18 @@ impl Device {
         });
         if enrolled {
             self.memory.program = Some(Program::Replacing);
-            return Some(Effects::accept().durable(batch).send(add_device(&identity)));
+            return Some(Effects::accept().durable(batch).send(add_device(&identity, &session)));
         }
         self.memory.key = Some(Arc::new(Secret::random(cx.rng)));
         self.memory.program = Some(Program::Enrolling);
         let signing = Signing::from_seed(&identity.sign_seed);
+        let recipient = B32::from(Recipient::from_seed(&identity.recipient_seed).public());
+        let proof = signing.sign(labels::SIGN_ATTEMPT, &attempt_proof(&session, &identity.attempt, &recipient));
         let body = Body::BeginEnrolment {
             attempt: identity.attempt,
             device: signing.public().into(),
-            recipient: Recipient::from_seed(&identity.recipient_seed).public().into(),
-            proof: signing.sign(labels::SIGN_CERTIFICATE, &identity.attempt[..]).into(),
+            recipient,
+            proof: proof.into(),
         };
         Some(Effects::accept().durable(batch).send(body))
     }
@@ -247,7 +252,7 @@ impl Device {
     }
 
     /// ENR-17.
-    fn go_replace(&mut self, cx: &Context<'_>) -> Option<Effects> {
+    fn go_replace(&mut self, cx: &Context<'_>, frame: &Frame) -> Option<Effects> {
         if cx.quirks.has(Quirk::LoserKeepsKey) {
             let key = self.memory.key.clone()?;
             let batch = keep(&key, None);
@@ -256,7 +261,7 @@ impl Device {
         }
         self.memory.key = None;
         self.memory.program = Some(Program::Replacing);
-        Some(Effects::accept().send(add_device(&self.identity()?)))
+        Some(Effects::accept().send(add_device(&self.identity()?, &frame.exchange?)))
     }
 
     /// ENR-15.
@@ -264,7 +269,8 @@ impl Device {
         let key = self.memory.key.clone()?;
         let said: ReceiptBody = cbor::decode(receipt, bailee_spec::limits::MESSAGE_BYTES).ok()?;
         let genuine = sign::verify(&self.keystore, labels::SIGN_RECEIPT, receipt, signature);
-        if !genuine || *said.commitment != commitment(&key, &self.owner) {
+        let own = said.tenant == self.owner.tenant && said.user == self.owner.user;
+        if !genuine || !own || *said.commitment != commitment(&key, &self.owner) {
             return None;
         }
         let batch = keep(&key, Some(receipt.clone()));
@@ -272,15 +278,11 @@ impl Device {
         Some(Effects::accept().durable(batch))
     }
 
-    /// REP-7.
-    fn keep_delivered(&mut self, grant: &B32, sealed: &Blob, said: &B32) -> Option<Effects> {
+    /// REP-7: key and receipt, kept as the first device keeps them.
+    fn keep_delivered(&mut self, grant: &B32, sealed: &Blob, receipt: &Blob, signature: &Blob) -> Option<Effects> {
         let recipient = Recipient::from_seed(&self.identity()?.recipient_seed);
-        let mut opened = recipient.open(labels::HPKE_RELEASE, &release_context(grant, said), sealed)?;
-        let key = Secret::<32>::take_slice(&mut opened)?;
-        if commitment(&key, &self.owner) != **said {
-            return None;
-        }
-        let batch = keep(&key, None);
+        let key = open_release(&self.keystore, &self.owner, &recipient, grant, sealed, (receipt, signature))?;
+        let batch = keep(&key, Some(receipt.clone()));
         self.rest();
         Some(Effects::accept().durable(batch))
     }
@@ -337,10 +339,20 @@ impl Device {
     }
 }
 
-fn add_device(identity: &Identity) -> Body {
+/// What a device signs to begin an attempt: session, attempt and recipient key, as canonical CBOR (ENR-3).
+pub(crate) fn attempt_proof(session: &B32, attempt: &B32, recipient: &B32) -> Vec<u8> {
+    cbor::encode(&(*session, *attempt, *recipient))
+}
+
+/// What a device signs to be added: session and recipient key, as canonical CBOR (REP-1).
+pub(crate) fn add_proof(session: &B32, recipient: &B32) -> Vec<u8> {
+    cbor::encode(&(*session, *recipient))
+}
+
+fn add_device(identity: &Identity, session: &B32) -> Body {
     let signing = Signing::from_seed(&identity.sign_seed);
     let recipient = B32::from(Recipient::from_seed(&identity.recipient_seed).public());
-    let proof = signing.sign(labels::SIGN_CERTIFICATE, &recipient[..]);
+    let proof = signing.sign(labels::SIGN_ADD_DEVICE, &add_proof(session, &recipient));
     Body::AddDevice { device: signing.public().into(), recipient, proof: proof.into() }
 }
 

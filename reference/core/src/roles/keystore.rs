@@ -14,9 +14,10 @@ use bailee_spec::outcome::Refusal;
 use super::authority::{LogEntry, consumed_body};
 use super::{Context, Effects, deadline, fresh_id, refusal_code};
 use crate::cbor;
+use crate::crypto::hpke::{self, Recipient};
 use crate::crypto::keys::{Owner, commitment};
+use crate::crypto::labels;
 use crate::crypto::sign::{self, PublicKey, Signing};
-use crate::crypto::{hpke, labels};
 use crate::disk::{Batch, Disk};
 use crate::quirks::Quirk;
 use crate::wire::{AdmissionBody, B32, Blob, Body, EscrowBody, Frame, GrantBody, ReceiptBody};
@@ -195,7 +196,9 @@ impl Keystore {
         if let Some(answer) = self.taken(keyring, tenant, user, &admitted.attempt) {
             return answer;
         }
-        let open = self.attempt(keyring, cx.now, &admitted.attempt).filter(|attempt| attempt.nonce == admitted.nonce);
+        let open = self
+            .attempt(keyring, cx.now, &admitted.attempt)
+            .filter(|attempt| attempt.nonce == admitted.nonce && attempt.tenant == *tenant && attempt.user == *user);
         if open.is_none() && !cx.quirks.has(Quirk::AccountWithoutAttempt) {
             return no(Refusal::AdmissionInvalid);
         }
@@ -236,7 +239,8 @@ impl Keystore {
         {
             return answer;
         }
-        let admitted = self.attempt(keyring, cx.now, &said.attempt).is_some_and(|open| open.device == *device)
+        let of_this_device = |open: &Attempt| open.device == *device && open.tenant == tenant && open.user == user;
+        let admitted = self.attempt(keyring, cx.now, &said.attempt).as_ref().is_some_and(of_this_device)
             || cx.quirks.has(Quirk::EscrowOverwrites);
         if !admitted || self.account(keyring, tenant, user).is_none() {
             return no(Refusal::NotAdmitted);
@@ -311,7 +315,8 @@ impl Keystore {
             .ok_or(Refusal::GrantInvalid)?;
         let mut batch = Batch::default();
         batch.put("released", &(self.released() + 1));
-        let body = Body::SealedKey { grant: *id, sealed: sealed.into(), commitment };
+        let (receipt, signature) = self.receipt(&grant.tenant, &grant.user, &account);
+        let body = Body::SealedKey { grant: *id, sealed: sealed.into(), receipt, signature };
         Ok(Effects::accept().durable(batch).send(body))
     }
 
@@ -386,6 +391,25 @@ impl Keystore {
 /// What an escrow message is bound to.
 pub(crate) fn escrow_context(tenant: &str, user: &str, commitment: &B32) -> Vec<u8> {
     cbor::encode(&(tenant, user, *commitment))
+}
+
+/// The key inside a release, if the keystore's receipt says that it is the owner's (REP-7, JOB-3).
+pub(crate) fn open_release(
+    keystore: &PublicKey,
+    owner: &Owner,
+    recipient: &Recipient,
+    grant: &B32,
+    sealed: &Blob,
+    (receipt, signature): (&Blob, &Blob),
+) -> Option<Secret<32>> {
+    let said: ReceiptBody = cbor::decode(receipt, LIMIT).ok()?;
+    let genuine = sign::verify(keystore, labels::SIGN_RECEIPT, receipt, signature);
+    if !genuine || said.tenant != owner.tenant || said.user != owner.user {
+        return None;
+    }
+    let mut opened = recipient.open(labels::HPKE_RELEASE, &release_context(grant, &said.commitment), sealed)?;
+    let key = Secret::<32>::take_slice(&mut opened)?;
+    (commitment(&key, owner) == *said.commitment).then_some(key)
 }
 
 /// What a released key is bound to.

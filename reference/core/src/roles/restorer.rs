@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bailee_spec::outcome::Refusal;
 
 use super::device::open_block;
-use super::keystore::release_context;
+use super::keystore::open_release;
 use super::{Context, Effects, deadline};
 use crate::crypto::hpke::Recipient;
-use crate::crypto::keys::{ArchiveKey, Owner, Secret, commitment};
+use crate::crypto::keys::{ArchiveKey, Owner};
 use crate::crypto::labels;
 use crate::crypto::sign::{PublicKey, Signing};
 use crate::disk::{Batch, Disk};
@@ -30,16 +30,18 @@ pub struct Restorer {
     pub disk: Disk,
     memory: Memory,
     key: Signing,
+    /// The keystore's key for receipts, pinned.
+    keystore: PublicKey,
 }
 
 impl Restorer {
-    /// A restorer.
-    pub fn new(key: Signing) -> Self {
+    /// A restorer that trusts this keystore.
+    pub fn new(key: Signing, keystore: PublicKey) -> Self {
         let mut disk = Disk::default();
         let mut batch = Batch::default();
         batch.put("mark", &(0u64, deadline(0)));
         disk.commit(batch);
-        Restorer { disk, memory: Memory::default(), key }
+        Restorer { disk, memory: Memory::default(), key, keystore }
     }
 
     /// Its public key.
@@ -94,10 +96,12 @@ impl Restorer {
                 self.memory = Memory { waiting: Some((recipient, owner)), held: None };
                 Effects::accept().send(Body::JobKey { recipient: public, signature: signature.into() })
             }
-            Body::KeyDelivery { grant, sealed, commitment } => match self.take_key(grant, sealed, commitment) {
-                Some(()) => Effects::accept(),
-                None => Effects::refuse(Refusal::JobOver, None),
-            },
+            Body::KeyDelivery { grant, sealed, receipt, signature } => {
+                match self.take_key(grant, sealed, (receipt, signature)) {
+                    Some(()) => Effects::accept(),
+                    None => Effects::refuse(Refusal::JobOver, None),
+                }
+            }
             Body::Refusal { .. } => {
                 self.memory.waiting = None;
                 Effects::accept()
@@ -106,13 +110,9 @@ impl Restorer {
         }
     }
 
-    fn take_key(&mut self, grant: &B32, sealed: &Blob, said: &B32) -> Option<()> {
+    fn take_key(&mut self, grant: &B32, sealed: &Blob, receipt: (&Blob, &Blob)) -> Option<()> {
         let (recipient, owner) = self.memory.waiting.as_ref()?;
-        let mut opened = recipient.open(labels::HPKE_RELEASE, &release_context(grant, said), sealed)?;
-        let key = Secret::<32>::take_slice(&mut opened)?;
-        if commitment(&key, owner) != **said {
-            return None;
-        }
+        let key = open_release(&self.keystore, owner, recipient, grant, sealed, receipt)?;
         let owner = owner.clone();
         self.memory = Memory { waiting: None, held: Some((Arc::new(key), owner)) };
         Some(())

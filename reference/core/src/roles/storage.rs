@@ -76,9 +76,7 @@ impl Storage {
             return Err(Refusal::CapabilityInvalid);
         }
         let mut blocks = self.blocks(&body.tenant, &body.user);
-        if blocks.len() < 2 {
-            blocks.push(block.to_vec().into());
-        }
+        blocks.push(block.to_vec().into());
         let mut batch = Batch::default();
         batch.put(archive_name(&body.tenant, &body.user), &blocks);
         Ok(batch)

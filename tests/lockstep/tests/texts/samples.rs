@@ -17,7 +17,7 @@ use bailee_core::roles::custody::Custody;
 use bailee_core::roles::device::Device;
 use bailee_core::roles::keystore::{Attempt, Keyring, Keystore};
 use bailee_core::roles::{Context, storage::Storage};
-use bailee_core::wire::{B32, Body, CapabilityBody, Frame, ReceiptBody};
+use bailee_core::wire::{B32, Blob, Body, CapabilityBody, Frame, ReceiptBody};
 use bailee_spec::action::{Action, Caller, Lane, Purpose, Requester};
 use bailee_spec::observation::Message;
 use bailee_spec::outcome::Outcome;
@@ -155,7 +155,9 @@ fn keystore_records(out: &mut Vec<Sample>) {
         out.push((rule.into(), disk.bytes(rule).unwrap().to_vec()));
     }
     out.push(("count".into(), disk.bytes("released").unwrap().to_vec()));
-    let keyring = Keyring::open(&Secret::take(&mut root), &disk.bytes("keyring").unwrap()).unwrap();
+    let keyring =
+        Keyring::open(&Secret::take(&mut root), &disk.get("header").unwrap(), &disk.bytes("keyring").unwrap())
+            .unwrap();
     out.push(("account".into(), cbor::encode(&keyring.account(&disk, "tenant-0", "user-0").unwrap())));
     let ids: Vec<B32> = keyring.read(&disk, &cbor::encode(&("attempts", "tenant-0", "user-0"))).unwrap();
     let attempt: Attempt = keyring.read(&disk, &cbor::encode(&("attempt", ids[0]))).unwrap();
@@ -185,7 +187,8 @@ fn device_records(out: &mut Vec<Sample>, rng: &mut ChaCha20Rng) {
         ReceiptBody { tenant: "tenant".into(), user: "user".into(), commitment: said.into(), generation: 0 };
     let receipt = cbor::encode(&receipt);
     let signature = keystore.sign(labels::SIGN_RECEIPT, &receipt);
-    step(&mut first, Body::Authorised { receipt: receipt.into(), signature: signature.into() });
+    let (receipt, signature): (Blob, Blob) = (receipt.into(), signature.into());
+    step(&mut first, Body::Authorised { receipt: receipt.clone(), signature: signature.clone() });
     let mut second = Device::new("tenant", "user", b"word", keystore.public(), [0; 32]);
     let asked = step(&mut second, Body::SessionOpened { enrolled: Some(said.into()) });
     let Some(Body::AddDevice { recipient, .. }) = asked else { panic!("it asks to be added") };
@@ -193,7 +196,7 @@ fn device_records(out: &mut Vec<Sample>, rng: &mut ChaCha20Rng) {
     let key = first.kept_key().unwrap();
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let sealed = hpke::seal_to(&recipient, labels::HPKE_RELEASE, &context, key.expose(), &mut rng).unwrap();
-    step(&mut second, Body::KeyDelivery { grant: b32(10), sealed: sealed.into(), commitment: said.into() });
+    step(&mut second, Body::KeyDelivery { grant: b32(10), sealed: sealed.into(), receipt, signature });
     for device in [&first, &second] {
         out.push(("device-identity".into(), device.disk.bytes("identity").unwrap().to_vec()));
         out.push(("device-key".into(), device.disk.bytes("key").unwrap().to_vec()));

@@ -4,7 +4,7 @@ use bailee_spec::action::{Point, Requester};
 use bailee_spec::observation::{JobKind, JobState, Standing};
 use bailee_spec::outcome::Refusal;
 
-use super::{Authority, GrantHolder, GrantRecord, JobRecord, UserRecord, grant_name, job_name};
+use super::{Authority, GrantHolder, GrantRecord, JobRecord, UserRecord, delivery, grant_name, job_name};
 use crate::crypto::{labels, sign};
 use crate::disk::Batch;
 use crate::quirks::Quirk;
@@ -108,13 +108,13 @@ impl Authority {
             Body::JobKey { recipient, signature } if state == JobState::Assigned => {
                 self.take_job_key(cx, id, &job, recipient, signature)
             }
-            Body::ConsumeGrant { grant } => self.consume_for_job(cx, &job, state, grant),
-            Body::SealedKey { grant, sealed, commitment } if state == JobState::Assigned => {
+            Body::ConsumeGrant { grant } => self.consume_for_job(cx, id, &job, state, grant),
+            Body::SealedKey { grant, sealed, receipt, signature } if state == JobState::Assigned => {
                 if let Err(refusal) = self.of_this_store(cx, frame) {
                     let body = Body::Refusal { reason: refusal_code(refusal) };
                     return Effects::refuse(refusal, Some(body)).durable(self.with_state(id, job, JobState::None));
                 }
-                let body = Body::KeyDelivery { grant: *grant, sealed: sealed.clone(), commitment: *commitment };
+                let body = delivery(grant, sealed, receipt, signature);
                 Effects::accept().durable(self.with_state(id, job, JobState::KeyHeld)).send(body)
             }
             Body::KeystoreRefusal { reason } => Effects::accept()
@@ -145,9 +145,10 @@ impl Authority {
         Effects::accept().durable(batch).send(body)
     }
 
-    fn consume_for_job(&self, cx: &Context<'_>, job: &JobRecord, state: JobState, id: &B32) -> Effects {
+    fn consume_for_job(&self, cx: &Context<'_>, job_id: &B32, job: &JobRecord, state: JobState, id: &B32) -> Effects {
         let refused = |refusal| Effects::refuse(refusal, Some(Body::GrantRefused { grant: *id }));
         let record = self.disk.get::<GrantRecord>(grant_name(id)).filter(|grant| !grant.used);
+        let record = record.filter(|grant| grant.holder == GrantHolder::Job(*job_id));
         let (Some(mut grant), JobState::Assigned) = (record, state) else { return refused(Refusal::GrantVoid) };
         let Some(user) = self.user(&job.tenant, &job.user) else { return refused(Refusal::GrantVoid) };
         if let Err(refusal) = self.may_use_key(cx, &user) {

@@ -74,6 +74,11 @@ pub struct DeviceRecord {
 }
 
 impl DeviceRecord {
+    /// Of the user who is signed in.
+    pub fn is_of(&self, session: &SessionRecord) -> bool {
+        self.tenant == session.tenant && self.user == session.user
+    }
+
     /// Deauthorized, acknowledged or not.
     pub fn is_revoked(&self) -> bool {
         matches!(self.state, DeviceState::Revoking | DeviceState::Revoked)

@@ -16,10 +16,10 @@ use crate::disk::{Batch, Disk};
 use crate::roles::Context;
 use crate::wire::{B32, Blob, Header};
 
-/// What a sealed keyring is bound to: header id (32 bytes) ‖ share epoch (8 bytes, big-endian), as the unseal key is. A
-/// keyring of a retired share epoch does not open beside the header of another.
+/// What a sealed keyring is bound to: the header's digest, as the root is. A keyring of a retired share epoch does not open
+/// beside the header of another.
 fn bound_to(header: &Header) -> Vec<u8> {
-    [&header.id[..], &header.share_epoch.to_be_bytes()].concat()
+    header.digest().to_vec()
 }
 
 /// What the root opens.

@@ -100,18 +100,19 @@ fn deal(
     let id = fresh_id(rng);
     let root = Secret::random(rng);
     let kek = sharing::unseal_key(&sharing.secret, &id, share_epoch);
-    let blob = seal::seal_once(&kek, labels::SEAL_ROOT, &id[..], root.expose(), rng);
-    let header = Header {
+    let mut header = Header {
         id,
         share_epoch,
         threshold,
         commitments: sharing.commitments.iter().copied().map(B32::from).collect(),
         custodians: custodians.to_vec(),
-        root: blob.into(),
+        root: Vec::new().into(),
     };
+    let digest = header.digest();
+    header.root = seal::seal_once(&kek, labels::SEAL_ROOT, &digest[..], root.expose(), rng).into();
     let mut shares = Vec::new();
     for ((index, keys), value) in (1u8..).zip(custodians).zip(&sharing.shares) {
-        let context = wrap_context(&id, index);
+        let context = wrap_context(&digest, index);
         let sealed = hpke::seal_to(&keys.recipient, labels::HPKE_WRAP, &context, &value[..], rng)
             .ok_or(SharingError::BadParameters)?;
         shares.push(NewShare { index, sealed, header: header.clone() });
@@ -218,6 +219,11 @@ impl Keystore {
         if self.live_ceremony(cx.now, node).is_some() {
             return Err(Refusal::CeremonyOpen);
         }
+        // KEY-1a: there is one candidate header, so one rekey at a time, whichever node it is at.
+        let rekeys = |node: u8| self.live_ceremony(cx.now, node).is_some_and(|ceremony| ceremony.body.rekey);
+        if purpose == Purpose::Rekey && (0..self.nodes.len() as u8).any(rekeys) {
+            return Err(Refusal::CeremonyOpen);
+        }
         let header = self.header().ok_or(Refusal::Malformed)?;
         let recipient = Recipient::generate(cx.rng);
         let body = CeremonyBody {
@@ -225,7 +231,7 @@ impl Keystore {
             node,
             rekey: purpose == Purpose::Rekey,
             recipient: recipient.public().into(),
-            header: header.id,
+            header: header.digest(),
             share_epoch: header.share_epoch,
             expiry: deadline(cx.now),
         };
@@ -256,7 +262,7 @@ impl Keystore {
         if !sign::verify(&keys.sign, labels::SIGN_SHARE, share, signature) {
             return Err(Refusal::BadSignature);
         }
-        if said.share_epoch != header.share_epoch || said.header != header.id {
+        if said.share_epoch != header.share_epoch || said.header != header.digest() {
             return Err(Refusal::WrongEpoch);
         }
         let again = self.counted(cx.now, node, said.index);
@@ -284,7 +290,7 @@ impl Keystore {
         let ceremony = self.nodes[node as usize].ceremony.as_ref()?;
         let scalar = sharing::combine(&ceremony.shares, &commitments(&header)).ok()?;
         let kek = sharing::unseal_key(&scalar, &header.id, header.share_epoch);
-        let mut root = seal::open(&kek, labels::SEAL_ROOT, &header.id[..], &header.root).ok()?;
+        let mut root = seal::open(&kek, labels::SEAL_ROOT, &header.digest()[..], &header.root).ok()?;
         Secret::take_slice(&mut root).map(Arc::new)
     }
 
@@ -307,7 +313,7 @@ impl Keystore {
         let header = self.header().ok_or(Refusal::Malformed)?;
         let keyring = Arc::new(Keyring::open(&root, &header, &sealed).ok_or(Refusal::Malformed)?);
         if node == 0 && self.disk.bytes("staged").is_some() {
-            self.finish_restore(cx, &root, &keyring, log)?;
+            self.finish_restore(cx, &root, &keyring, log).inspect_err(|_| self.unstage())?;
         }
         self.nodes[node as usize].open = Some(Opened { root, keyring: keyring.clone() });
         Ok(self.hear_with(cx, &keyring, epoch, log))
@@ -346,7 +352,7 @@ impl Keystore {
         let candidate = candidate.ok_or(Refusal::CeremonyExpired)?;
         let keys = usize::from(index).checked_sub(1).and_then(|i| candidate.header.custodians.get(i));
         let keys = keys.ok_or(Refusal::BadSignature)?;
-        if !sign::verify(&keys.sign, labels::SIGN_ACK, &candidate.header.id[..], signature) {
+        if !sign::verify(&keys.sign, labels::SIGN_ACK, &candidate.header.digest()[..], signature) {
             return Err(Refusal::BadSignature);
         }
         candidate.acked.insert(index);
@@ -361,7 +367,10 @@ impl Keystore {
         batch.put("header", &candidate.header);
         batch.put_bytes("keyring", open.keyring.seal(&candidate.root, &candidate.header, cx.rng));
         batch.remove("candidate");
-        self.nodes[node as usize].open = Some(Opened { root: candidate.root, keyring: open.keyring });
+        // KEY-3d: every unsealed node goes on with the new root, or it could never finish a restore again.
+        for open in self.nodes.iter_mut().filter_map(|node| node.open.as_mut()) {
+            open.root = candidate.root.clone();
+        }
         Ok(Some(batch))
     }
 }

@@ -132,6 +132,13 @@ impl Keystore {
         self.disk.bytes("staged").is_some()
     }
 
+    /// DIS-2a: a staged snapshot that turns out forged is given up, or no unsealing would succeed again.
+    pub(super) fn unstage(&mut self) {
+        let mut batch = Batch::default();
+        batch.remove("staged");
+        self.disk.commit(batch);
+    }
+
     /// DIS-3: the store becomes the snapshot's, and what the log knows better is `Lost`. One write.
     pub(super) fn finish_restore(
         &mut self,
