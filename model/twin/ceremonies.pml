@@ -2,8 +2,8 @@
  * Ceremonies, custody's windows, shares and rekey, in Promela: a second reading of spec/alphabet.md, written by hand
  * from its rules (CER-1 to CER-7, KEY-1 to KEY-3, TIME-1). README.md says how its counts correspond to the model's.
  *
- * An instance is chosen by macros: N nodes, C custodians, T shares needed, and the parts REKEY, OUTAGE, RESTART, TIME
- * (0 or 1 each). `ceremony` is always on. JUDGED adds the assertions of claims.pml.
+ * An instance is chosen by macros: N nodes, C custodians, T shares needed, and the parts WITH_REKEY, WITH_OUTAGE,
+ * WITH_RESTART, WITH_TIME (0 or 1 each). `ceremony` is always on. JUDGED adds the assertions of claims.pml.
  *
  * One process, one loop, every action one d_step: so each state is one assignment of the variables, and each transition
  * is one action that changes it. A step without effect, refused or accepted (GEN-2), is not enabled: each guard says
@@ -13,7 +13,7 @@
 #if N < 1 || N > 2 || C < 2 || C > 5 || T < 2 || T > C
 #error "an instance has 1 or 2 nodes and 2 to 5 custodians, and needs from 2 shares to all of them"
 #endif
-#if N > 1 && REKEY
+#if N > 1 && WITH_REKEY
 #error "two nodes share one store: whose candidate an acknowledgement is for, the alphabet does not say"
 #endif
 
@@ -51,7 +51,7 @@ bool retired;           /* shares of an earlier share epoch exist */
 /* The window closes, and the shares given out through it are for nothing now (CER-1, KEY-1). */
 inline close_window(x) {
     window[x] = (window[x] == LIVE && !MUTATION_WINDOW_STAYS -> DEAD : window[x]);
-    old = old | ready[x];
+    old = old | (MUTATION_SHARES_VANISH -> 0 : ready[x]);
     ready[x] = 0
 }
 
@@ -187,13 +187,13 @@ inline advance() {
 #endif
 
 /* What can happen at node x, and between custodian i and node x. */
-#if RESTART
-#define RESTART_AT(x) STEP(SEAL, 0, x, CAN_SEAL(x), seal(x))
+#if WITH_RESTART
+#define RESTART_AT(x) STEP(RESTART, 0, x, CAN_SEAL(x), seal(x))
 #else
 #define RESTART_AT(x)
 #endif
-#if REKEY
-#define REKEY_AT(x) STEP(OPEN, 0, x, CAN_OPEN_REKEY(x), open_ceremony(x, REKEYING))
+#if WITH_REKEY
+#define REKEY_AT(x) STEP(OPEN_REKEY, 0, x, CAN_OPEN_REKEY(x), open_ceremony(x, REKEYING))
 #define ACK_AT(i, x) STEP(ACK, i, x, CAN_ACK(i, x), ack_share(i, x))
 #else
 #define REKEY_AT(x)
@@ -202,40 +202,40 @@ inline advance() {
 #define AT_NODE(x) \
     STEP(SEAL, 0, x, CAN_SEAL(x), seal(x)) \
     RESTART_AT(x) \
-    STEP(OPEN, 0, x, CAN_OPEN_UNSEAL(x), open_ceremony(x, UNSEAL)) \
+    STEP(OPEN_UNSEAL, 0, x, CAN_OPEN_UNSEAL(x), open_ceremony(x, UNSEAL)) \
     REKEY_AT(x) \
     STEP(ANNOUNCE, 0, x, CAN_ANNOUNCE(x), announce(x))
 #define BETWEEN(i, x) \
     STEP(REQUEST, i, x, CAN_REQUEST(i, x), request_share(i, x)) \
     STEP(SUBMIT, i, x, CAN_SUBMIT(i, x), submit_share(i, x)) \
     ACK_AT(i, x)
-#define WITH_2(x) BETWEEN(0, x) BETWEEN(1, x)
-#define WITH_3(x) WITH_2(x) BETWEEN(2, x)
-#define WITH_4(x) WITH_3(x) BETWEEN(3, x)
-#define WITH_5(x) WITH_4(x) BETWEEN(4, x)
+#define CUSTODIANS_2(x) BETWEEN(0, x) BETWEEN(1, x)
+#define CUSTODIANS_3(x) CUSTODIANS_2(x) BETWEEN(2, x)
+#define CUSTODIANS_4(x) CUSTODIANS_3(x) BETWEEN(3, x)
+#define CUSTODIANS_5(x) CUSTODIANS_4(x) BETWEEN(4, x)
 #if C == 2
-#define WITH_CUSTODIANS(x) WITH_2(x)
+#define CUSTODIANS(x) CUSTODIANS_2(x)
 #elif C == 3
-#define WITH_CUSTODIANS(x) WITH_3(x)
+#define CUSTODIANS(x) CUSTODIANS_3(x)
 #elif C == 4
-#define WITH_CUSTODIANS(x) WITH_4(x)
+#define CUSTODIANS(x) CUSTODIANS_4(x)
 #else
-#define WITH_CUSTODIANS(x) WITH_5(x)
+#define CUSTODIANS(x) CUSTODIANS_5(x)
 #endif
 
 active proctype world() {
     do
     AT_NODE(0)
-    WITH_CUSTODIANS(0)
+    CUSTODIANS(0)
 #if N > 1
     AT_NODE(1)
-    WITH_CUSTODIANS(1)
+    CUSTODIANS(1)
 #endif
-#if OUTAGE
-    STEP(SINK, 0, 0, alerts, alerts = false)
-    STEP(SINK, 0, 0, !alerts, alerts = true)
+#if WITH_OUTAGE
+    STEP(SINK_DOWN, 0, 0, alerts, alerts = false)
+    STEP(SINK_UP, 0, 0, !alerts, alerts = true)
 #endif
-#if TIME
+#if WITH_TIME
     STEP(ADVANCE, 0, 0, CAN_ADVANCE, advance())
 #endif
     od

@@ -6,13 +6,16 @@
 
 /* Kinds of action. */
 #define SEAL 0
-#define OPEN 1
-#define ANNOUNCE 2
-#define REQUEST 3
-#define SUBMIT 4
-#define ACK 5
-#define SINK 6
-#define ADVANCE 7
+#define RESTART 1
+#define OPEN_UNSEAL 2
+#define OPEN_REKEY 3
+#define ANNOUNCE 4
+#define REQUEST 5
+#define SUBMIT 6
+#define ACK 7
+#define SINK_DOWN 8
+#define SINK_UP 9
+#define ADVANCE 10
 
 hidden byte was_sealed[N];
 hidden byte was_ceremony[N];
@@ -22,6 +25,7 @@ hidden byte was_ready[N];
 hidden byte was_old;
 hidden byte was_acked;
 hidden byte was_alerts;
+hidden byte was_retired;
 
 inline look_at(x) {
     was_sealed[x] = sealed[x];
@@ -37,7 +41,8 @@ inline look() {
 #endif
     was_old = old;
     was_acked = acked;
-    was_alerts = alerts
+    was_alerts = alerts;
+    was_retired = retired
 }
 
 #define IF(a, b) (!(a) || (b))
@@ -84,8 +89,30 @@ inline judge_node(kind, i, x, node) {
     assert(live_while_collecting)
 }
 
+/* One line a step, for comparing whole graphs: edges.rs writes the model's in the same form. In the report only if the C
+ * compiler is given -DPRINTF. */
+inline write_was(x) {
+    printf(" %d %d %d %d %d ", was_sealed[x], was_ceremony[x], was_counted[x], was_window[x], was_ready[x])
+}
+inline write_is(x) {
+    printf(" %d %d %d %d %d ", sealed[x], ceremony[x], counted[x], window[x], ready[x])
+}
+inline write_edge(kind, i, x) {
+    printf("edge %d %d %d :", kind, i, x);
+    write_was(0);
+#if N > 1
+    write_was(1);
+#endif
+    printf(" %d %d %d %d :", was_old, was_acked, was_alerts, was_retired);
+    write_is(0);
+#if N > 1
+    write_is(1);
+#endif
+    printf(" %d %d %d %d\n", old, acked, alerts, retired)
+}
+
 inline judge(kind, i, x) {
-    start_is_sealed = IF(kind == SEAL, sealed[x]);
+    start_is_sealed = IF(kind == SEAL || kind == RESTART, sealed[x]);
     assert(start_is_sealed);
 
     share_only_in_window = IF(kind == REQUEST, was_window[x] != NO_WINDOW);
@@ -101,5 +128,6 @@ inline judge(kind, i, x) {
 #else
     one_share_each = (ready[0] & old) == 0;
 #endif
-    assert(one_share_each)
+    assert(one_share_each);
+    write_edge(kind, i, x)
 }

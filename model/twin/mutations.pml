@@ -1,6 +1,6 @@
 /*
  * Bugs, each off unless switched on by -DMUTATION_X=1. `check --self-test` builds the twin with one at a time and must
- * see it: as the broken claim, or as other counts, that the comment names.
+ * see it as the comment says: as a broken claim, as other counts, or as other steps.
  */
 
 /* CER-6: the threshold is one less. Breaks unsealed_by_threshold. */
@@ -46,4 +46,9 @@
 /* KEY-1 read otherwise: the node still says whose shares it counted. Breaks no claim; the counts differ. */
 #ifndef MUTATION_COUNT_IS_KEPT
 #define MUTATION_COUNT_IS_KEPT 0
+#endif
+/* CER-1: shares held for a ceremony that is over are gone. Breaks no claim, and the counts are the same: every state and
+ * every enabled step is there. Some steps lead elsewhere. */
+#ifndef MUTATION_SHARES_VANISH
+#define MUTATION_SHARES_VANISH 0
 #endif
