@@ -1,0 +1,4 @@
+//! Fuzzes `frame`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bailee_fuzz::targets::wire::frame(data));

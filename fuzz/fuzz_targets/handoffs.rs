@@ -1,0 +1,4 @@
+//! Fuzzes `handoffs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bailee_fuzz::targets::roles::hand_over(data));

@@ -1,0 +1,4 @@
+//! Fuzzes `record`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bailee_fuzz::targets::stored::record(data));

@@ -1,0 +1,4 @@
+//! Fuzzes `seal`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bailee_fuzz::targets::crypto::seal(data));

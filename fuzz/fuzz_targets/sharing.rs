@@ -1,0 +1,4 @@
+//! Fuzzes `sharing`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bailee_fuzz::targets::crypto::sharing(data));

@@ -1,0 +1,4 @@
+//! Fuzzes `signature`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bailee_fuzz::targets::crypto::signature(data));

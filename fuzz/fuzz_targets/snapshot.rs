@@ -1,0 +1,4 @@
+//! Fuzzes `snapshot`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bailee_fuzz::targets::stored::snapshot(data));
