@@ -1,0 +1,71 @@
+//! Identifiers and digests: fixed lengths, one type a meaning, shown in hexadecimal.
+
+use std::fmt;
+
+use minicbor::bytes::ByteArray;
+use minicbor::{Decode, Decoder, Encode, Encoder};
+
+macro_rules! identifier {
+    ($(#[$doc:meta])* $name:ident: $bytes:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub [u8; $bytes]);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({self})", stringify!($name))
+            }
+        }
+
+        impl<C> Encode<C> for $name {
+            fn encode<W: minicbor::encode::Write>(
+                &self,
+                encoder: &mut Encoder<W>,
+                _: &mut C,
+            ) -> Result<(), minicbor::encode::Error<W::Error>> {
+                encoder.bytes(&self.0)?.ok()
+            }
+        }
+
+        impl<'b, C> Decode<'b, C> for $name {
+            fn decode(decoder: &mut Decoder<'b>, context: &mut C) -> Result<Self, minicbor::decode::Error> {
+                ByteArray::<$bytes>::decode(decoder, context).map(|bytes| $name(bytes.into()))
+            }
+        }
+    };
+}
+
+identifier! {
+    /// Which archive: random, drawn when the archive is made. It names neither tenant nor user.
+    ArchiveId: 16
+}
+identifier! {
+    /// Which block: the random salt of its `seal_once`. It says nothing of the content.
+    BlockId: 32
+}
+identifier! {
+    /// Which chunk: keyed BLAKE3 of its content. It is never visible outside sealed data.
+    ChunkId: 32
+}
+identifier! {
+    /// Which device wrote a manifest: its public signing key.
+    DeviceId: 32
+}
+identifier! {
+    /// A SHA-256 digest.
+    Digest: 32
+}
+
+impl Digest {
+    /// The SHA-256 digest of the bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        use sha2::Digest as _;
+        Digest(sha2::Sha256::digest(bytes).into())
+    }
+}

@@ -1,0 +1,283 @@
+//! Manifests, roots and index records: what makes blocks a version (brief F14).
+//!
+//! ```text
+//! manifest = [ body: bstr, signature: bstr ]
+//! body     = [ clear: bstr, root: bstr ]
+//! clear    = [ version, archive, device, epoch, seq, previous / null, head / null, [* [block, length, SHA-256] ] ]
+//! root     = seal_once(manifest key, "seal/manifest", clear, Root)
+//! index    = [ clear: bstr, sealed: bstr ], sealed likewise under its own clear part
+//! ```
+//!
+//! All of it is canonical CBOR. The device signs `body`; `previous` is the digest of the whole manifest before, so the
+//! manifests of one device are a chain.
+
+use bailee_core::cbor;
+use bailee_core::crypto::labels::SEAL_MANIFEST;
+use bailee_core::crypto::seal;
+use minicbor::bytes::ByteVec;
+use minicbor::{Decode, Encode};
+use rand_core::CryptoRng;
+
+use crate::error::{ArchiveError, Part};
+use crate::id::{ArchiveId, BlockId, ChunkId, DeviceId, Digest};
+use crate::keys::ArchiveKeys;
+use crate::limits::{BLOCK_CHUNKS, INDEX_BYTES, LABEL_BYTES, MANIFEST_BYTES};
+use crate::tree::{ChunkRef, Time};
+
+/// The version of manifests, roots and index records.
+pub const MANIFEST_VERSION: u8 = 1;
+
+/// A block as a manifest lists it, readable without a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Listing {
+    /// Which block.
+    #[n(0)]
+    pub id: BlockId,
+    /// Its stored length, in bytes.
+    #[n(1)]
+    pub length: u32,
+    /// SHA-256 of its stored bytes.
+    #[n(2)]
+    pub digest: Digest,
+}
+
+/// The part of a manifest that is readable without a key; the seal of the root binds it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Clear {
+    /// [`MANIFEST_VERSION`].
+    #[n(0)]
+    pub version: u8,
+    /// The archive.
+    #[n(1)]
+    pub archive: ArchiveId,
+    /// The device whose chain this is.
+    #[n(2)]
+    pub device: DeviceId,
+    /// The key epoch that the root is sealed under.
+    #[n(3)]
+    pub epoch: u64,
+    /// The number in the chain, from 1.
+    #[n(4)]
+    pub seq: u64,
+    /// The digest of the manifest before it in the chain.
+    #[n(5)]
+    pub previous: Option<Digest>,
+    /// The digest of the account's newest head entry, where accounts have one.
+    #[n(6)]
+    pub head: Option<Digest>,
+    /// Every block that the version needs, ascending by id.
+    #[n(7)]
+    pub blocks: Vec<Listing>,
+}
+
+/// What only the holder of the key reads of a version.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Root {
+    /// When the version was begun.
+    #[n(0)]
+    pub time: Time,
+    /// What the user calls it, for example the folder's name.
+    #[n(1)]
+    pub label: ByteVec,
+    /// How many entries the tree has.
+    #[n(2)]
+    pub entries: u64,
+    /// The sum of the sizes of all files, in bytes.
+    #[n(3)]
+    pub bytes: u64,
+    /// The chunks of the tree's stream.
+    #[n(4)]
+    pub tree: Vec<ChunkRef>,
+}
+
+#[derive(Encode, Decode)]
+struct Pair {
+    #[n(0)]
+    first: ByteVec,
+    #[n(1)]
+    second: ByteVec,
+}
+
+/// Two byte strings under one limit; the first is decoded, the second is sealed or a signature.
+fn pair(part: Part, bytes: &[u8], limit: usize) -> Result<(Vec<u8>, Vec<u8>), ArchiveError> {
+    let pair: Pair = cbor::decode(bytes, limit).map_err(ArchiveError::encoding(part))?;
+    Ok((pair.first.into(), pair.second.into()))
+}
+
+fn encode_pair(first: &[u8], second: &[u8]) -> Vec<u8> {
+    cbor::encode(&Pair { first: first.to_vec().into(), second: second.to_vec().into() })
+}
+
+/// A manifest. Its signature is not yet verified, its root not yet opened.
+pub struct Manifest {
+    /// The readable part.
+    pub clear: Clear,
+    /// What the device signed.
+    pub body: Vec<u8>,
+    /// The signature.
+    pub signature: Vec<u8>,
+    /// The digest of the whole manifest: what the next one in the chain refers to.
+    pub digest: Digest,
+    clear_bytes: Vec<u8>,
+    sealed_root: Vec<u8>,
+}
+
+fn check_clear(clear: &Clear) -> Result<(), ArchiveError> {
+    let malformed = |what| Err(ArchiveError::Malformed { part: Part::Manifest, what });
+    if clear.version != MANIFEST_VERSION {
+        return Err(ArchiveError::UnsupportedVersion { part: Part::Manifest, version: clear.version });
+    }
+    if clear.seq == 0 || (clear.seq == 1) != clear.previous.is_none() {
+        return malformed("the first manifest, and only it, has none before it");
+    }
+    if !clear.blocks.is_sorted_by(|a, b| a.id < b.id) {
+        return malformed("the blocks are not in ascending order");
+    }
+    Ok(())
+}
+
+/// Reads a manifest, without a key.
+///
+/// # Errors
+/// `Encoding`, `UnsupportedVersion`, `Malformed`.
+pub fn decode_manifest(bytes: &[u8]) -> Result<Manifest, ArchiveError> {
+    let (body, signature) = pair(Part::Manifest, bytes, MANIFEST_BYTES)?;
+    let (clear_bytes, sealed_root) = pair(Part::Manifest, &body, MANIFEST_BYTES)?;
+    let clear: Clear = cbor::decode(&clear_bytes, MANIFEST_BYTES).map_err(ArchiveError::encoding(Part::Manifest))?;
+    check_clear(&clear)?;
+    Ok(Manifest { clear, body, signature, digest: Digest::of(bytes), clear_bytes, sealed_root })
+}
+
+impl Manifest {
+    /// Opens the root.
+    ///
+    /// # Errors
+    /// `UnknownEpoch`, `NotOpened`, and those of [`decode_root`].
+    pub fn open_root(&self, keys: &ArchiveKeys) -> Result<Root, ArchiveError> {
+        let key = &keys.of(self.clear.epoch)?.manifest;
+        let root = seal::open(key.expose(), SEAL_MANIFEST, &self.clear_bytes, &self.sealed_root)
+            .map_err(ArchiveError::not_opened(Part::Root))?;
+        decode_root(&root)
+    }
+}
+
+/// Reads the root of a version.
+///
+/// # Errors
+/// `Encoding`, `Malformed`.
+pub fn decode_root(bytes: &[u8]) -> Result<Root, ArchiveError> {
+    let root: Root = cbor::decode(bytes, MANIFEST_BYTES).map_err(ArchiveError::encoding(Part::Root))?;
+    check_root(&root)?;
+    Ok(root)
+}
+
+fn check_root(root: &Root) -> Result<(), ArchiveError> {
+    let what = match root {
+        _ if root.time.nanoseconds >= 1_000_000_000 => "a second or more of nanoseconds",
+        _ if root.label.len() > LABEL_BYTES => "the label is too long",
+        _ => return Ok(()),
+    };
+    Err(ArchiveError::Malformed { part: Part::Root, what })
+}
+
+/// Seals and signs a manifest under the current epoch's key, and returns it as it is stored.
+///
+/// # Errors
+/// What [`decode_manifest`] and [`decode_root`] would refuse, and `TooLarge`.
+pub fn encode_manifest(
+    keys: &ArchiveKeys,
+    clear: &Clear,
+    root: &Root,
+    rng: &mut dyn CryptoRng,
+    sign: impl FnOnce(&[u8]) -> Vec<u8>,
+) -> Result<Vec<u8>, ArchiveError> {
+    check_clear(clear)?;
+    check_root(root)?;
+    let clear = cbor::encode(clear);
+    let sealed = seal::seal_once(keys.current().manifest.expose(), SEAL_MANIFEST, &clear, &cbor::encode(root), rng);
+    let body = encode_pair(&clear, &sealed);
+    let manifest = encode_pair(&body, &sign(&body));
+    if manifest.len() > MANIFEST_BYTES {
+        return Err(ArchiveError::TooLarge {
+            part: Part::Manifest,
+            length: manifest.len() as u64,
+            limit: MANIFEST_BYTES as u64,
+        });
+    }
+    Ok(manifest)
+}
+
+/// The readable part of an index record; its first field keeps it apart from that of a manifest.
+#[derive(Encode, Decode)]
+struct IndexClear {
+    #[n(0)]
+    what: String,
+    #[n(1)]
+    version: u8,
+    #[n(2)]
+    archive: ArchiveId,
+    #[n(3)]
+    epoch: u64,
+}
+
+const INDEX: &str = "index";
+
+/// Which chunks a block holds.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct IndexedBlock {
+    /// Which block.
+    #[n(0)]
+    pub id: BlockId,
+    /// Its chunks, in order.
+    #[n(1)]
+    pub chunks: Vec<ChunkId>,
+}
+
+/// Seals an index record under the current epoch's key.
+pub fn encode_index(
+    keys: &ArchiveKeys,
+    archive: ArchiveId,
+    blocks: &[IndexedBlock],
+    rng: &mut dyn CryptoRng,
+) -> Vec<u8> {
+    let clear = IndexClear { what: INDEX.into(), version: MANIFEST_VERSION, archive, epoch: keys.current_epoch() };
+    let clear = cbor::encode(&clear);
+    let blocks = cbor::encode(&blocks.to_vec());
+    let sealed = seal::seal_once(keys.current().manifest.expose(), SEAL_MANIFEST, &clear, &blocks, rng);
+    encode_pair(&clear, &sealed)
+}
+
+/// Opens an index record.
+///
+/// # Errors
+/// `Encoding`, `Malformed`, `UnsupportedVersion`, `WrongArchive`, `UnknownEpoch`, `NotOpened`, and those of
+/// [`decode_index`].
+pub fn open_index(keys: &ArchiveKeys, archive: ArchiveId, bytes: &[u8]) -> Result<Vec<IndexedBlock>, ArchiveError> {
+    let (clear_bytes, sealed) = pair(Part::Index, bytes, INDEX_BYTES)?;
+    let clear: IndexClear = cbor::decode(&clear_bytes, INDEX_BYTES).map_err(ArchiveError::encoding(Part::Index))?;
+    if clear.what != INDEX {
+        return Err(ArchiveError::Malformed { part: Part::Index, what: "not an index record" });
+    }
+    if clear.version != MANIFEST_VERSION {
+        return Err(ArchiveError::UnsupportedVersion { part: Part::Index, version: clear.version });
+    }
+    if clear.archive != archive {
+        return Err(ArchiveError::WrongArchive { part: Part::Index, found: clear.archive });
+    }
+    let key = &keys.of(clear.epoch)?.manifest;
+    let plain = seal::open(key.expose(), SEAL_MANIFEST, &clear_bytes, &sealed)
+        .map_err(ArchiveError::not_opened(Part::Index))?;
+    decode_index(&plain)
+}
+
+/// Reads what an index record seals.
+///
+/// # Errors
+/// `Encoding`, `Malformed`.
+pub fn decode_index(bytes: &[u8]) -> Result<Vec<IndexedBlock>, ArchiveError> {
+    let blocks: Vec<IndexedBlock> = cbor::decode(bytes, INDEX_BYTES).map_err(ArchiveError::encoding(Part::Index))?;
+    if blocks.iter().any(|block| block.chunks.is_empty() || block.chunks.len() > BLOCK_CHUNKS) {
+        return Err(ArchiveError::Malformed { part: Part::Index, what: "the number of chunks of a block" });
+    }
+    Ok(blocks)
+}

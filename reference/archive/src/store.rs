@@ -1,0 +1,162 @@
+//! Where segments lie: a trait, and a store in memory.
+
+use std::collections::BTreeMap;
+use std::io;
+
+/// Reads numbered segments.
+pub trait ReadStore {
+    /// The numbers of the segments, ascending.
+    ///
+    /// # Errors
+    /// What the medium said.
+    fn list(&self) -> io::Result<Vec<u64>>;
+
+    /// The length of a segment, in bytes.
+    ///
+    /// # Errors
+    /// What the medium said; `NotFound` for no such segment.
+    fn length(&self, segment: u64) -> io::Result<u64>;
+
+    /// Fills the buffer from a segment, from an offset on.
+    ///
+    /// # Errors
+    /// What the medium said; `UnexpectedEof` if there is less.
+    fn read(&self, segment: u64, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+}
+
+/// Appends to numbered segments. What was written before a [`Store::sync`] that returned is durable.
+pub trait Store: ReadStore {
+    /// Makes a segment with this content, durably and at once: after a crash it is there in full or not at all.
+    ///
+    /// # Errors
+    /// What the medium said; `AlreadyExists` if there is such a segment.
+    fn create(&mut self, segment: u64, content: &[u8]) -> io::Result<()>;
+
+    /// Appends to a segment. A crash may leave any part of the bytes.
+    ///
+    /// # Errors
+    /// What the medium said.
+    fn append(&mut self, segment: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes durable what was appended to a segment.
+    ///
+    /// # Errors
+    /// What the medium said.
+    fn sync(&mut self, segment: u64) -> io::Result<()>;
+
+    /// Cuts a segment to this length: only ever a tail that a crash left behind.
+    ///
+    /// # Errors
+    /// What the medium said.
+    fn cut(&mut self, segment: u64, length: u64) -> io::Result<()>;
+}
+
+impl<T: ReadStore + ?Sized> ReadStore for &T {
+    fn list(&self) -> io::Result<Vec<u64>> {
+        (**self).list()
+    }
+
+    fn length(&self, segment: u64) -> io::Result<u64> {
+        (**self).length(segment)
+    }
+
+    fn read(&self, segment: u64, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        (**self).read(segment, offset, buffer)
+    }
+}
+
+impl<T: ReadStore + ?Sized> ReadStore for &mut T {
+    fn list(&self) -> io::Result<Vec<u64>> {
+        (**self).list()
+    }
+
+    fn length(&self, segment: u64) -> io::Result<u64> {
+        (**self).length(segment)
+    }
+
+    fn read(&self, segment: u64, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        (**self).read(segment, offset, buffer)
+    }
+}
+
+impl<T: Store + ?Sized> Store for &mut T {
+    fn create(&mut self, segment: u64, content: &[u8]) -> io::Result<()> {
+        (**self).create(segment, content)
+    }
+
+    fn append(&mut self, segment: u64, bytes: &[u8]) -> io::Result<()> {
+        (**self).append(segment, bytes)
+    }
+
+    fn sync(&mut self, segment: u64) -> io::Result<()> {
+        (**self).sync(segment)
+    }
+
+    fn cut(&mut self, segment: u64, length: u64) -> io::Result<()> {
+        (**self).cut(segment, length)
+    }
+}
+
+/// Segments in memory. Everything is durable at once; the segments are open for tests to damage.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryStore {
+    /// The segments by number.
+    pub segments: BTreeMap<u64, Vec<u8>>,
+}
+
+fn not_found(segment: u64) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("no segment {segment}"))
+}
+
+impl MemoryStore {
+    fn segment(&self, segment: u64) -> io::Result<&Vec<u8>> {
+        self.segments.get(&segment).ok_or_else(|| not_found(segment))
+    }
+
+    fn segment_mut(&mut self, segment: u64) -> io::Result<&mut Vec<u8>> {
+        self.segments.get_mut(&segment).ok_or_else(|| not_found(segment))
+    }
+}
+
+impl ReadStore for MemoryStore {
+    fn list(&self) -> io::Result<Vec<u64>> {
+        Ok(self.segments.keys().copied().collect())
+    }
+
+    fn length(&self, segment: u64) -> io::Result<u64> {
+        Ok(self.segment(segment)?.len() as u64)
+    }
+
+    fn read(&self, segment: u64, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let bytes = self.segment(segment)?;
+        let from = usize::try_from(offset).ok();
+        let found = from.and_then(|from| bytes.get(from..from.checked_add(buffer.len())?));
+        buffer.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
+impl Store for MemoryStore {
+    fn create(&mut self, segment: u64, content: &[u8]) -> io::Result<()> {
+        if self.segments.contains_key(&segment) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        self.segments.insert(segment, content.to_vec());
+        Ok(())
+    }
+
+    fn append(&mut self, segment: u64, bytes: &[u8]) -> io::Result<()> {
+        self.segment_mut(segment)?.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn sync(&mut self, segment: u64) -> io::Result<()> {
+        self.segment(segment).map(|_| ())
+    }
+
+    fn cut(&mut self, segment: u64, length: u64) -> io::Result<()> {
+        let bytes = self.segment_mut(segment)?;
+        bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+        Ok(())
+    }
+}
