@@ -1,0 +1,93 @@
+//! What stops a backup or a restore, and what only leaves something out.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bailee_archive::ArchiveError;
+
+/// Nothing was done, or what was done is of no use.
+#[derive(Debug)]
+pub enum FilesError {
+    /// The system refused something that everything else depends on.
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The folder to back up is none.
+    NotADirectory {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// The folder to restore into has something in it.
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The archive said no.
+    Archive(ArchiveError),
+}
+
+impl fmt::Display for FilesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FilesError::Io { doing, path, error } => write!(f, "{doing} {}: {error}", shown(path)),
+            FilesError::NotADirectory { path } => {
+                write!(f, "{} is not a folder: name the folder to back up", shown(path))
+            }
+            FilesError::NotEmpty { path } => {
+                write!(f, "{} is not empty: nothing is ever restored over other files", shown(path))
+            }
+            FilesError::Archive(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for FilesError {}
+
+impl From<ArchiveError> for FilesError {
+    fn from(error: ArchiveError) -> Self {
+        FilesError::Archive(error)
+    }
+}
+
+impl FilesError {
+    pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FilesError {
+        let path = path.to_path_buf();
+        move |error| FilesError::Io { doing, path, error }
+    }
+}
+
+/// Something was left out or is not as it was; the rest is whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Where.
+    pub path: PathBuf,
+    /// What, and what became of it.
+    pub what: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", shown(&self.path), self.what)
+    }
+}
+
+/// A path as text: control characters and bytes that are no text are escaped, so that a name cannot write to the terminal.
+pub(crate) fn shown(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let mut out = String::new();
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+        }
+        for byte in chunk.invalid() {
+            out += &format!("\\x{byte:02x}");
+        }
+    }
+    out
+}
