@@ -245,8 +245,16 @@ impl Ensemble {
     }
 
     fn append(&mut self, device: u8, rng: &mut dyn CryptoRng) -> Done {
+        self.append_content(device, b"a backup set", rng)
+    }
+
+    /// BAK-2 with content of the caller's: what the device seals and storage keeps.
+    ///
+    /// # Errors
+    /// The first failed check.
+    pub fn append_content(&mut self, device: u8, content: &[u8], rng: &mut dyn CryptoRng) -> Result<(), Refusal> {
         let mut cx = self.context(rng);
-        let upload = self.devices[device as usize].upload(&mut cx, b"a backup set")?;
+        let upload = self.devices[device as usize].upload(&mut cx, content)?;
         let batch = self.storage.append(&cx, &upload.capability, &upload.signature, &upload.block)?;
         own(&mut self.storage).disk.commit(batch);
         Ok(())

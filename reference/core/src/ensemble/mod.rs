@@ -14,9 +14,11 @@ use bailee_spec::observation::Message;
 use rand_core::CryptoRng;
 
 use crate::cbor;
+use crate::crypto::keys::{ArchiveKey, Owner};
 use crate::crypto::password::{self, Cost};
 use crate::crypto::sharing::SharingError;
 use crate::crypto::sign::Signing;
+use crate::disk::Disk;
 use crate::quirks::Quirks;
 use crate::roles::Context;
 use crate::roles::authority::Authority;
@@ -151,6 +153,47 @@ impl Ensemble {
     /// How many of each.
     pub fn size(&self) -> Size {
         self.size
+    }
+
+    /// A device.
+    pub fn device(&self, device: u8) -> &Device {
+        &self.devices[device as usize]
+    }
+
+    /// The restorer.
+    pub fn restorer(&self) -> &Restorer {
+        &self.restorer
+    }
+
+    /// Wrapped shares that left custody, and alerts that were recorded before.
+    pub fn custody_counts(&self) -> (u64, u64) {
+        self.custody.counts()
+    }
+
+    /// Whether root on a node's host, with the node's memory and disk alone, opens this key of a user (claim C15): it is tried.
+    pub fn host_opens(&self, node: u8, owner: &Owner, key: &ArchiveKey) -> bool {
+        let disk = &self.keystore.disk;
+        let Some(opened) = self.keystore.opened(node) else { return false };
+        let keyring = disk.get("header").zip(disk.bytes("keyring"));
+        let keyring = keyring.and_then(|(header, sealed)| Keyring::open(&opened.root, &header, &sealed));
+        let account = keyring.and_then(|keyring| keyring.account(disk, &owner.tenant, &owner.user));
+        account.is_some_and(|account| account.key() == key.expose())
+    }
+
+    /// Notices to owners of restores on their behalf.
+    pub fn notices(&self) -> u64 {
+        self.authority.totals().notices
+    }
+
+    /// All that each service keeps, in its own words, for whoever wants to search it.
+    pub fn disks(&self) -> [(&'static str, &Disk); 5] {
+        [
+            ("authority", &self.authority.disk),
+            ("keystore", &self.keystore.disk),
+            ("custody", &self.custody.disk),
+            ("storage", &self.storage.disk),
+            ("restorer", &self.restorer.disk),
+        ]
     }
 
     /// The same system with these bugs from now on.

@@ -100,6 +100,11 @@ impl Device {
         Some(B32::from(self.signing()?.public()))
     }
 
+    /// The key with which it signs its manifests: its identity key.
+    pub fn manifest_key(&self) -> Option<Signing> {
+        self.signing()
+    }
+
     /// Its attempt.
     pub fn attempt(&self) -> Option<B32> {
         self.identity().map(|identity| identity.attempt)

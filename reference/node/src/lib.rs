@@ -1,1 +1,0 @@
-//! The reference as a program: services and command line.
