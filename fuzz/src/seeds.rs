@@ -96,8 +96,8 @@ impl Seeds {
         }
         let handed = &STAGE.handed;
         self.add_spoilt("capability", "real", &[], &handed.capability.0);
-        self.add_spoilt("ceremony", "real", &[], &handed.ceremony.body);
-        self.add_spoilt("share", "real", &[], &handed.submitted[0].1);
+        self.add_spoilt("ceremony", "real", &[], &handed.unsealing.ceremony.body);
+        self.add_spoilt("share", "real", &[], &handed.unsealing.submitted[0].1);
         self.add_value("header", "real", &STAGE.header);
         let mut header = STAGE.header.clone();
         header.threshold = 0;
@@ -254,10 +254,10 @@ impl Seeds {
 
     fn handed(&mut self, handed: &Handed) {
         let Some(last) = STAGE.moments.len().checked_sub(1) else { return };
-        let (last, opened) = (last as u8, handed.ceremony_opened as u8);
+        let (last, opened) = (last as u8, handed.unsealing.opened as u8);
         let header = cbor::encode(&STAGE.header);
         let (capability, signature) = &handed.capability;
-        let (body, signed) = (&handed.ceremony.body[..], &handed.ceremony.signature[..]);
+        let (body, signed) = (&handed.unsealing.ceremony.body[..], &handed.unsealing.ceremony.signature[..]);
         let escrow =
             STAGE.deliveries.iter().find_map(|delivery| match cbor::decode::<Frame>(&delivery.frame, usize::MAX) {
                 Ok(Frame { body: Body::EscrowKey { escrow, .. }, .. }) => Some(escrow.to_vec()),
@@ -268,12 +268,12 @@ impl Seeds {
         };
         add("announce", opened, 0, &[&[], body, signed]);
         add("announce-unsigned", opened, 0, &[&[], body, &[0; 64]]);
-        add("receive", opened + 1, 1, &[&handed.wrapped[0], body, signed]);
-        add("receive-of-another", opened + 1, 1, &[&handed.wrapped[1], body, signed]);
-        for ((at, share, signature), number) in handed.submitted.iter().zip(1..) {
+        add("receive", opened + 1, 1, &[&handed.unsealing.wrapped[0], body, signed]);
+        add("receive-of-another", opened + 1, 1, &[&handed.unsealing.wrapped[1], body, signed]);
+        for ((at, share, signature), number) in handed.unsealing.submitted.iter().zip(1..) {
             add(&format!("submit-{number}"), *at as u8, 2, &[share, signature]);
         }
-        add("submit-late", last, 2, &[&handed.submitted[0].1, &handed.submitted[0].2]);
+        add("submit-late", last, 2, &[&handed.unsealing.submitted[0].1, &handed.unsealing.submitted[0].2]);
         add("append", last, 3, &[capability, signature, &handed.block]);
         add("append-unsigned", last, 3, &[capability, &[], &handed.block]);
         add("obey-a-forged-order", last, 4, &[&[1; 64]]);
@@ -319,15 +319,15 @@ impl Seeds {
         self.add("actions", "broken-deep", vec![b'['; 300]);
     }
 
-    /// Three walks a scope.
+    /// Two walks a scope.
     fn walks(&mut self) {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         for scope in 0..lockstep::scopes() as u8 {
-            for walk in 1..=3 {
+            for walk in 1..=2 {
                 self.add(
                     "lockstep",
                     format!("{}-{walk}", lockstep::scope_name(scope.into())),
-                    choices(scope, 160, &mut rng),
+                    choices(scope, 96, &mut rng),
                 );
             }
         }

@@ -121,10 +121,16 @@ pub struct Handed {
     pub block: Vec<u8>,
     /// A snapshot.
     pub snapshot: Vec<u8>,
+    /// The ceremony.
+    pub unsealing: Unsealing,
+}
+
+/// What passes in a ceremony.
+pub struct Unsealing {
+    /// The moment at which the ceremony was open, before custody heard of it.
+    pub opened: usize,
     /// The ceremony, as the node signed it.
     pub ceremony: Announced,
-    /// The moment at which the ceremony was open, before custody heard of it.
-    pub ceremony_opened: usize,
     /// The wrapped shares that custody gave out.
     pub wrapped: Vec<Vec<u8>>,
     /// Submitted shares with their signatures, and the moments at which they arrive.
@@ -231,7 +237,7 @@ impl Play {
     }
 
     /// The node restarts, and three custodians unseal it.
-    fn unseal(&mut self) -> (usize, Announced, Vec<Vec<u8>>, Vec<(usize, Blob, Blob)>) {
+    fn unseal(&mut self) -> Unsealing {
         self.now.keystore.restart(0);
         let mut cx = context(&mut self.rng);
         let ceremony =
@@ -257,7 +263,7 @@ impl Play {
         let batch = self.now.keystore.complete_unseal(&mut context(&mut self.rng), 0, epoch, &log).expect("it opens");
         self.now.keystore.disk.commit(batch);
         self.mark();
-        (opened, ceremony, wrapped, submitted)
+        Unsealing { opened, ceremony, wrapped, submitted }
     }
 }
 
@@ -275,9 +281,8 @@ impl Stage {
         play.job();
         let users = [(TENANT.to_owned(), USER.to_owned())];
         let (snapshot, _) = play.now.keystore.snapshot(&users).expect("it is unsealed");
-        let (ceremony_opened, ceremony, wrapped, submitted) = play.unseal();
-        let handed =
-            Handed { new_shares, capability, block, snapshot, ceremony, ceremony_opened, wrapped, submitted };
+        let unsealing = play.unseal();
+        let handed = Handed { new_shares, capability, block, snapshot, unsealing };
         Stage { moments: play.moments, deliveries: play.deliveries, handed, header, keyring, sealed_keyring }
     }
 }

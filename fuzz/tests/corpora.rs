@@ -93,7 +93,7 @@ fn the_stage_accepts_what_was_delivered_on_it() {
         assert_eq!(verdict, Ok(()), "{:?} at {:?}", frame.body.kind(), delivery.to);
     }
     let handed = &STAGE.handed;
-    let (at, share, signature) = &handed.submitted[2];
+    let (at, share, signature) = &handed.unsealing.submitted[2];
     let mut moment = STAGE.moments[*at].clone();
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     assert_eq!(moment.keystore.submit(&context(&mut rng), 0, share, signature), Ok(true));
@@ -158,9 +158,9 @@ fn planted_decoders_are_found_by_the_corpus() {
 fn planted_bugs_are_found_by_the_walks() {
     let walks = corpus("lockstep");
     for (quirk, scope) in [
-        (Quirk::KeyBeforeReceipt, "enrolment"),
+        (Quirk::SessionNotChecked, "enrolment"),
         (Quirk::NoStepUp, "recovery"),
-        (Quirk::KeyLeftOnAbort, "recovery"),
+        (Quirk::PurgedReturns, "lifecycle"),
         (Quirk::ShareToAnyone, "unsealing"),
     ] {
         let mut walks = walks.iter().filter(|(name, _)| name.starts_with(scope)).map(|(_, walk)| walk);
