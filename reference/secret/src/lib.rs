@@ -1,7 +1,7 @@
 //! Memory for secrets: locked, kept out of core dumps, wiped on drop.
 //!
 //! Secrets live in slots of locked pages, so that thousands of them do not each lock a page. Where the system does not
-//! lock the pages ([`protection`] says so), a secret is still wiped on drop: the fallback is open, not silent.
+//! lock the pages ([`protection`] says so, and why), a secret is still wiped on drop: the fallback is open, not silent.
 
 mod arena;
 
@@ -11,10 +11,10 @@ use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-pub use arena::{Protection, protection};
+pub use arena::{Protection, Weakness, protection};
 
 /// The largest secret, in bytes.
-pub const MAX_SECRET_BYTES: usize = arena::SLOT_BYTES;
+pub const MAX_SECRET_BYTES: usize = arena::REGION_BYTES;
 
 /// A secret of `N` bytes, at most [`MAX_SECRET_BYTES`]. It has no `Debug` of its content, no `Clone`, no `Serialize`.
 pub struct Secret<const N: usize> {
@@ -26,7 +26,7 @@ impl<const N: usize> Secret<N> {
 
     fn zeroed() -> Self {
         let () = Self::FITS;
-        Secret { slot: arena::Slot::take() }
+        Secret { slot: arena::Slot::take(N) }
     }
 
     /// Fresh random bytes, drawn straight into protected memory.
@@ -123,8 +123,13 @@ mod tests {
     }
 
     #[test]
-    fn protection_is_stated() {
-        let _keep = Secret::<32>::take(&mut [1; 32]);
-        assert!(matches!(protection(), Protection::Locked | Protection::Unlocked));
+    fn a_secret_may_be_as_large_as_a_region() {
+        let mut source = Box::new([0x5a; MAX_SECRET_BYTES]);
+        let large = Secret::take(&mut source);
+        assert!(source.iter().all(|byte| *byte == 0));
+        assert!(large.expose().iter().all(|byte| *byte == 0x5a));
+        let small = Secret::take(&mut [0xa5; 65]);
+        assert_eq!(small.expose(), &[0xa5; 65]);
+        assert!(large.expose().iter().all(|byte| *byte == 0x5a), "two secrets share a byte");
     }
 }
