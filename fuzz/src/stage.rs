@@ -291,7 +291,7 @@ impl Stage {
 fn beginning(rng: &mut ChaCha8Rng) -> (Moment, Vec<NewShare>) {
     let (keystore_key, authority_key) = (Signing::generate(rng), Signing::generate(rng));
     let (ks, au) = (keystore_key.public(), authority_key.public());
-    let restorer = Restorer::new(Signing::generate(rng));
+    let restorer = Restorer::new(Signing::generate(rng), ks);
     let mut custodians: Vec<Custodian> = (1..=5).map(|index| Custodian::generate(index, ks, rng)).collect();
     let keys: Vec<_> = custodians.iter().map(Custodian::keys).collect();
     let setup = Keystore::initialise(1, &keys, 3, keystore_key, au, rng).expect("three of five");
