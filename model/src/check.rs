@@ -6,6 +6,7 @@ mod second;
 use std::time::Duration;
 
 use bailee_spec::Action;
+use bailee_spec::outcome::Outcome;
 use bailee_spec::scope::Scope;
 use serde::Serialize;
 
@@ -234,6 +235,37 @@ fn graph_verdict(scope: &Scope, model: &Protocol, graph: &Exploration, property:
         }
         _ => verdict(scope, graph, property, false, None),
     }
+}
+
+/// What a graph is told apart by: a mutation that leaves all of it as it was changed nothing, whatever it was meant to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    states: u64,
+    transitions: u64,
+    depth: u32,
+    /// Of the set of states.
+    fingerprint: u64,
+    /// Actions that are accepted, over all states.
+    accepted: u64,
+}
+
+/// The shape of an explored scope.
+///
+/// # Errors
+/// When the scope contradicts itself.
+pub fn shape(scope: &Scope, mutation: Option<Mutation>, graph: &Exploration) -> Result<Shape, String> {
+    let model = Protocol::new(scope, mutation)?;
+    let accepted = |id: Id| {
+        let world = model.unpack(graph.key(id));
+        model.actions.iter().filter(|action| model.step(&world, **action).0 == Outcome::Accepted).count() as u64
+    };
+    Ok(Shape {
+        states: graph.states() as u64,
+        transitions: graph.transitions,
+        depth: graph.depth(),
+        fingerprint: graph.fingerprint(),
+        accepted: graph.ids().map(accepted).sum(),
+    })
 }
 
 /// Why a run does not count.

@@ -1,5 +1,6 @@
 //! `cargo model …`
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use bailee_model::bench::{self, Figures};
-use bailee_model::check::{How, Report, Strategy, by_stateright, check, serve};
+use bailee_model::check::{How, Report, Strategy, by_stateright, check, serve, shape};
 use bailee_model::machines;
 use bailee_model::protocol::{Mutation, properties, scopes};
 use bailee_model::story;
@@ -184,6 +185,7 @@ fn selected(name: Option<&str>, file: Option<PathBuf>) -> Result<Vec<Scope>, Str
         None => all.into_iter().filter(|scope| scope.focused).collect(),
     };
     match (chosen.is_empty(), name) {
+        (true, None) => Err(format!("no scope is marked focused; name one with --scope: {}", names.join(", "))),
         (true, Some(name)) => Err(format!("there is no scope {name}; there are: {}", names.join(", "))),
         _ => Ok(chosen),
     }
@@ -341,6 +343,7 @@ fn run_second(scopes: &[Scope], json: bool) -> Result<u8, String> {
 fn run_mutants(without: Option<&str>, json: bool) -> Result<u8, String> {
     let without = known_property(without)?;
     let scopes = scopes::committed();
+    let mut right = BTreeMap::new();
     let mut caught = 0;
     for &mutation in Mutation::ALL {
         let scope = scopes.iter().find(|scope| scope.name == mutation.scope());
@@ -348,16 +351,27 @@ fn run_mutants(without: Option<&str>, json: bool) -> Result<u8, String> {
         let report = check(scope, How { mutation: Some(mutation), without, ..How::default() })?;
         let verdict = report.verdicts.iter().find(|v| v.id == mutation.property());
         let steps = verdict.filter(|v| v.verdict != v.expected).map(|v| v.steps.unwrap_or(0));
-        let changed = scope.expected.is_none_or(|e| (e.states, e.transitions) != (report.states, report.transitions));
-        let ok = steps.is_some();
+        let right = match right.get(mutation.scope()) {
+            Some(shape) => *shape,
+            None => {
+                let shape = shape(scope, None, &check(scope, How::default())?.graph)?;
+                *right.entry(mutation.scope()).or_insert(shape)
+            }
+        };
+        let changed = shape(scope, Some(mutation), &report.graph)? != right;
+        let ok = steps.is_some() && changed;
         caught += u32::from(ok);
         let seconds = report.elapsed.as_secs_f64();
         if json {
             line(json!({"message_type": "mutant", "mutation": mutation.id(), "scope": scope.name,
-                "property": mutation.property(), "caught": ok, "steps": steps, "changes_counts": changed,
+                "property": mutation.property(), "caught": ok, "steps": steps, "changes_graph": changed,
                 "seconds": seconds}));
         } else {
-            let word = if ok { "caught" } else { "MISSED" };
+            let word = match (ok, changed) {
+                (true, _) => "caught",
+                (false, false) => "CHANGES NOTHING",
+                (false, true) => "MISSED",
+            };
             line(format_args!(
                 "{word} {:<26} {:<17} {:<28} {:>3} steps {seconds:>6.2} s",
                 mutation.id(),

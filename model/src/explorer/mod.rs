@@ -146,6 +146,11 @@ impl Exploration {
         path
     }
 
+    /// A number that the set of states has whatever order they were found in; two sets rarely share it.
+    pub fn fingerprint(&self) -> u64 {
+        self.ids().fold(0, |sum, id| sum.wrapping_add(table::mix(self.key(id))))
+    }
+
     /// Bytes a state: keys, table and parent links, as allocated.
     pub fn bytes_per_state(&self) -> f64 {
         let bytes: usize = self.shards.iter().map(Shard::bytes).sum();
