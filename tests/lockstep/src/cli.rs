@@ -1,17 +1,18 @@
 //! `cargo lockstep …`
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bailee_core::quirks::{Quirk, Quirks};
 use bailee_lockstep::claims::{self, Coverage};
-use bailee_lockstep::pair::{Pair, Seen};
-use bailee_lockstep::replay::{Disagreement, Report, differences, replay};
+use bailee_lockstep::replay::{Disagreement, Report, replay};
+use bailee_lockstep::shrink::{keep, parse, run_both, shrink, story};
 use bailee_model::check::{How, check};
 use bailee_model::protocol::{Mutation, Protocol, scopes};
-use bailee_spec::{Action, Scope};
+use bailee_spec::Scope;
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 
@@ -51,8 +52,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Run the actions of a story (JSON on standard input, from `cargo model explain --format json`) on both readings.
-    Replay,
+    /// Run the actions of a story on both readings: a replay file, or what `cargo model explain --format json` prints.
+    Replay {
+        /// The file; standard input without one.
+        file: Option<PathBuf>,
+    },
 }
 
 /// Runs the command line.
@@ -61,7 +65,7 @@ pub(crate) fn run() -> ExitCode {
     let result = match arguments.command {
         None => run_all(&arguments),
         Some(Command::Mutants { json }) => run_mutants(json, arguments.threads),
-        Some(Command::Replay) => run_replay(),
+        Some(Command::Replay { file }) => run_replay(file.as_deref()),
     };
     match result {
         Ok(code) => ExitCode::from(code),
@@ -132,7 +136,9 @@ fn run_all(arguments: &Arguments) -> Result<u8, String> {
         if !arguments.json {
             print_scope(scope, &report);
         }
-        report.disagreements.iter().for_each(print_disagreement);
+        for (number, disagreement) in (1..).zip(&report.disagreements) {
+            tell_disagreement(&protocol, number, disagreement);
+        }
         checked.refused.iter().for_each(|why| eprintln!("{}: refused: {why}", scope.name));
         rows.push(row(scope, &report));
         model_reports.push(checked);
@@ -177,14 +183,18 @@ fn row(scope: &Scope, report: &Report) -> Value {
         "seconds": report.elapsed.as_secs_f64()})
 }
 
-fn print_disagreement(d: &Disagreement) {
-    eprintln!("disagreement in {} after {} actions:", d.scope, d.actions.len());
-    for (i, action) in d.actions.iter().enumerate() {
-        eprintln!("{:>3}  {action:?}", i + 1);
+/// Shrinks a disagreement, tells it, keeps it, and says how to replay it.
+fn tell_disagreement(protocol: &Protocol, number: usize, d: &Disagreement) {
+    let small = shrink(protocol, Quirks::none(), &d.actions);
+    let steps = run_both(protocol, Quirks::none(), &small).map(|(_, steps)| steps).unwrap_or_default();
+    eprint!("{}", story(&d.scope, &steps));
+    match keep(Path::new("target/lockstep"), d, number, &steps) {
+        Ok(path) => eprintln!("replay: cargo lockstep replay {}", path.display()),
+        Err(error) => {
+            let told = json!({"scope": d.scope, "actions": small});
+            eprintln!("it could not be kept ({error}); replay: echo '{told}' | cargo lockstep replay");
+        }
     }
-    d.differences.iter().for_each(|difference| eprintln!("     {difference}"));
-    let story = json!({"scope": d.scope, "actions": d.actions});
-    eprintln!("replay: echo '{story}' | cargo lockstep replay");
 }
 
 fn run_mutants(json: bool, threads: usize) -> Result<u8, String> {
@@ -219,30 +229,23 @@ fn run_mutants(json: bool, threads: usize) -> Result<u8, String> {
     Ok(if caught == total { 0 } else { VIOLATION })
 }
 
-fn run_replay() -> Result<u8, String> {
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).map_err(|error| format!("standard input: {error}"))?;
-    let story: Value = serde_json::from_str(&text).map_err(|error| format!("the story is not JSON: {error}"))?;
-    let name = story["scope"].as_str().ok_or("the story names no scope")?;
-    let actions: Vec<Action> =
-        serde_json::from_value(story["actions"].clone()).map_err(|error| format!("the story's actions: {error}"))?;
+fn run_replay(file: Option<&Path>) -> Result<u8, String> {
+    let text = match file {
+        Some(path) => std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?,
+        None => std::io::read_to_string(std::io::stdin()).map_err(|error| format!("standard input: {error}"))?,
+    };
+    let (name, actions) = parse(&text).map_err(|error| format!("the story: {error}"))?;
     let scope = scopes::committed().into_iter().find(|scope| scope.name == name);
     let protocol = Protocol::new(&scope.ok_or_else(|| format!("there is no scope {name}"))?, None)?;
-    let mut pair = Pair::start(&protocol, Quirks::none(), 0).map_err(|error| format!("{error:?}"))?;
     let started = Instant::now();
-    for (i, &action) in actions.iter().enumerate() {
-        let (outcome, world) = protocol.step(&pair.world, action);
-        let real = pair.act(action);
-        pair.world = world;
-        let (model, reference) = pair.observe(&protocol);
-        let differ =
-            differences(&Seen { outcome, observation: model }, &Seen { outcome: real, observation: reference });
-        let word = if differ.is_empty() { "agree" } else { "DIFFER" };
-        line(format_args!("{:>3}  {word}  {action:?}: {outcome:?}", i + 1));
-        differ.iter().for_each(|difference| line(format_args!("     {difference}")));
-        if !differ.is_empty() {
-            return Ok(VIOLATION);
-        }
+    let (pair, steps) = run_both(&protocol, Quirks::none(), &actions)?;
+    for (i, step) in steps.iter().enumerate() {
+        let word = if step.differences.is_empty() { "agree" } else { "DIFFER" };
+        line(format_args!("{:>3}  {word}  {:?}: {:?}", i + 1, step.action, step.model));
+        step.differences.iter().for_each(|difference| line(format_args!("     {difference}")));
+    }
+    if steps.last().is_some_and(|step| !step.differences.is_empty()) {
+        return Ok(VIOLATION);
     }
     let elapsed: Duration = started.elapsed();
     line(format_args!("{} actions, both readings agree after each ({:.3} s)", actions.len(), elapsed.as_secs_f64()));

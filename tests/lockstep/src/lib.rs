@@ -7,3 +7,4 @@ pub mod claims;
 pub mod locksmith;
 pub mod pair;
 pub mod replay;
+pub mod shrink;

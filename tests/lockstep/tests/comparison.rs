@@ -81,3 +81,41 @@ fn a_reference_that_always_accepts_is_reported() {
     let reference = Seen { outcome: Outcome::Accepted, observation };
     assert_eq!(differences(&model, &reference).len(), 1);
 }
+
+/// A bug of the reference is found at the end of a long walk, made small, told, kept, and found again from what was kept.
+#[test]
+fn a_disagreement_is_shrunk_and_replays() {
+    use bailee_core::quirks::Quirk;
+    use bailee_lockstep::replay::Disagreement;
+    use bailee_lockstep::shrink::{keep, parse, run_both, shrink, story};
+    let scope = scopes::committed().into_iter().find(|scope| scope.name == "recovery").unwrap();
+    let protocol = Protocol::new(&scope, None).unwrap();
+    let quirks = Quirks::only(Quirk::SuspendedRestores);
+    let owner = Action::Request { by: bailee_spec::action::Requester::Owner, user: 0 };
+    let deliver = Action::Deliver { lane: Lane::Device(1) };
+    let walk = [
+        Action::SignIn { device: 1 },
+        deliver,
+        deliver,
+        Action::CrashDevice { device: 1 },
+        Action::Restart { node: 0 },
+        Action::Suspend { user: 0 },
+        Action::UnsealTogether { node: 0 },
+        owner,
+    ];
+    let small = shrink(&protocol, quirks, &walk);
+    assert_eq!(small, vec![Action::Suspend { user: 0 }, owner]);
+    let (_, steps) = run_both(&protocol, quirks, &small).unwrap();
+    let told = story("recovery", &steps);
+    assert!(told.contains("model Refused(RestoreSuspended), reference Accepted"), "{told}");
+    let folder = tempfile::tempdir().unwrap();
+    let found = Disagreement { scope: "recovery".into(), actions: small.clone(), differences: Vec::new() };
+    let path = keep(folder.path(), &found, 1, &steps).unwrap();
+    let kept = std::fs::read_to_string(path).unwrap();
+    assert_eq!(parse(&kept).unwrap(), ("recovery".into(), small));
+    assert!(kept.lines().nth(1).unwrap().starts_with(r#"{"message_type":"step","do_action":{"#), "{kept}");
+    let error = parse(&kept.replace("do_action", "do_nothing")).unwrap_err();
+    assert!(error.starts_with("line 2: "), "{error}");
+    // What agrees is left as it is.
+    assert_eq!(shrink(&protocol, Quirks::none(), &walk), walk);
+}
