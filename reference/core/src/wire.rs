@@ -220,7 +220,7 @@ pub struct Header {
 impl Header {
     /// What ceremonies, shares and acknowledgements name the header by: SHA-256 of all of it but the sealed root, in canonical
     /// CBOR. A custodian compares it with the copy kept beside the share, so that nobody who can write the header can put
-    /// other commitments under an honest share (CER-4a).
+    /// other commitments under an honest share (GEN-26a).
     pub fn digest(&self) -> B32 {
         let Header { id, share_epoch, threshold, commitments, custodians, root: _ } = self;
         let stated = crate::cbor::encode(&(id, share_epoch, threshold, commitments, custodians));

@@ -132,7 +132,7 @@ impl Keystore {
         self.disk.bytes("staged").is_some()
     }
 
-    /// DIS-2a: a staged snapshot that turns out forged is given up, or no unsealing would succeed again.
+    /// DIS-3e: a staged snapshot that turns out forged is given up, or no unsealing would succeed again.
     pub(super) fn unstage(&mut self) {
         let mut batch = Batch::default();
         batch.remove("staged");
