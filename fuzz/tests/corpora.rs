@@ -30,10 +30,17 @@ fn corpus(target: &str) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
+/// What libFuzzer calls a file that it found, and git passes over.
+fn is_digest(name: &str) -> bool {
+    name.len() == 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Runs a target over its corpus: the committed files, and whatever a run on this machine has found.
 fn replay(target: &str) {
     let target: Target = bailee_fuzz::find(target).expect("a target");
     let corpus = corpus(target.name);
-    assert!((3..=50).contains(&corpus.len()), "{} files", corpus.len());
+    let named = corpus.keys().filter(|name| !is_digest(name)).count();
+    assert!((3..=50).contains(&named), "{named} committed files");
     for (name, bytes) in corpus {
         assert!(catch_unwind(|| (target.run)(&bytes)).is_ok(), "corpus/{}/{name} breaks a law", target.name);
     }
