@@ -109,6 +109,42 @@ pub fn measure(scope: &Scope, repetitions: usize) -> Result<Figures, String> {
     })
 }
 
+/// The explorer alone on a scope, medians over the repetitions.
+#[derive(Clone, Debug)]
+pub struct Alone {
+    /// Distinct states.
+    pub states: u64,
+    /// Transitions.
+    pub transitions: u64,
+    /// Actions tried: in each state, every action of the scope.
+    pub tried: u64,
+    /// On one thread.
+    pub one: Duration,
+    /// On two.
+    pub two: Duration,
+}
+
+/// Measures the explorer alone.
+///
+/// # Errors
+/// When the scope contradicts itself or is too large.
+pub fn own_alone(scope: &Scope, repetitions: usize) -> Result<Alone, String> {
+    let model = Protocol::new(scope, None)?;
+    let mut times: [Vec<Duration>; 2] = Default::default();
+    let mut counts = (0, 0);
+    for _ in 0..repetitions.max(1) {
+        for (times, threads) in times.iter_mut().zip([1, 2]) {
+            let options = Options { threads, ..Options::default() };
+            let found = timed(times, || explore(&model, options, &Watch::default()));
+            let found = found.map_err(|_| format!("scope {}: more states than can be counted", scope.name))?;
+            counts = (found.states() as u64, found.transitions);
+        }
+    }
+    let [one, two] = times.map(median);
+    let (states, transitions) = counts;
+    Ok(Alone { states, transitions, tried: states * model.actions.len() as u64, one, two })
+}
+
 fn bare_loop(model: &Protocol, states: &[crate::explorer::Key]) -> u64 {
     let mut moved = 0;
     let mut actions = Vec::new();

@@ -349,7 +349,7 @@ mod tests {
     fn an_action_that_never_moves_is_refused() {
         let mut idle = scope("betrayal");
         idle.parts.push(bailee_spec::scope::Part::Suspension);
-        idle.parts.push(bailee_spec::scope::Part::AlertOutage);
+        idle.parts.push(bailee_spec::scope::Part::RestorerCrash);
         idle.parts.retain(|part| *part != bailee_spec::scope::Part::KeystoreRestart);
         let report = check(&idle, How { strict: true, ..How::default() }).unwrap();
         assert!(report.refused.iter().any(|why| why.contains("never changed a state")), "{:?}", report.refused);

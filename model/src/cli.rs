@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -95,6 +95,9 @@ enum Command {
         /// Repetitions of each engine.
         #[arg(long, default_value_t = 5)]
         repetitions: usize,
+        /// Also beside SPIN's breadth-first search, on the large scope of model/twin (needs spin and gcc).
+        #[arg(long)]
+        spin: bool,
         /// JSON lines.
         #[arg(long)]
         json: bool,
@@ -140,8 +143,9 @@ pub(crate) fn run() -> ExitCode {
             })
         }
         Command::Mutants { without, json } => run_mutants(without.as_deref(), json),
-        Command::Bench { scope, scope_file, repetitions, json } => {
+        Command::Bench { scope, scope_file, repetitions, spin, json } => {
             run_bench(&scope, scope_file.as_ref(), repetitions, json)
+                .and_then(|code| if spin { bench_spin(repetitions, json).map(|()| code) } else { Ok(code) })
         }
         Command::Graph { scope } => selected(Some(&scope), None).and_then(|scopes| {
             for machine in scopes.iter().map(machines::machines).collect::<Result<Vec<_>, _>>()?.iter().flatten() {
@@ -398,6 +402,45 @@ fn run_bench(names: &[String], file: Option<&PathBuf>, repetitions: usize, json:
         }
     }
     Ok(0)
+}
+
+/// SPIN on the twin, and the explorer on the same scope: counts must be equal before times are compared.
+fn bench_spin(repetitions: usize, json: bool) -> Result<(), String> {
+    let twin = Path::new("model/twin");
+    let output = std::process::Command::new(twin.join("check")).arg("--time").output();
+    let output =
+        output.map_err(|error| format!("model/twin/check: {error}: run this from the root of the project"))?;
+    if !output.status.success() {
+        return Err(format!("model/twin/check --time: {}", String::from_utf8_lossy(&output.stderr).trim()));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let spin: serde_json::Value = serde_json::from_str(text.lines().last().unwrap_or_default())
+        .map_err(|error| format!("model/twin/check --time: {error}"))?;
+    let scopes = selected(spin["scope"].as_str(), Some(twin.join("large.toml")))?;
+    let scope = scopes.first().ok_or("model/twin/large.toml has no scope")?;
+    let own = bench::own_alone(scope, repetitions)?;
+    if (spin["states"].as_u64(), spin["transitions"].as_u64()) != (Some(own.states), Some(own.transitions)) {
+        return Err(format!("SPIN and the explorer disagree: {spin}, {own:?}"));
+    }
+    let spin_seconds = spin["seconds"].as_f64().ok_or("SPIN's time is missing")?;
+    let (one, two) = (spin_seconds / own.one.as_secs_f64(), spin_seconds / own.two.as_secs_f64());
+    if json {
+        line(json!({"message_type": "bench-spin", "scope": scope.name, "states": own.states,
+            "transitions": own.transitions, "spin_seconds": spin_seconds, "seconds": own.one.as_secs_f64(),
+            "seconds_two_threads": own.two.as_secs_f64(), "tried": own.tried, "ratio": one, "ratio_two_threads": two}));
+    } else {
+        line(format_args!(
+            "{}: {} states, {} transitions; SPIN, breadth first {spin_seconds:.3} s; own explorer {:.3} s ({one:.2} x), \
+             2 threads {:.3} s ({two:.2} x); it tries {} actions, the twin only those that change something",
+            scope.name,
+            own.states,
+            own.transitions,
+            own.one.as_secs_f64(),
+            own.two.as_secs_f64(),
+            own.tried
+        ));
+    }
+    Ok(())
 }
 
 fn bench_text(f: &Figures) -> String {

@@ -8,7 +8,7 @@ use super::SmallWorld;
 use super::canon::{Exchange, is_representative, keys_in_order, rename_keys, representative};
 use super::layout::{Layout, same};
 use super::mutation::Mutation;
-use super::step::{Rules, is_idle};
+use super::step::{Rules, may_have_changed};
 use super::world::World;
 use crate::explorer::Key;
 
@@ -64,7 +64,7 @@ impl Protocol {
         self.rules.step(world, action)
     }
 
-    /// The world after the action, unless nothing was tried on anybody, which is the answer to most of what is tried.
+    /// The world after the action, unless the answer says that nothing changed, which is the answer to most of what is tried.
     fn tried(&self, last: &SmallWorld, action: Action) -> Option<SmallWorld> {
         // Of every state's actions most are deliveries from empty lanes: no need to copy the world for them.
         if let Action::Deliver { lane } | Action::DeliverThenCrash { lane } = action
@@ -73,9 +73,8 @@ impl Protocol {
             return None;
         }
         let mut next = *last;
-        let idle = is_idle(self.rules.apply(&mut next, action));
-        debug_assert!(!idle || next == *last, "{action:?} was idle and changed something");
-        (!idle).then_some(next)
+        let outcome = self.rules.apply(&mut next, action);
+        may_have_changed(action, outcome).then_some(next)
     }
 
     /// The representative of the world: sorted in a sorted scope, keys renamed in every scope.
@@ -129,6 +128,9 @@ fn validate(scope: &Scope) -> Result<(), String> {
     }
     if has(Part::RekeyTogether) && has(Part::Adversary) {
         return fail("rekey is modelled without the adversary");
+    }
+    if has(Part::AlertOutage) && (has(Part::UnsealTogether) || has(Part::RekeyTogether)) {
+        return fail("a whole ceremony in one action is one without incident: alert-outage needs the single steps");
     }
     if has(Part::Purge) && !has(Part::Deactivation) {
         return fail("purge needs deactivation");

@@ -189,7 +189,11 @@ pub const ALL: &[Property] = &[
         !for_suspended || !s.accepted()
     }),
     always("own-key-only", |r, w| {
-        let owned = |user: u8, key: u8| key == NO_KEY || key == w.users[user as usize].escrowed;
+        // After a disaster the account may lack the key that is under way; the log still says whose it is.
+        let owned = |user: u8, key: u8| {
+            let user = &w.users[user as usize];
+            key == NO_KEY || key == user.escrowed || key == user.enrolled
+        };
         let released = |lane: &LaneState| {
             matches!(lane.message.get(), Some(Message::SealedKey | Message::KeyDelivery)) && !lane.outdated
         };

@@ -90,4 +90,28 @@ mod tests {
             }
         }
     }
+
+    /// GEN-1: what is refused changed nothing, but for a message or a share that it consumed. The explorer relies on it.
+    #[test]
+    fn a_refusal_changes_nothing_but_what_it_consumes() {
+        use crate::explorer::{Options, Watch, explore};
+        use crate::protocol::{Protocol, step::may_have_changed};
+        let (mut refused, mut consumed) = (0, 0);
+        for scope in committed().into_iter().filter(|scope| scope.focused) {
+            let model = Protocol::new(&scope, None).unwrap();
+            let graph = explore(&model, Options::default(), &Watch::default()).unwrap();
+            for id in graph.ids() {
+                let world = model.unpack(graph.key(id));
+                for &action in &model.actions {
+                    let (outcome, next) = model.step(&world, action);
+                    let changed = next != world;
+                    assert!(!changed || may_have_changed(action, outcome), "{}: {action:?} {outcome:?}", scope.name);
+                    let refusal = outcome != bailee_spec::Outcome::Accepted;
+                    refused += u64::from(refusal);
+                    consumed += u64::from(refusal && changed);
+                }
+            }
+        }
+        assert!(refused > 1_000_000 && consumed > 10_000, "{refused} refusals, {consumed} that consumed something");
+    }
 }

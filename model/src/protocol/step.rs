@@ -74,7 +74,7 @@ impl Rules {
             Ok(()) => Outcome::Accepted,
             Err(refusal) => Outcome::Refused(refusal),
         };
-        if !is_idle(outcome) {
+        if may_have_changed(action, outcome) {
             self.tidy(world);
         }
         outcome
@@ -281,6 +281,19 @@ impl Rules {
             Lane::Device(d) | Lane::Late(d) => self.user_of(d),
             Lane::Job => w.job.user,
         }
+    }
+}
+
+/// Whether the action can have changed anything: GEN-1, a refusal consumes a delivered message, a handed-in share or a job's
+/// key, and changes nothing else.
+pub fn may_have_changed(action: Action, outcome: Outcome) -> bool {
+    let consumes = matches!(
+        action,
+        Action::Deliver { .. } | Action::DeliverThenCrash { .. } | Action::SubmitShare { .. } | Action::FinishJob
+    );
+    match outcome {
+        Outcome::Accepted => true,
+        Outcome::Refused(_) => consumes && !is_idle(outcome),
     }
 }
 
