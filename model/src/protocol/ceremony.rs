@@ -242,7 +242,9 @@ impl Rules {
         condition: Condition,
     ) -> Check {
         let collecting = |w: &World<U, N>, n: usize| w.nodes[n].ceremony == CeremonyState::RekeyAcks;
-        let node = (0..self.nodes as usize).find(|&n| collecting(w, n)).ok_or(Refusal::OutOfTurn)?;
+        if !(0..self.nodes as usize).any(|n| collecting(w, n)) {
+            return Err(Refusal::OutOfTurn);
+        }
         if condition == Condition::Damaged {
             return Err(Refusal::OwnShareDamaged);
         }
@@ -250,14 +252,17 @@ impl Rules {
         let acked = w.custodians.iter().filter(|c| c.acked).count() as u8;
         let needed = if self.has(Mutation::RekeyEarly) { self.threshold } else { self.custodians };
         if acked >= needed {
-            self.end_ceremony(w, node as Node);
             self.rekeyed(w);
         }
         Ok(())
     }
 
-    /// KEY-3.
+    /// KEY-3: every ceremony is over, for whoever collects has shares of the former header, and so is a restore of its epoch.
     fn rekeyed<const U: usize, const N: usize>(&self, w: &mut World<U, N>) {
+        for node in 0..self.nodes {
+            self.end_ceremony(w, node);
+        }
+        w.restoring = false;
         w.retired_shares = true;
         if w.snapshot == SnapshotState::Current {
             w.snapshot = SnapshotState::Retired;
@@ -269,7 +274,6 @@ impl Rules {
         if w.nodes[0].sealed {
             return Err(Refusal::NotUnsealed);
         }
-        self.end_ceremony(w, 0);
         self.rekeyed(w);
         Ok(())
     }

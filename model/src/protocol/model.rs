@@ -123,10 +123,7 @@ fn validate(scope: &Scope) -> Result<(), String> {
     if scope.custodians > 5 || scope.threshold < 2 || scope.threshold > scope.custodians {
         return fail("expected 2 to 5 custodians and a threshold of 2 or more, at most the number of custodians");
     }
-    if has(Part::Rekey) && (scope.nodes > 1 || has(Part::Adversary)) {
-        return fail("rekey is modelled with one node and without the adversary");
-    }
-    if has(Part::RekeyTogether) && has(Part::Adversary) {
+    if (has(Part::Rekey) || has(Part::RekeyTogether)) && has(Part::Adversary) {
         return fail("rekey is modelled without the adversary");
     }
     if has(Part::AlertOutage) && (has(Part::UnsealTogether) || has(Part::RekeyTogether)) {

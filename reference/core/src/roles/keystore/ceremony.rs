@@ -362,11 +362,16 @@ impl Keystore {
             return Ok(None);
         }
         let candidate = candidate.clone();
-        self.nodes[node as usize].ceremony = None;
+        // KEY-3f: this ceremony is over, and so is every other: it collects shares of the former header.
+        for node in &mut self.nodes {
+            node.ceremony = None;
+        }
         let mut batch = Batch::default();
         batch.put("header", &candidate.header);
         batch.put_bytes("keyring", open.keyring.seal(&candidate.root, &candidate.header, cx.rng));
         batch.remove("candidate");
+        // KEY-3g: a staged snapshot is of the former share epoch, which nothing restores any more.
+        batch.remove("staged");
         // KEY-3d: every unsealed node goes on with the new root, or it could never finish a restore again.
         for open in self.nodes.iter_mut().filter_map(|node| node.open.as_mut()) {
             open.root = candidate.root.clone();
