@@ -19,8 +19,14 @@ pub struct Storage {
     authority: PublicKey,
 }
 
+/// What the names of an archive's blocks begin with: no archive's beginning is another's, since no CBOR value begins another.
 fn archive_name(tenant: &str, user: &str) -> Vec<u8> {
     [b"archive/".to_vec(), cbor::encode(&(tenant, user))].concat()
+}
+
+/// The name of a block: records are small however large the archive is, and in the order in which they came.
+fn block_name(tenant: &str, user: &str, number: u64) -> Vec<u8> {
+    [archive_name(tenant, user), number.to_be_bytes().to_vec()].concat()
 }
 
 impl Storage {
@@ -43,7 +49,9 @@ impl Storage {
         let mut batch = Batch::default();
         batch.put("mark", &(epoch, deadline(now)));
         for (tenant, user) in purged {
-            batch.remove(archive_name(tenant, user));
+            for (name, _) in self.disk.with_prefix(&archive_name(tenant, user)) {
+                batch.remove(name);
+            }
         }
         batch
     }
@@ -75,15 +83,14 @@ impl Storage {
         if !genuine || overtaken || cx.now > body.expiry {
             return Err(Refusal::CapabilityInvalid);
         }
-        let mut blocks = self.blocks(&body.tenant, &body.user);
-        blocks.push(block.to_vec().into());
+        let number = self.disk.with_prefix(&archive_name(&body.tenant, &body.user)).count() as u64;
         let mut batch = Batch::default();
-        batch.put(archive_name(&body.tenant, &body.user), &blocks);
+        batch.put_bytes(block_name(&body.tenant, &body.user, number), block.to_vec());
         Ok(batch)
     }
 
     /// The blocks of an archive, in the order in which they came.
     pub fn blocks(&self, tenant: &str, user: &str) -> Vec<Blob> {
-        self.disk.get(archive_name(tenant, user)).unwrap_or_default()
+        self.disk.with_prefix(&archive_name(tenant, user)).map(|(_, block)| block.to_vec().into()).collect()
     }
 }
