@@ -9,7 +9,7 @@ pub mod seeds;
 pub mod stage;
 pub mod targets;
 
-use targets::{crypto, lockstep, roles, stored, text, wire};
+use targets::{archive, crypto, lockstep, roles, stored, text, wire};
 
 /// A fuzz target.
 #[derive(Clone, Copy)]
@@ -55,6 +55,7 @@ targets! {
     password = crypto::password: "a password record, and a password";
     roles = roles::deliver: "a moment, a role, and a frame delivered to it";
     handoffs = roles::hand_over: "a moment, and what is handed to a service outside the network's frames";
+    archive = archive::archive: "a decoder of archives, and its input; or a whole segment";
     scope_file = text::scope_file: "a file of scopes";
     actions = text::actions: "the actions of a story, as JSON";
     lockstep = lockstep::lockstep: "a scope, and choices of actions for model and reference";

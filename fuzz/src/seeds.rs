@@ -45,6 +45,7 @@ pub fn all() -> Vec<Seed> {
     seeds.crypto();
     seeds.roles();
     seeds.handed(&STAGE.handed);
+    seeds.archive();
     seeds.text();
     seeds.walks();
     seeds.0
@@ -285,6 +286,51 @@ impl Seeds {
         add("take-back-what-is-not-lost", last, 7, &[&escrow.unwrap_or_default(), &[0; 32]]);
     }
 
+    /// The parts of a small archive, each behind the number of its decoder, and the whole of it, torn and altered.
+    fn archive(&mut self) {
+        let Some(segment) = small_archive() else { return };
+        let mut add = |name: String, decoder: u8, bytes: &[u8]| {
+            self.add("archive", name, [&[decoder], bytes].concat());
+        };
+        add("whole".into(), 10, &segment);
+        for (name, length) in
+            [("head", 33), ("torn-head", 20), ("torn-record", 60), ("no-manifest", segment.len() - 1)]
+        {
+            add(format!("whole-{name}"), 10, &segment[..length]);
+        }
+        for at in [8, 9, 33, 38, 50, 200, segment.len() - 1] {
+            let mut altered = segment.clone();
+            altered[at] ^= 1;
+            add(format!("whole-altered-at-{at}"), 10, &altered);
+        }
+        add("segment-head".into(), 6, &segment[..33]);
+        let mut at = 33;
+        while at < segment.len() {
+            let head = &segment[at..at + 9];
+            let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+            let payload = &segment[at + 9..at + 9 + length];
+            let (kind, decoder) = match head[0] {
+                1 => ("block", 0),
+                2 => ("index", 5),
+                _ => ("manifest", 3),
+            };
+            add(format!("{kind}-{at}-head"), 7, head);
+            add(format!("{kind}-{at}"), decoder, payload);
+            for (how, bytes) in spoilt(payload) {
+                add(format!("{kind}-{at}-{how}"), decoder, &bytes);
+            }
+            at += 9 + length;
+        }
+        let mut items = Vec::new();
+        for item in tree_items() {
+            let _ = bailee_archive::tree::encode_item(&item, &mut items);
+        }
+        add("item".into(), 8, &items);
+        add("tree".into(), 9, &items);
+        add("padded-raw".into(), 1, &[&8u32.to_be_bytes()[..], &8u32.to_be_bytes(), &[0; 8]].concat());
+        add("padded-bomb".into(), 2, &[&4u32.to_be_bytes()[..], &[0xff; 4], &[0; 8]].concat());
+    }
+
     fn text(&mut self) {
         #[derive(serde::Serialize)]
         struct File {
@@ -427,4 +473,37 @@ fn race() -> Vec<Vec<u8>> {
     ensemble.act(Action::Suspend { user: 0 }, &mut other);
     run(&mut ensemble, 1, Message::SignIn);
     passed
+}
+
+/// The one segment of an archive with two files.
+fn small_archive() -> Option<Vec<u8>> {
+    use bailee_archive::tree::{Entry, EntryKind, Meta, Time};
+    use bailee_archive::{Archive, MemoryStore, TreePath};
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    let device = crate::targets::archive::device();
+    let archive = Archive::create(MemoryStore::default(), crate::targets::archive::keys(), &mut rng).ok()?;
+    let mut writer = archive.begin(&device, &mut rng).ok()?;
+    let entry = |path, kind| Entry { path, meta: Meta::default(), kind };
+    writer.entry(&entry(TreePath::root(), EntryKind::Directory)).ok()?;
+    for (name, bytes) in [("a", &b"the content of a file"[..]), ("b", &[0; 500])] {
+        let content = writer.content(&mut { bytes }).ok()?;
+        let path = TreePath::root().join(name.as_bytes()).ok()?;
+        writer.entry(&entry(path, EntryKind::File { content, changed: false })).ok()?;
+    }
+    let (archive, _) = writer.commit(Time::default(), b"seed").ok()?;
+    archive.into_store().segments.remove(&1)
+}
+
+/// A tree of one directory, one file and one link.
+fn tree_items() -> Vec<bailee_archive::tree::Item> {
+    use bailee_archive::tree::{ChunkRef, Item, Meta, Record, RecordKind};
+    use bailee_archive::{ChunkId, TreePath};
+    let record = |path: TreePath, kind| Item::Entry(Record { path, meta: Meta::default(), kind });
+    let below = |name: &[u8]| TreePath::root().join(name).unwrap_or_default();
+    vec![
+        record(TreePath::root(), RecordKind::Directory),
+        Item::Chunks(vec![ChunkRef { id: ChunkId([1; 32]), length: 5 }]),
+        record(below(b"file"), RecordKind::File { size: 5, chunks: 1, changed: false }),
+        record(below(b"link"), RecordKind::Symlink { target: b"file".to_vec().into() }),
+    ]
 }

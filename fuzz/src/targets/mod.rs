@@ -1,5 +1,6 @@
 //! The targets, by what their bytes are.
 
+pub mod archive;
 pub mod crypto;
 pub mod lockstep;
 pub mod roles;

@@ -232,15 +232,15 @@ impl<S: ReadStore> Archive<S> {
         wanted: &ChunkRef,
         act: impl FnOnce(&[u8]) -> io::Result<T>,
     ) -> Result<io::Result<T>, ArchiveError> {
-        let at = self.chunks.get(&wanted.id).ok_or(ArchiveError::MissingChunk { id: wanted.id })?;
+        let at = self.chunks.get(&wanted.id).ok_or(ArchiveError::MissingChunk {})?;
         let mut recent = self.recent.borrow_mut();
         if recent.as_ref().is_none_or(|open| open.id() != at.block) {
             *recent = Some(self.open_block(at.block)?);
         }
         let chunk = recent.as_ref().and_then(|open| open.chunk(at.position));
-        let (id, bytes) = chunk.ok_or(ArchiveError::MissingChunk { id: wanted.id })?;
+        let (id, bytes) = chunk.ok_or(ArchiveError::MissingChunk {})?;
         if id != wanted.id {
-            return Err(ArchiveError::ChunkMismatch { id: wanted.id });
+            return Err(ArchiveError::ChunkMismatch {});
         }
         if bytes.len() != wanted.length as usize {
             let (expected, found) = (u64::from(wanted.length), bytes.len() as u64);

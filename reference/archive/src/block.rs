@@ -275,7 +275,7 @@ pub fn open_block(keys: &ArchiveKeys, archive: ArchiveId, block: &[u8]) -> Resul
         if let Some((id, chunk)) = plain.chunk(position)
             && epoch.chunk_id(chunk) != id
         {
-            return Err(ArchiveError::ChunkMismatch { id });
+            return Err(ArchiveError::ChunkMismatch {});
         }
     }
     Ok(OpenBlock { id: stored_id(sealed)?, plain })

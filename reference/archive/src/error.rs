@@ -6,7 +6,7 @@ use std::io;
 use bailee_core::cbor::CborError;
 use bailee_core::crypto::seal::SealError;
 
-use crate::id::{ArchiveId, BlockId, ChunkId, DeviceId};
+use crate::id::{ArchiveId, BlockId, DeviceId};
 
 /// A place in an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -171,16 +171,10 @@ errors! {
     } => "{part}: {error}";
     /// The content of a block does not decompress to what its head says.
     NotDecompressed {} => "block: does not decompress to the stated length";
-    /// A chunk is not the one that its id names.
-    ChunkMismatch {
-        /// The id.
-        id: ChunkId,
-    } => "chunk {id}: the content is another one";
-    /// No block holds the chunk.
-    MissingChunk {
-        /// The chunk.
-        id: ChunkId,
-    } => "chunk {id} is in no block";
+    /// A chunk is not the one that its id names. The id is not for logs (BAK-4).
+    ChunkMismatch {} => "a chunk has another content than its id names";
+    /// No block holds a chunk of the version.
+    MissingChunk {} => "a chunk is in no block";
     /// The archive has no such block.
     MissingBlock {
         /// The block.

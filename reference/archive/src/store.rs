@@ -51,52 +51,6 @@ pub trait Store: ReadStore {
     fn cut(&mut self, segment: u64, length: u64) -> io::Result<()>;
 }
 
-impl<T: ReadStore + ?Sized> ReadStore for &T {
-    fn list(&self) -> io::Result<Vec<u64>> {
-        (**self).list()
-    }
-
-    fn length(&self, segment: u64) -> io::Result<u64> {
-        (**self).length(segment)
-    }
-
-    fn read(&self, segment: u64, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        (**self).read(segment, offset, buffer)
-    }
-}
-
-impl<T: ReadStore + ?Sized> ReadStore for &mut T {
-    fn list(&self) -> io::Result<Vec<u64>> {
-        (**self).list()
-    }
-
-    fn length(&self, segment: u64) -> io::Result<u64> {
-        (**self).length(segment)
-    }
-
-    fn read(&self, segment: u64, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        (**self).read(segment, offset, buffer)
-    }
-}
-
-impl<T: Store + ?Sized> Store for &mut T {
-    fn create(&mut self, segment: u64, content: &[u8]) -> io::Result<()> {
-        (**self).create(segment, content)
-    }
-
-    fn append(&mut self, segment: u64, bytes: &[u8]) -> io::Result<()> {
-        (**self).append(segment, bytes)
-    }
-
-    fn sync(&mut self, segment: u64) -> io::Result<()> {
-        (**self).sync(segment)
-    }
-
-    fn cut(&mut self, segment: u64, length: u64) -> io::Result<()> {
-        (**self).cut(segment, length)
-    }
-}
-
 /// Segments in memory. Everything is durable at once; the segments are open for tests to damage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemoryStore {

@@ -229,7 +229,7 @@ impl<S: Store> Writer<'_, S> {
         let blocks: BTreeSet<BlockId> = self
             .needed
             .iter()
-            .map(|id| self.archive.chunks.get(id).map(|at| at.block).ok_or(ArchiveError::MissingChunk { id: *id }))
+            .map(|id| self.archive.chunks.get(id).map(|at| at.block).ok_or(ArchiveError::MissingChunk {}))
             .collect::<Result<_, _>>()?;
         blocks.into_iter().map(|id| self.archive.listing(id)).collect()
     }

@@ -220,15 +220,10 @@ impl Run<'_> {
     fn back_up(&mut self, archive: Archive<FolderStore>) -> Done {
         self.must(Action::OpenBackup { device: FIRST })?;
         let device = self.system.manifest_key(FIRST).ok_or_else(no_key)?;
-        let narrator = &mut *self.narrator;
-        let mut entries = 0u64;
-        let mut progress = |path: &Path| {
-            entries += 1;
-            narrator.progress(|| {
-                format!("backing up: {entries} entries, now {}", path.display().to_string().escape_debug())
-            });
+        let done = {
+            let mut progress = self.narrator.counting("backing up");
+            back_up(archive, self.folder, now(), &device, self.system.rng(), &mut progress)?
         };
-        let done = back_up(archive, self.folder, now(), &device, self.system.rng(), &mut progress)?;
         let version = done.archive.versions().last().ok_or_else(no_key)?;
         let digest = version.digest;
         let (blocks, bytes) = done.archive.stored();
@@ -345,15 +340,7 @@ impl Run<'_> {
     fn restore_with(&mut self, who: &str, key: &bailee_core::crypto::keys::ArchiveKey, target: &Path) -> Done {
         let archive = self.open_archive(key)?;
         let version = archive.versions().last().ok_or_else(no_key)?;
-        let narrator = &mut *self.narrator;
-        let mut entries = 0u64;
-        let mut progress = |path: &Path| {
-            entries += 1;
-            narrator.progress(|| {
-                format!("restoring: {entries} entries, now {}", path.display().to_string().escape_debug())
-            });
-        };
-        let restored = restore(&archive, version, target, &mut progress)?;
+        let restored = restore(&archive, version, target, &mut self.narrator.counting("restoring"))?;
         self.fact(who, format!("restored {} entries, {}", restored.entries, mib(restored.bytes)));
         for warning in restored.warnings {
             self.fact(who, format!("warning: {warning}"));

@@ -1,6 +1,7 @@
 //! What a run says: a numbered narration for people, JSON lines for machines, progress for whoever waits.
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -70,8 +71,19 @@ impl Narrator {
         if self.json { self.object(value) } else { self.line(&format!("\n{text}")) }
     }
 
-    /// How far a long step is.
-    pub(crate) fn progress(&mut self, what: impl FnOnce() -> String) {
+    /// Counts the entries of a long step, and says how far it is.
+    pub(crate) fn counting<'a>(&'a mut self, doing: &'a str) -> impl FnMut(&Path) + 'a {
+        let mut entries = 0u64;
+        move |path| {
+            entries += 1;
+            // Control characters in a name are not for the terminal.
+            self.progress(|| {
+                format!("{doing}: {entries} entries, now {}", path.display().to_string().escape_debug())
+            });
+        }
+    }
+
+    fn progress(&mut self, what: impl FnOnce() -> String) {
         let pause = if self.terminal { LIVELY } else { QUIET };
         if self.last_progress.elapsed() < pause {
             return;

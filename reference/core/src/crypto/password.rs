@@ -41,6 +41,13 @@ pub fn record(cost: Cost, salt: [u8; SALT_BYTES], password: &[u8]) -> Vec<u8> {
     [&cost.memory.to_be_bytes()[..], &cost.passes.to_be_bytes(), &salt, &hash].concat()
 }
 
+/// A record that nothing matches and that costs what a service's record costs: whoever asks for a user that does not exist
+/// waits as long as for one that does (ENR-2a).
+pub fn decoy() -> Vec<u8> {
+    let Cost { memory, passes } = Cost::PRODUCTION;
+    [&memory.to_be_bytes()[..], &passes.to_be_bytes(), &[0; SALT_BYTES], &[0; HASH_BYTES]].concat()
+}
+
 /// Whether the password is the recorded one. Compares in constant time.
 pub fn matches(record: &[u8], password: &[u8]) -> bool {
     let parts = || {
@@ -63,6 +70,7 @@ mod tests {
         assert!(matches(&record, b"correct horse"));
         assert!(!matches(&record, b"Correct horse"));
         assert!(!matches(&record[..55], b"correct horse"));
+        assert!(!matches(&decoy(), b"correct horse"));
         let mut greedy = record.clone();
         greedy[..4].copy_from_slice(&u32::MAX.to_be_bytes());
         assert!(!matches(&greedy, b"correct horse"), "four terabytes were asked for");

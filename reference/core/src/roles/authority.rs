@@ -10,8 +10,8 @@ use bailee_spec::observation::Standing;
 use bailee_spec::outcome::Refusal;
 
 use crate::cbor;
-use crate::crypto::sign::{self, Signing};
-use crate::crypto::{labels, sign::PublicKey};
+use crate::crypto::sign::{self, PublicKey, Signing};
+use crate::crypto::{labels, password};
 use crate::disk::{Batch, Disk};
 use crate::quirks::Quirk;
 use crate::roles::device::{add_proof, attempt_proof};
@@ -75,7 +75,7 @@ impl Authority {
             return self.step_job(cx, exchange, frame);
         }
         match &frame.body {
-            Body::SignIn { tenant, user, password } => self.sign_in(cx, tenant, user, password),
+            Body::SignIn { tenant, user, password: word } => self.sign_in(cx, tenant, user, word),
             Body::BeginEnrolment { attempt, device, recipient, proof } => {
                 yes_or(self.begin(cx, frame, attempt, device, recipient, proof))
             }
@@ -107,11 +107,13 @@ impl Authority {
     // Enrolment.
 
     /// ENR-2.
-    fn sign_in(&self, cx: &mut Context<'_>, tenant: &str, user: &str, password: &Blob) -> Effects {
-        let Some(record) = self.user(tenant, user) else { return no(Refusal::BadCredential) };
-        if !crate::crypto::password::matches(&record.password, password) {
+    fn sign_in(&self, cx: &mut Context<'_>, tenant: &str, user: &str, word: &Blob) -> Effects {
+        let record = self.user(tenant, user);
+        // An unknown user is answered as late as a wrong password.
+        let hash = record.as_ref().map_or_else(password::decoy, |record| record.password.to_vec());
+        let Some(record) = record.filter(|_| password::matches(&hash, word)) else {
             return no(Refusal::BadCredential);
-        }
+        };
         if let Err(refusal) = in_good_standing(&record) {
             return no(refusal);
         }
