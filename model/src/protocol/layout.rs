@@ -13,7 +13,7 @@ const DEVICES: usize = 2;
 /// What a field is: decides how many bits a scope needs for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// [`Standing`].
+    /// `Standing`.
     Standing,
     /// The key in the log, in the account, on a disk.
     StoredKey,
