@@ -1,7 +1,7 @@
 //! A small system that has gone through every flow, with the roles kept as they were at each moment and everything that
 //! passed between them. Deterministic: the corpora are made from it, and the targets deliver their bytes to it.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use bailee_core::cbor;
 use bailee_core::crypto::keys::Secret;
@@ -130,7 +130,7 @@ pub struct Unsealing {
     /// The moment at which the ceremony was open, before custody heard of it.
     pub opened: usize,
     /// The ceremony, as the node signed it.
-    pub ceremony: Announced,
+    pub ceremony: Arc<Announced>,
     /// The wrapped shares that custody gave out.
     pub wrapped: Vec<Vec<u8>>,
     /// Submitted shares with their signatures, and the moments at which they arrive.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bailee_spec::observation::{Disk as DiskView, Program};
 use bailee_spec::outcome::Refusal;
 use minicbor::{Decode, Encode};
+use rand_core::CryptoRng;
 
 use super::keystore::{escrow_context, open_release};
 use super::{Context, Effects, fresh_id};
@@ -26,6 +27,17 @@ struct Identity {
     recipient_seed: B32,
     #[n(2)]
     attempt: B32,
+    /// The public half of the signing key: what the services know the device by.
+    #[n(3)]
+    device: B32,
+}
+
+impl Identity {
+    fn fresh(rng: &mut dyn CryptoRng) -> Self {
+        let (sign_seed, recipient_seed, attempt) = (fresh_id(rng), fresh_id(rng), fresh_id(rng));
+        let device = Signing::from_seed(&sign_seed).public().into();
+        Identity { sign_seed, recipient_seed, attempt, device }
+    }
 }
 
 /// The archive key on the disk, with what proves its escrow.
@@ -97,7 +109,7 @@ impl Device {
 
     /// Its present identity.
     pub fn id(&self) -> Option<B32> {
-        Some(B32::from(self.signing()?.public()))
+        self.identity().map(|identity| identity.device)
     }
 
     /// The key with which it signs its manifests: its identity key.
@@ -195,8 +207,7 @@ impl Device {
         let session = frame.exchange?;
         let mut batch = Batch::default();
         let identity = self.identity().unwrap_or_else(|| {
-            let identity =
-                Identity { sign_seed: fresh_id(cx.rng), recipient_seed: fresh_id(cx.rng), attempt: fresh_id(cx.rng) };
+            let identity = Identity::fresh(cx.rng);
             batch.put("identity", &identity);
             identity
         });
@@ -211,7 +222,7 @@ impl Device {
         let proof = signing.sign(labels::SIGN_ATTEMPT, &attempt_proof(&session, &identity.attempt, &recipient));
         let body = Body::BeginEnrolment {
             attempt: identity.attempt,
-            device: signing.public().into(),
+            device: identity.device,
             recipient,
             proof: proof.into(),
         };
@@ -227,7 +238,7 @@ impl Device {
             attempt: identity.attempt,
             nonce: *nonce,
             session: frame.exchange?,
-            device: signing.public().into(),
+            device: identity.device,
             recipient: Recipient::from_seed(&identity.recipient_seed).public().into(),
         };
         let certificate = cbor::encode(&certificate);
@@ -358,7 +369,7 @@ fn add_device(identity: &Identity, session: &B32) -> Body {
     let signing = Signing::from_seed(&identity.sign_seed);
     let recipient = B32::from(Recipient::from_seed(&identity.recipient_seed).public());
     let proof = signing.sign(labels::SIGN_ADD_DEVICE, &add_proof(session, &recipient));
-    Body::AddDevice { device: signing.public().into(), recipient, proof: proof.into() }
+    Body::AddDevice { device: identity.device, recipient, proof: proof.into() }
 }
 
 /// Key and receipt in one write.

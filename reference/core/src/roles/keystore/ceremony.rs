@@ -45,6 +45,7 @@ pub struct NewShare {
 #[cfg_attr(feature = "fork", derive(Clone))]
 pub(super) struct Ceremony {
     body: CeremonyBody,
+    announced: Arc<Announced>,
     recipient: Recipient,
     shares: Vec<VerifiedShare>,
     candidate: Option<Candidate>,
@@ -206,7 +207,7 @@ impl Keystore {
         node: u8,
         purpose: Purpose,
         by: Caller,
-    ) -> Result<Announced, Refusal> {
+    ) -> Result<Arc<Announced>, Refusal> {
         if by == Caller::Stranger && !cx.quirks.has(Quirk::StrangerOpens) {
             return Err(Refusal::Unauthenticated);
         }
@@ -235,15 +236,22 @@ impl Keystore {
             share_epoch: header.share_epoch,
             expiry: deadline(cx.now),
         };
-        self.nodes[node as usize].ceremony = Some(Ceremony { body, recipient, shares: Vec::new(), candidate: None });
-        self.announced(cx.now, node).ok_or(Refusal::CeremonyExpired)
+        let announced = Arc::new(self.sign_ceremony(&body));
+        let ceremony =
+            Ceremony { body, announced: announced.clone(), recipient, shares: Vec::new(), candidate: None };
+        self.nodes[node as usize].ceremony = Some(ceremony);
+        Ok(announced)
+    }
+
+    fn sign_ceremony(&self, body: &CeremonyBody) -> Announced {
+        let body = cbor::encode(body);
+        let signature = self.key.sign(labels::SIGN_CEREMONY, &body);
+        Announced { body, signature }
     }
 
     /// The node's ceremony, signed, for the operator to announce.
-    pub fn announced(&self, now: u64, node: u8) -> Option<Announced> {
-        let body = cbor::encode(&self.live_ceremony(now, node)?.body);
-        let signature = self.key.sign(labels::SIGN_CEREMONY, &body);
-        Some(Announced { body, signature })
+    pub fn announced(&self, now: u64, node: u8) -> Option<Arc<Announced>> {
+        Some(self.live_ceremony(now, node)?.announced.clone())
     }
 
     /// CER-5 at the node; true when the share was the last one needed.
