@@ -116,7 +116,7 @@ pub struct Alone {
     pub states: u64,
     /// Transitions.
     pub transitions: u64,
-    /// Actions tried: in each state, every action of the scope.
+    /// Actions tried: in each state, every action that is not refused whatever the state.
     pub tried: u64,
     /// On one thread.
     pub one: Duration,
@@ -142,7 +142,7 @@ pub fn own_alone(scope: &Scope, repetitions: usize) -> Result<Alone, String> {
     }
     let [one, two] = times.map(median);
     let (states, transitions) = counts;
-    Ok(Alone { states, transitions, tried: states * model.actions.len() as u64, one, two })
+    Ok(Alone { states, transitions, tried: states * model.tried_in_each() as u64, one, two })
 }
 
 fn bare_loop(model: &Protocol, states: &[crate::explorer::Key]) -> u64 {

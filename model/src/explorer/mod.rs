@@ -27,13 +27,35 @@ pub trait Packed: Model {
     /// The state of a key.
     fn unpack_state(&self, key: Key) -> Self::State;
 
-    /// The packed next state of a state and its key: to be overridden where finding the next state packs it anyway.
-    fn successor(&self, state: &Self::State, _key: Key, action: Self::Action) -> Option<Key> {
-        self.next_state(state, action).map(|next| self.pack_state(&next))
+    /// The packed next states of a state, in the order of its actions, which have `actions` as their room: to be overridden
+    /// where finding the next states together costs less than one after another.
+    fn successors(
+        &self,
+        state: &Self::State,
+        _key: Key,
+        actions: &mut Vec<Self::Action>,
+        found: &mut Vec<Successor>,
+    ) {
+        self.actions(state, actions);
+        for action in actions.drain(..) {
+            let class = self.class(state, &action);
+            if let Some(next) = self.next_state(state, action) {
+                found.push(Successor { class, key: self.pack_state(&next) });
+            }
+        }
     }
 
     /// The class of an action in a state, for coverage and fairness: which message, which actor. Below 256.
     fn class(&self, state: &Self::State, action: &Self::Action) -> u8;
+}
+
+/// A next state, and how it was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Successor {
+    /// The class of the action.
+    pub class: u8,
+    /// The packed state.
+    pub key: Key,
 }
 
 /// How to explore.

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::table::{Glance, Id, Key, Table, TooManyStates, mix, push_frugally};
-use super::{Packed, Round, Transitions, Watch};
+use super::{Packed, Round, Successor, Transitions, Watch};
 
 /// The shard that keeps a state.
 pub(super) fn owner(key: Key, of: usize) -> usize {
@@ -65,6 +65,7 @@ pub(super) struct Worker<'a, M: Packed> {
     of: usize,
     found: Found,
     actions: Vec<M::Action>,
+    successors: Vec<Successor>,
     /// Own successors that were not looked up yet.
     batch: Mail,
     glances: Vec<Glance>,
@@ -101,6 +102,7 @@ where
                 witnessed: vec![None; watch.witnesses.len()],
             },
             actions: Vec::new(),
+            successors: Vec::new(),
             batch: Mail::default(),
             glances: Vec::new(),
             outbox: (0..of).map(|_| Mail::default()).collect(),
@@ -157,13 +159,11 @@ where
         if let Some(graph) = &mut self.found.graph {
             graph.offsets.push(graph.classes.len() as u64);
         }
-        let mut moved = false;
-        let mut actions = std::mem::take(&mut self.actions);
-        self.model.actions(&state, &mut actions);
-        for action in actions.drain(..) {
-            let Some(key) = self.model.successor(&state, own, action.clone()) else { continue };
-            let class = self.model.class(&state, &action);
-            moved = true;
+        self.model.successors(&state, own, &mut self.actions, &mut self.successors);
+        if self.successors.is_empty() {
+            self.found.deadlocks.push(id);
+        }
+        for Successor { class, key } in self.successors.drain(..) {
             self.found.fired[class as usize] += 1;
             if let Some(graph) = &mut self.found.graph {
                 graph.classes.push(class);
@@ -173,10 +173,6 @@ where
             mail.keys.push(key);
             mail.parents.push(id);
         }
-        if !moved {
-            self.found.deadlocks.push(id);
-        }
-        self.actions = actions;
         Ok(())
     }
 

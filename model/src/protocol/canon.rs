@@ -110,12 +110,9 @@ fn device_trait(d: &DeviceRecord) -> u64 {
     ])
 }
 
-/// Whether the world is the representative of its orbit for certain: custodians sorted, keys in order, and no other exchange
-/// with traits in as small an order.
-pub fn is_representative(exchanges: &[Exchange], custodians: u8, w: &SmallWorld) -> bool {
-    if !w.custodians[..custodians as usize].is_sorted() || !keys_in_order(w) {
-        return false;
-    }
+/// Whether users and devices are in the order of the representative for certain: no other exchange puts their traits in as
+/// small an order.
+pub fn is_in_least_order(exchanges: &[Exchange], w: &SmallWorld) -> bool {
     let [identity, others @ ..] = exchanges else { return true };
     if others.is_empty() {
         return true;
@@ -131,32 +128,25 @@ fn traits(w: &SmallWorld) -> ([u64; 2], [u64; 2]) {
     ([user_trait(u), user_trait(v)], [device_trait(d), device_trait(e)])
 }
 
-/// The representative of the world's orbit, and its packed form.
+/// The representative of the world's orbit.
 ///
 /// Of all exchanges, those that put the traits of users and devices in the least order; of these, the one with the least
 /// packed form. Traits do not depend on the names of keys, so most orders are decided without packing anything.
-pub fn representative(layout: &Layout, exchanges: &[Exchange], custodians: u8, w: &SmallWorld) -> (u128, SmallWorld) {
+pub fn representative(layout: &Layout, exchanges: &[Exchange], custodians: u8, w: &SmallWorld) -> SmallWorld {
     let mut base = *w;
     let interchangeable = &mut base.custodians[..custodians as usize];
     if !interchangeable.is_sorted() {
         interchangeable.sort_unstable();
     }
     let (users, devices) = traits(&base);
-    let mut least = [u64::MAX; 4];
-    for exchange in exchanges {
-        least = least.min(exchange.order(&users, &devices));
-    }
-    let mut best = None;
-    for exchange in exchanges {
-        if exchange.order(&users, &devices) != least {
-            continue;
-        }
+    let orders = exchanges.iter().map(|exchange| exchange.order(&users, &devices));
+    let least = orders.min().unwrap_or([0; 4]);
+    let renamed = |exchange: &Exchange| {
         let mut candidate = exchange.apply(&base);
         rename_keys(&mut candidate);
-        let packed = layout.pack(&candidate);
-        if best.as_ref().is_none_or(|(least, _)| packed < *least) {
-            best = Some((packed, candidate));
-        }
-    }
-    best.unwrap_or_else(|| (layout.pack(&base), base))
+        candidate
+    };
+    let mut tied = exchanges.iter().filter(|exchange| exchange.order(&users, &devices) == least).map(renamed);
+    let Some(first) = tied.next() else { return base };
+    tied.fold(first, |best, next| if layout.pack(&next) < layout.pack(&best) { next } else { best })
 }

@@ -67,9 +67,7 @@ impl Rules {
         purpose: Purpose,
         by: Caller,
     ) -> Check {
-        if by == Caller::Stranger && !self.has(Mutation::StrangerOpens) {
-            return Err(Refusal::Unauthenticated);
-        }
+        self.may_open(by)?;
         let rekeys = w.nodes.iter().any(|n| matches!(n.ceremony, CeremonyState::Rekey | CeremonyState::RekeyAcks));
         let n = &mut w.nodes[node as usize];
         match purpose {
@@ -84,6 +82,14 @@ impl Rules {
             Purpose::Unseal => CeremonyState::Unseal,
             Purpose::Rekey => CeremonyState::Rekey,
         };
+        Ok(())
+    }
+
+    /// CER-2, first check: whatever the world is like.
+    pub(super) fn may_open(&self, by: Caller) -> Check {
+        if by == Caller::Stranger && !self.has(Mutation::StrangerOpens) {
+            return Err(Refusal::Unauthenticated);
+        }
         Ok(())
     }
 
@@ -108,12 +114,7 @@ impl Rules {
         node: Node,
         asking: Asking,
     ) -> Check {
-        match asking {
-            Asking::ForAnother if !self.has(Mutation::ShareToAnyone) => return Err(Refusal::NotYourShare),
-            Asking::WithoutCode if !self.has(Mutation::NoSecondFactor) => return Err(Refusal::MfaRequired),
-            Asking::WithUsedCode if !self.has(Mutation::NoSecondFactor) => return Err(Refusal::CodeReplayed),
-            _ => {}
-        }
+        self.may_ask(asking)?;
         let window = w.nodes[node as usize].window;
         if window == Window::None && !self.has(Mutation::ShareWithoutRestart) {
             return Err(Refusal::NoRestartPending);
@@ -127,6 +128,16 @@ impl Rules {
         w.custodians[custodian as usize].share =
             if window == Window::Live { Share::released_for(node) } else { Share::OLD };
         Ok(())
+    }
+
+    /// CER-4, first checks: whatever the world is like.
+    pub(super) fn may_ask(&self, asking: Asking) -> Check {
+        match asking {
+            Asking::ForAnother if !self.has(Mutation::ShareToAnyone) => Err(Refusal::NotYourShare),
+            Asking::WithoutCode if !self.has(Mutation::NoSecondFactor) => Err(Refusal::MfaRequired),
+            Asking::WithUsedCode if !self.has(Mutation::NoSecondFactor) => Err(Refusal::CodeReplayed),
+            _ => Ok(()),
+        }
     }
 
     /// CER-5.
@@ -175,13 +186,23 @@ impl Rules {
         if !matches!(w.nodes[node as usize].ceremony, CeremonyState::Unseal | CeremonyState::Rekey) {
             return Err(Refusal::CeremonyExpired);
         }
-        let (refusal, forgiven) = match handing {
-            Handing::AsAnother => (Refusal::BadSignature, Mutation::IndexNotSigned),
-            Handing::Retired => (Refusal::WrongEpoch, Mutation::RetiredShareCounts),
+        let refusal = match handing {
+            Handing::AsAnother => Refusal::BadSignature,
+            Handing::Retired => Refusal::WrongEpoch,
             _ if w.custodians[custodian as usize].counted[node as usize] => return Err(Refusal::DuplicateShare),
-            _ => (Refusal::WrongShare, Mutation::WrongShareCounts),
+            _ => Refusal::WrongShare,
         };
-        if self.has(forgiven) { self.count(w, custodian, node) } else { Err(refusal) }
+        if self.may_count(handing) { self.count(w, custodian, node) } else { Err(refusal) }
+    }
+
+    /// Whether a share so handed in can count at all: a bad one only by a bug.
+    pub(super) fn may_count(&self, handing: Handing) -> bool {
+        match handing {
+            Handing::Right => true,
+            Handing::Wrong => self.has(Mutation::WrongShareCounts),
+            Handing::AsAnother => self.has(Mutation::IndexNotSigned),
+            Handing::Retired => self.has(Mutation::RetiredShareCounts),
+        }
     }
 
     fn count<const U: usize, const N: usize>(&self, w: &mut World<U, N>, custodian: Custodian, node: Node) -> Check {

@@ -45,13 +45,19 @@ impl Rules {
     }
 
     fn may_request<const U: usize, const N: usize>(&self, w: &World<U, N>, by: Requester) -> Check {
+        self.may_ever_request(by)?;
+        if by == Requester::Admin && !w.admin_right && !self.has(Mutation::RightNotChecked) {
+            return Err(Refusal::NoRestoreRight);
+        }
+        Ok(())
+    }
+
+    /// Whoever is refused a request whatever the world is like.
+    pub(super) fn may_ever_request(&self, by: Requester) -> Check {
         match by {
             Requester::OwnerWithoutStepUp if !self.has(Mutation::NoStepUp) => Err(Refusal::StepUpRequired),
             Requester::Neighbour if !self.has(Mutation::NeighbourRestores) => Err(Refusal::NotYourArchive),
             Requester::ForeignAdmin if !self.has(Mutation::ForeignAdminRestores) => Err(Refusal::OtherTenant),
-            Requester::Admin if !w.admin_right && !self.has(Mutation::RightNotChecked) => {
-                Err(Refusal::NoRestoreRight)
-            }
             _ => Ok(()),
         }
     }

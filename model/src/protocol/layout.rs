@@ -101,6 +101,21 @@ pub enum Kind {
     Broken,
 }
 
+impl Kind {
+    fn names_a_key(self) -> bool {
+        use Kind as K;
+        matches!(
+            self,
+            K::StoredKey | K::KeptKey | K::SnapshotKey | K::MemoryKey | K::LaneKey | K::LateKey | K::JobKey
+        )
+    }
+
+    fn is_of_a_custodian(self) -> bool {
+        // `Loot` is a user's as well: one look too many does no harm.
+        matches!(self, Kind::Share | Kind::Counted | Kind::Acked | Kind::Loot)
+    }
+}
+
 /// Whose field it is: only the owners that a scope declares have bits.
 #[derive(Clone, Copy)]
 enum Owner {
@@ -207,75 +222,140 @@ const REST: [Kind; 21] = [
     Kind::Broken,
 ];
 
-/// Bytes of a world: a field each.
-const ROOM: usize = size_of::<SmallWorld>();
+/// Words of a world.
+const WORDS: usize = size_of::<SmallWorld>() / 8;
 
-/// A world as its bytes.
-type Flat = [u8; ROOM];
+/// A world as its words: what is compared and packed at once. Its fields are bytes, in the order of [`fields`].
+type Words = [[u8; 8]; WORDS];
 
 #[inline(always)]
-fn flat(world: &SmallWorld) -> &Flat {
+fn words(world: &SmallWorld) -> &Words {
     zerocopy::transmute_ref!(world)
 }
 
 /// Whether two worlds are the same, byte for byte.
 #[inline(always)]
 pub(super) fn same(a: &SmallWorld, b: &SmallWorld) -> bool {
-    flat(a) == flat(b)
+    words(a) == words(b)
 }
 
-/// A field that has bits in a scope.
+/// A word with only so many of its lowest bits set, at most 64.
+fn low(bits: u32) -> u64 {
+    u64::MAX.checked_shr(64 - bits).unwrap_or(0)
+}
+
+/// How the bits of a word that a scope uses are brought together: the `compress` of Warren, *Hacker's Delight*, section 7-4.
+/// In six steps each bit moves down by the number of unused bits below it, a power of two at a time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Compress {
+    /// The bits that are used.
+    mask: u64,
+    /// The bits that step *i* moves by 2^*i*, where they are before it.
+    moves: [u64; 6],
+}
+
+impl Compress {
+    fn new(mask: u64) -> Self {
+        let mut compress = Compress { mask, moves: [0; 6] };
+        let mut bits = mask;
+        for (step, moves) in compress.moves.iter_mut().enumerate() {
+            for bit in (0..64).filter(|bit| bits >> bit & 1 == 1) {
+                let settled = (bits & ((1 << bit) - 1)).count_ones();
+                if (bit - settled) >> step & 1 == 1 {
+                    *moves |= 1 << bit;
+                }
+            }
+            bits = bits & !*moves | (bits & *moves) >> (1 << step);
+        }
+        compress
+    }
+
+    #[inline(always)]
+    fn together(&self, word: u64) -> u64 {
+        let mut bits = word & self.mask;
+        for (step, moves) in self.moves.iter().enumerate() {
+            let moved = bits & moves;
+            bits = bits ^ moved | moved >> (1 << step);
+        }
+        bits
+    }
+
+    /// The inverse, of the lowest bits.
+    #[inline(always)]
+    fn apart(&self, bits: u64) -> u64 {
+        let mut bits = bits & low(self.mask.count_ones());
+        for (step, moves) in self.moves.iter().enumerate().rev() {
+            let moved = bits << (1 << step) & moves;
+            bits = bits & !(*moves >> (1 << step)) | moved;
+        }
+        bits
+    }
+}
+
+/// Where the bits of a word are in a key.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    /// Its place in the flat form.
-    at: u8,
-    /// The lowest of its bits in its half of the key.
+    /// The word.
+    word: u8,
+    /// In the upper half of the key; no word is in both.
+    upper: bool,
+    /// The lowest of its bits in that half.
     shift: u8,
-    /// Its bits, from 0.
-    mask: u8,
+    /// How they come together.
+    compress: Compress,
+    /// The bits of the word that name keys.
+    keys: u64,
+    /// The bits of the word that are custodians'.
+    custodians: u64,
 }
 
-/// How a scope's worlds are packed.
+/// How a scope's worlds are packed: a key holds the bits in which a world differs from the one that the scope starts in.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    /// The flat form of the world that the scope starts in: a key holds the difference from it.
-    base: Flat,
-    /// The bits that each field may differ in.
-    masks: Flat,
-    /// The fields in the lower and in the upper half of a key; no field is in both.
-    halves: [Vec<Place>; 2],
-    /// The bits of that world.
-    base_key: u128,
+    /// The world that the scope starts in.
+    base: SmallWorld,
+    /// The bits of each word that may differ from it.
+    masks: [u64; WORDS],
+    /// The words of which the scope uses any bits.
+    places: Vec<Place>,
     /// Bits in all.
     bits: u32,
 }
 
-/// The places' bytes, moved to their bits. Sums without carry, so that the difference of two is that of their worlds.
-#[inline(always)]
-fn gather(flat: &Flat, places: &[Place]) -> u64 {
-    places.iter().fold(0, |out, place| out ^ u64::from(flat[place.at as usize]) << (place.shift % 64))
+/// In what two worlds differ.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Difference {
+    /// The bits in which their keys differ; 0: the worlds are the same.
+    pub(super) bits: u128,
+    /// Whether a position holds another key.
+    pub(super) keys: bool,
+    /// Whether a custodian is another.
+    pub(super) custodians: bool,
 }
 
 impl Layout {
     /// The layout of a scope that starts in `base`.
     pub fn new(scope: &Scope, base: SmallWorld) -> Self {
-        let mut layout =
-            Layout { base: *flat(&base), masks: [0; ROOM], halves: Default::default(), base_key: 0, bits: 0 };
+        let [mut masks, mut keys, mut custodians] = [[[0; 8]; WORDS]; 3];
         for (at, (kind, of)) in fields().into_iter().enumerate() {
             let width = if of.declared(scope) { width(scope, kind) } else { 0 };
-            if width == 0 {
-                continue;
+            let all = |on| if on { u8::MAX } else { 0 };
+            masks[at / 8][at % 8] = ((1u16 << width) - 1) as u8;
+            keys[at / 8][at % 8] = all(kind.names_a_key());
+            custodians[at / 8][at % 8] = all(kind.is_of_a_custodian());
+        }
+        let [masks, keys, custodians] = [masks, keys, custodians].map(|words| words.map(u64::from_le_bytes));
+        let mut layout = Layout { base, masks, places: Vec::new(), bits: 0 };
+        for (word, mask) in (0..).zip(masks).filter(|(_, mask)| *mask != 0) {
+            let width = mask.count_ones();
+            if layout.bits < 64 && layout.bits + width > 64 {
+                layout.bits = 64;
             }
-            let half = (layout.bits + width > 64) as usize;
-            if half == 1 {
-                layout.bits = layout.bits.max(64);
-            }
-            let mask = ((1u16 << width) - 1) as u8;
-            layout.masks[at] = mask;
-            layout.halves[half].push(Place { at: at as u8, shift: (layout.bits % 64) as u8, mask });
+            let (upper, shift) = (layout.bits >= 64, (layout.bits % 64) as u8);
+            let (keys, custodians) = (keys[word as usize], custodians[word as usize]);
+            layout.places.push(Place { word, upper, shift, compress: Compress::new(mask), keys, custodians });
             layout.bits += width;
         }
-        layout.base_key = layout.gather(&layout.base);
         layout
     }
 
@@ -284,26 +364,43 @@ impl Layout {
         self.bits
     }
 
+    /// The difference of two worlds. Few words of a world differ from those of the world before it, so it costs less to pack
+    /// what differs than to pack the world.
+    ///
+    /// # Panics
+    /// When the worlds differ in a bit that the scope's declaration does not give them: the layout is wrong, and any count
+    /// made with it would be.
+    #[inline]
+    pub(super) fn difference(&self, one: &SmallWorld, other: &SmallWorld) -> Difference {
+        let (one, other) = (words(one), words(other));
+        let differs = |word: usize| u64::from_le_bytes(one[word]) ^ u64::from_le_bytes(other[word]);
+        let stray = (0..WORDS).fold(0, |stray, word| stray | differs(word) & !self.masks[word]);
+        assert!(stray == 0, "the scope's layout has no room for {one:x?}, which differs from {other:x?}");
+        let (mut lower, mut upper) = (0, 0);
+        let (mut keys, mut custodians) = (0, 0);
+        for place in &self.places {
+            let differs = differs(place.word as usize);
+            if differs != 0 {
+                let bits = place.compress.together(differs) << (place.shift % 64);
+                if place.upper {
+                    upper |= bits
+                } else {
+                    lower |= bits
+                }
+                keys |= differs & place.keys;
+                custodians |= differs & place.custodians;
+            }
+        }
+        let bits = u128::from(upper) << 64 | u128::from(lower);
+        Difference { bits, keys: keys != 0, custodians: custodians != 0 }
+    }
+
     /// Packs a world.
     ///
     /// # Panics
-    /// When the world uses a bit that the scope's declaration does not give it: the layout is wrong, and any count
-    /// made with it would be.
+    /// As [`Layout::difference`].
     pub fn pack(&self, world: &SmallWorld) -> u128 {
-        let flat = flat(world);
-        let mut stray = 0;
-        for ((byte, base), mask) in flat.iter().zip(&self.base).zip(&self.masks) {
-            stray |= (byte ^ base) & !mask;
-        }
-        assert!(stray == 0, "the scope's layout has no room for {world:?}");
-        self.gather(flat) ^ self.base_key
-    }
-
-    #[inline(always)]
-    fn gather(&self, flat: &Flat) -> u128 {
-        let low = gather(flat, &self.halves[0]);
-        let high = if self.bits > 64 { gather(flat, &self.halves[1]) } else { 0 };
-        u128::from(high) << 64 | u128::from(low)
+        self.difference(world, &self.base).bits
     }
 
     /// The world of a packed state.
@@ -311,13 +408,14 @@ impl Layout {
     /// # Panics
     /// When the key is none that [`Layout::pack`] made.
     pub fn unpack(&self, key: u128) -> SmallWorld {
-        let mut flat = self.base;
-        for (half, word) in self.halves.iter().zip([key as u64, (key >> 64) as u64]) {
-            for place in half {
-                flat[place.at as usize] ^= (word >> (place.shift % 64)) as u8 & place.mask;
-            }
+        let (lower, upper) = (key as u64, (key >> 64) as u64);
+        let mut words = words(&self.base).map(u64::from_le_bytes);
+        for place in &self.places {
+            let half = if place.upper { upper } else { lower };
+            words[place.word as usize] ^= place.compress.apart(half >> (place.shift % 64));
         }
-        let Ok(world) = SmallWorld::try_read_from_bytes(&flat) else {
+        let bytes = words.map(u64::to_le_bytes);
+        let Ok(world) = SmallWorld::try_read_from_bytes(bytes.as_flattened()) else {
             panic!("{key:#x} is no packed world of this scope")
         };
         world
@@ -414,6 +512,24 @@ mod tests {
         let mut world = model.start();
         world.job.state = JobState::Assigned;
         model.pack(&world);
+    }
+
+    #[test]
+    fn what_was_brought_together_comes_apart() {
+        let mut mask = 0x9e37_79b9_7f4a_7c15_u64;
+        for round in 0..64 {
+            mask = mask.rotate_left(7).wrapping_mul(0xd6e8_feb8_6659_fd93 | round) >> (round % 3);
+            let compress = super::Compress::new(mask);
+            let bits = mask.count_ones();
+            assert_eq!(compress.together(u64::MAX), u64::MAX >> (64 - bits), "{mask:#x}");
+            for word in [mask, !mask, mask / 3, mask.rotate_left(31)] {
+                let together = compress.together(word);
+                assert!(together >> (bits - 1) <= 1);
+                assert_eq!(compress.apart(together), word & mask, "{mask:#x}");
+                assert_eq!(compress.apart(together | u64::MAX << bits), word & mask, "{mask:#x}");
+            }
+        }
+        assert_eq!(super::Compress::new(u64::MAX).apart(u64::MAX), u64::MAX);
     }
 
     #[test]

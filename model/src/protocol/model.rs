@@ -5,12 +5,12 @@ use bailee_spec::outcome::Outcome;
 use bailee_spec::scope::{Part, Scope, Start};
 
 use super::SmallWorld;
-use super::canon::{Exchange, is_representative, keys_in_order, rename_keys, representative};
-use super::layout::{Layout, same};
+use super::canon::{Exchange, is_in_least_order, keys_in_order, rename_keys, representative};
+use super::layout::{Difference, Layout, same};
 use super::mutation::Mutation;
 use super::step::{Rules, may_have_changed};
 use super::world::World;
-use crate::explorer::Key;
+use crate::explorer::{Key, Successor};
 
 /// A scope that can be explored.
 #[derive(Clone, Debug)]
@@ -19,8 +19,10 @@ pub struct Protocol {
     pub scope: Scope,
     /// The rules.
     pub rules: Rules,
-    /// Every action that is tried, in order.
+    /// Every action of the scope, in order.
     pub actions: Vec<Action>,
+    /// Those of them that are not refused in every world.
+    movers: Vec<Action>,
     layout: Layout,
     exchanges: Vec<Exchange>,
     start: SmallWorld,
@@ -39,14 +41,21 @@ impl Protocol {
         if layout.bits() > 128 {
             return Err(format!("scope {}: {} bits a state; at most 128 fit", scope.name, layout.bits()));
         }
+        let actions = actions_of(scope);
         Ok(Protocol {
             scope: scope.clone(),
             rules,
-            actions: actions_of(scope),
+            movers: actions.iter().copied().filter(|action| !rules.always_refuses(*action)).collect(),
+            actions,
             exchanges: Exchange::all(scope),
             layout,
             start,
         })
+    }
+
+    /// How many actions are tried in each state by one who looks for transitions.
+    pub fn tried_in_each(&self) -> usize {
+        self.movers.len()
     }
 
     /// The world that the scope starts in.
@@ -66,10 +75,7 @@ impl Protocol {
 
     /// The world after the action, unless the answer says that nothing changed, which is the answer to most of what is tried.
     fn tried(&self, last: &SmallWorld, action: Action) -> Option<SmallWorld> {
-        // Of every state's actions most are deliveries from empty lanes: no need to copy the world for them.
-        if let Action::Deliver { lane } | Action::DeliverThenCrash { lane } = action
-            && last.lane(lane).message.is_none()
-        {
+        if nothing_to_deliver(last, action) {
             return None;
         }
         let mut next = *last;
@@ -79,17 +85,20 @@ impl Protocol {
 
     /// The representative of the world: sorted in a sorted scope, keys renamed in every scope.
     pub fn canonical(&self, world: &SmallWorld) -> SmallWorld {
-        self.canonical_and_packed(world).1
-    }
-
-    /// The representative, and its packed form, which choosing it needs anyway.
-    fn canonical_and_packed(&self, world: &SmallWorld) -> (u128, SmallWorld) {
         if self.scope.sorted {
             return representative(&self.layout, &self.exchanges, self.scope.custodians, world);
         }
         let mut renamed = *world;
         rename_keys(&mut renamed);
-        (self.layout.pack(&renamed), renamed)
+        renamed
+    }
+
+    /// Whether a world that differs so from a representative is one itself, for certain.
+    fn stays_canonical(&self, world: &SmallWorld, difference: Difference) -> bool {
+        let custodians = &world.custodians[..self.scope.custodians as usize];
+        (!difference.keys || keys_in_order(world))
+            && (!self.scope.sorted
+                || (!difference.custodians || custodians.is_sorted()) && is_in_least_order(&self.exchanges, world))
     }
 
     /// The packed form of a world.
@@ -107,6 +116,14 @@ impl Protocol {
         let mut plain = self.clone();
         plain.scope.sorted = false;
         plain
+    }
+}
+
+/// Of every state's actions most are deliveries from empty lanes: told at a glance.
+fn nothing_to_deliver(world: &SmallWorld, action: Action) -> bool {
+    match action {
+        Action::Deliver { lane } | Action::DeliverThenCrash { lane } => world.lane(lane).message.is_none(),
+        _ => false,
     }
 }
 
@@ -322,7 +339,7 @@ impl stateright::Model for Protocol {
     }
 
     fn actions(&self, _: &Self::State, actions: &mut Vec<Self::Action>) {
-        actions.extend_from_slice(&self.actions);
+        actions.extend_from_slice(&self.movers);
     }
 
     fn next_state(&self, last: &Self::State, action: Self::Action) -> Option<Self::State> {
@@ -343,18 +360,26 @@ impl crate::explorer::Packed for Protocol {
         self.layout.unpack(key)
     }
 
-    fn successor(&self, state: &SmallWorld, key: Key, action: Action) -> Option<Key> {
-        let next = self.tried(state, action)?;
-        // Packed before it is sorted, it has its own key only if nothing changed.
-        let packed = self.layout.pack(&next);
-        if packed == key {
-            return None;
+    fn successors(&self, state: &SmallWorld, key: Key, _: &mut Vec<Action>, found: &mut Vec<Successor>) {
+        let mut next = *state;
+        for &action in &self.movers {
+            if nothing_to_deliver(state, action) {
+                continue;
+            }
+            let outcome = self.rules.apply(&mut next, action);
+            if !may_have_changed(action, outcome) {
+                continue;
+            }
+            let mut difference = self.layout.difference(&next, state);
+            if difference.bits == 0 {
+                continue;
+            }
+            if !self.stays_canonical(&next, difference) {
+                difference = self.layout.difference(&self.canonical(&next), state);
+            }
+            found.push(Successor { class: class_of(state, &action), key: key ^ difference.bits });
+            next = *state;
         }
-        let settled = match self.scope.sorted {
-            true => is_representative(&self.exchanges, self.scope.custodians, &next),
-            false => keys_in_order(&next),
-        };
-        Some(if settled { packed } else { self.canonical_and_packed(&next).0 })
     }
 
     fn class(&self, state: &SmallWorld, action: &Action) -> u8 {

@@ -78,11 +78,7 @@ impl Rules {
         device: Device,
         by: Requester,
     ) -> Check {
-        match by {
-            Requester::ForeignAdmin => return Err(Refusal::OtherTenant),
-            Requester::Neighbour => return Err(Refusal::NotYourDevice),
-            _ => {}
-        }
+        self.may_deauthorize(by)?;
         match w.devices[device as usize].at_authority {
             DeviceState::None => return Err(Refusal::NotYourDevice),
             DeviceState::Revoking | DeviceState::Revoked => return Err(Refusal::AlreadyRevoked),
@@ -91,6 +87,15 @@ impl Rules {
         self.revoke(w, device);
         self.raise_epoch(w);
         Ok(())
+    }
+
+    /// First check of a deauthorisation: whatever the world is like.
+    pub(super) fn may_deauthorize(&self, by: Requester) -> Check {
+        match by {
+            Requester::ForeignAdmin => Err(Refusal::OtherTenant),
+            Requester::Neighbour => Err(Refusal::NotYourDevice),
+            _ => Ok(()),
+        }
     }
 
     fn revoke<const U: usize, const N: usize>(&self, w: &mut World<U, N>, device: Device) {

@@ -71,47 +71,66 @@ mod tests {
         }
     }
 
-    /// The explorer's short way to a packed successor gives what `next_state` gives, in every state.
+    /// The explorer's short way gives what every action's `next_state` gives, in every state; those that it does not try for
+    /// being refused in every world among them.
     #[test]
-    fn a_successor_is_the_next_state_packed() {
-        use crate::explorer::{Options, Packed, Watch, explore};
+    fn the_successors_are_the_next_states_of_all_actions() {
+        use crate::explorer::{Options, Packed, Successor, Watch, explore};
         use crate::protocol::Protocol;
         use stateright::Model;
-        for name in ["enrolment", "neighbours", "unsealing", "unsorted"] {
-            let scope = committed().into_iter().find(|scope| scope.name == name).unwrap();
-            let model = Protocol::new(&scope, None).unwrap();
-            let graph = explore(&model, Options::default(), &Watch::default()).unwrap();
-            for id in graph.ids() {
-                let (key, world) = (graph.key(id), model.unpack(graph.key(id)));
-                for &action in &model.actions {
-                    let next = model.next_state(&world, action).map(|next| model.pack(&next));
-                    assert_eq!(model.successor(&world, key, action), next, "{name}: {action:?}");
-                }
-            }
-        }
-    }
-
-    /// GEN-1: what is refused changed nothing, but for a message or a share that it consumed. The explorer relies on it.
-    #[test]
-    fn a_refusal_changes_nothing_but_what_it_consumes() {
-        use crate::explorer::{Options, Watch, explore};
-        use crate::protocol::{Protocol, step::may_have_changed};
-        let (mut refused, mut consumed) = (0, 0);
         for scope in committed().into_iter().filter(|scope| scope.focused) {
             let model = Protocol::new(&scope, None).unwrap();
             let graph = explore(&model, Options::default(), &Watch::default()).unwrap();
             for id in graph.ids() {
-                let world = model.unpack(graph.key(id));
-                for &action in &model.actions {
-                    let (outcome, next) = model.step(&world, action);
-                    let changed = next != world;
-                    assert!(!changed || may_have_changed(action, outcome), "{}: {action:?} {outcome:?}", scope.name);
-                    let refusal = outcome != bailee_spec::Outcome::Accepted;
-                    refused += u64::from(refusal);
-                    consumed += u64::from(refusal && changed);
-                }
+                let (key, world) = (graph.key(id), model.unpack(graph.key(id)));
+                let mut short = Vec::new();
+                model.successors(&world, key, &mut Vec::new(), &mut short);
+                let next = |action| model.next_state(&world, action).map(|next| model.pack(&next));
+                let successor = |action| Some(Successor { class: model.class(&world, &action), key: next(action)? });
+                let long: Vec<Successor> = model.actions.iter().copied().filter_map(successor).collect();
+                assert_eq!(short, long, "{}: {world:?}", scope.name);
+            }
+        }
+    }
+
+    /// GEN-1: what is refused changed nothing, but for a message or a share that it consumed. The explorer relies on it, with
+    /// and without a mutation.
+    #[test]
+    fn a_refusal_changes_nothing_but_what_it_consumes() {
+        use crate::protocol::mutation::Mutation;
+        let (mut refused, mut consumed) = (0, 0);
+        for scope in committed().into_iter().filter(|scope| scope.focused) {
+            let mutations = Mutation::ALL.iter().copied().filter(|mutation| mutation.scope() == scope.name).map(Some);
+            for mutation in std::iter::once(None).chain(mutations) {
+                let (r, c) = refusals(&scope, mutation);
+                refused += r;
+                consumed += c;
             }
         }
         assert!(refused > 1_000_000 && consumed > 10_000, "{refused} refusals, {consumed} that consumed something");
+    }
+
+    /// All refusals in the first states of a scope, and those that consumed something.
+    fn refusals(scope: &Scope, mutation: Option<crate::protocol::mutation::Mutation>) -> (u64, u64) {
+        use crate::explorer::{Options, Watch, explore};
+        use crate::protocol::{Protocol, step::may_have_changed};
+        const MUTATED_STATES: usize = 20_000;
+        let model = Protocol::new(scope, mutation).unwrap();
+        let limit = mutation.map(|_| MUTATED_STATES);
+        let graph = explore(&model, Options { limit, ..Options::default() }, &Watch::default()).unwrap();
+        let (mut refused, mut consumed) = (0, 0);
+        for id in graph.ids() {
+            let world = model.unpack(graph.key(id));
+            for &action in &model.actions {
+                let (outcome, next) = model.step(&world, action);
+                let changed = next != world;
+                let told = (&scope.name, mutation, action, outcome);
+                assert!(!changed || may_have_changed(action, outcome), "{told:?}");
+                let refusal = outcome != bailee_spec::Outcome::Accepted;
+                refused += u64::from(refusal);
+                consumed += u64::from(refusal && changed);
+            }
+        }
+        (refused, consumed)
     }
 }

@@ -1,7 +1,7 @@
 //! One action on one world: the dispatch. The rules are in the modules beside this one; their ids are those of
 //! `spec/alphabet.md`.
 
-use bailee_spec::action::{Action, Device, Lane, User};
+use bailee_spec::action::{Action, Device, Handing, Lane, User};
 use bailee_spec::observation::{Capability, DeviceState, Freshness, JobState, Message, Program, Standing};
 use bailee_spec::outcome::{Outcome, Refusal};
 
@@ -141,6 +141,19 @@ impl Rules {
             Action::ReadHost { node } => self.read_host(w, node),
             Action::CorruptCustodian { custodian } => self.corrupt_custodian(w, custodian),
             Action::StealSnapshot => self.steal_snapshot(w),
+        }
+    }
+
+    /// Whether the action is refused in every world, for who asks or for how: these are the rules' own first checks. Such an
+    /// action moves nothing, so nobody who looks for transitions needs to try it.
+    pub(super) fn always_refuses(&self, action: Action) -> bool {
+        match action {
+            Action::OpenCeremony { by, .. } => self.may_open(by).is_err(),
+            Action::RequestShare { asking, .. } => self.may_ask(asking).is_err(),
+            Action::SubmitShare { handing, .. } => !self.may_count(handing),
+            Action::Deauthorize { by, .. } => self.may_deauthorize(by).is_err(),
+            Action::Request { by, .. } => self.may_ever_request(by).is_err(),
+            _ => false,
         }
     }
 
@@ -284,12 +297,15 @@ impl Rules {
     }
 }
 
-/// Whether the action can have changed anything: GEN-1, a refusal consumes a delivered message, a handed-in share or a job's
-/// key, and changes nothing else.
+/// Whether the action can have changed anything: GEN-1, a refusal consumes a delivered message, the share that a custodian
+/// held and handed in, or a job's key, and changes nothing else.
 pub fn may_have_changed(action: Action, outcome: Outcome) -> bool {
     let consumes = matches!(
         action,
-        Action::Deliver { .. } | Action::DeliverThenCrash { .. } | Action::SubmitShare { .. } | Action::FinishJob
+        Action::Deliver { .. }
+            | Action::DeliverThenCrash { .. }
+            | Action::SubmitShare { handing: Handing::Right, .. }
+            | Action::FinishJob
     );
     match outcome {
         Outcome::Accepted => true,

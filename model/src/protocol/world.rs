@@ -285,6 +285,8 @@ pub struct World<const U: usize, const N: usize> {
     pub admin_right: bool,
     /// What must never be.
     pub broken: Broken,
+    /// Always 0: with them the world of a scope is a whole number of words.
+    spare: [u8; 2],
 }
 
 impl<const U: usize, const N: usize> World<U, N> {
@@ -334,6 +336,7 @@ impl<const U: usize, const N: usize> World<U, N> {
             alerts_up: true,
             admin_right: true,
             broken: Broken::default(),
+            spare: [0; 2],
         }
     }
 
