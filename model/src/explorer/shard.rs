@@ -41,6 +41,34 @@ pub(super) struct Mail {
     parents: Vec<Id>,
 }
 
+/// Successors seen a short while ago. Many a state is reached again by the next few: those need no look into the table, nor a
+/// letter to another shard.
+struct Recent(Vec<Key>);
+
+/// A power of two.
+const RECENT: usize = 1 << 14;
+
+impl Default for Recent {
+    fn default() -> Self {
+        // A key can only be found in its own place: 0 anywhere else, and 1 in the place of 0, is as good as nothing.
+        let mut keys = vec![0; RECENT];
+        assert_ne!(Recent::place(0), Recent::place(1));
+        keys[Recent::place(0)] = 1;
+        Recent(keys)
+    }
+}
+
+impl Recent {
+    fn place(key: Key) -> usize {
+        mix(key) as usize % RECENT
+    }
+
+    /// Whether the key was seen a short while ago. It is now.
+    fn saw(&mut self, key: Key) -> bool {
+        std::mem::replace(&mut self.0[Recent::place(key)], key) == key
+    }
+}
+
 /// What a worker found.
 pub(super) struct Found {
     pub(super) shard: Shard,
@@ -66,6 +94,7 @@ pub(super) struct Worker<'a, M: Packed> {
     found: Found,
     actions: Vec<M::Action>,
     successors: Vec<Successor>,
+    recent: Recent,
     /// Own successors that were not looked up yet.
     batch: Mail,
     glances: Vec<Glance>,
@@ -103,6 +132,7 @@ where
             },
             actions: Vec::new(),
             successors: Vec::new(),
+            recent: Recent::default(),
             batch: Mail::default(),
             glances: Vec::new(),
             outbox: (0..of).map(|_| Mail::default()).collect(),
@@ -167,6 +197,9 @@ where
             self.found.fired[class as usize] += 1;
             if let Some(graph) = &mut self.found.graph {
                 graph.classes.push(class);
+            }
+            if self.found.graph.is_none() && self.recent.saw(key) {
+                continue;
             }
             let to = if self.of == 1 { self.number } else { owner(key, self.of) };
             let mail = if to == self.number { &mut self.batch } else { &mut self.outbox[to] };
