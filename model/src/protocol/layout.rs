@@ -368,8 +368,7 @@ impl Layout {
     /// what differs than to pack the world.
     ///
     /// # Panics
-    /// When the worlds differ in a bit that the scope's declaration does not give them: the layout is wrong, and any count
-    /// made with it would be.
+    /// As [`Layout::pack`].
     #[inline]
     pub(super) fn difference(&self, one: &SmallWorld, other: &SmallWorld) -> Difference {
         let (one, other) = (words(one), words(other));
@@ -398,7 +397,8 @@ impl Layout {
     /// Packs a world.
     ///
     /// # Panics
-    /// As [`Layout::difference`].
+    /// When the world differs from the scope's initial one in a bit that the scope's declaration does not give it: the layout
+    /// is wrong, and any count made with it would be.
     pub fn pack(&self, world: &SmallWorld) -> u128 {
         self.difference(world, &self.base).bits
     }
