@@ -274,19 +274,19 @@ impl Round {
 
     /// Meets the others at the end of a level. Whether there is another.
     fn goes_on(&self, level: usize, ahead: usize) -> bool {
+        // Everybody has read the last level's counter: they met since, to exchange mail. Nobody adds to it before this meeting
+        // is over.
+        self.ahead[(level + 1) % 2].store(0, Ordering::Relaxed);
         self.ahead[level % 2].fetch_add(ahead, Ordering::Relaxed);
         self.states.fetch_add(ahead, Ordering::Relaxed);
         self.barrier.wait();
+        // What is read here changes only after the next exchange of mail.
         let more = self.ahead[level % 2].load(Ordering::Relaxed) > 0;
         let over = self.limit.is_some_and(|limit| self.states.load(Ordering::Relaxed) > limit);
         if more && over {
             self.bounded.store(true, Ordering::Relaxed);
         }
-        let stop = self.overflowed.load(Ordering::Relaxed);
-        // Nobody adds to this counter again before everybody has met once more.
-        self.barrier.wait();
-        self.ahead[level % 2].store(0, Ordering::Relaxed);
-        more && !over && !stop
+        more && !over && !self.overflowed.load(Ordering::Relaxed)
     }
 }
 
