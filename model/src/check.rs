@@ -40,6 +40,13 @@ pub struct Verdict {
     pub at: Option<Id>,
 }
 
+impl Verdict {
+    /// Whether it is the expected one.
+    pub fn is_expected(&self) -> bool {
+        self.verdict == self.expected
+    }
+}
+
 /// What a check found.
 #[derive(Debug)]
 pub struct Report {
@@ -66,14 +73,19 @@ pub struct Report {
 impl Report {
     /// Whether the run counts and every verdict is the expected one.
     pub fn passed(&self) -> bool {
-        self.refused.is_empty() && self.verdicts.iter().all(|verdict| verdict.verdict == verdict.expected)
+        self.refused.is_empty() && self.verdicts.iter().all(Verdict::is_expected)
+    }
+
+    /// The verdict on a property, if it is not the expected one.
+    pub fn unexpected(&self, id: &str) -> Option<&Verdict> {
+        self.verdicts.iter().find(|verdict| verdict.id == id && !verdict.is_expected())
     }
 }
 
 /// How to check.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct How {
-    /// With this bug.
+    /// With this bug, or mend.
     pub mutation: Option<Mutation>,
     /// Without this property: shows that a run notices.
     pub without: Option<&'static str>,

@@ -353,8 +353,7 @@ fn run_mutants(without: Option<&str>, json: bool) -> Result<u8, String> {
         let scope = scopes.iter().find(|scope| scope.name == mutation.scope());
         let scope = scope.ok_or_else(|| format!("{}: there is no scope {}", mutation.id(), mutation.scope()))?;
         let report = check(scope, How { mutation: Some(mutation), without, ..How::default() })?;
-        let verdict = report.verdicts.iter().find(|v| v.id == mutation.property());
-        let steps = verdict.filter(|v| v.verdict != v.expected).map(|v| v.steps.unwrap_or(0));
+        let seen: Vec<_> = mutation.properties().iter().filter_map(|id| report.unexpected(id)).collect();
         let right = match right.get(mutation.scope()) {
             Some(shape) => *shape,
             None => {
@@ -363,12 +362,13 @@ fn run_mutants(without: Option<&str>, json: bool) -> Result<u8, String> {
             }
         };
         let changed = shape(scope, Some(mutation), &report.graph)? != right;
-        let ok = steps.is_some() && changed;
+        let ok = seen.len() == mutation.properties().len() && changed;
+        let steps = seen.iter().find_map(|verdict| verdict.steps);
         caught += u32::from(ok);
         let seconds = report.elapsed.as_secs_f64();
         if json {
             line(json!({"message_type": "mutant", "mutation": mutation.id(), "scope": scope.name,
-                "property": mutation.property(), "caught": ok, "steps": steps, "changes_graph": changed,
+                "properties": mutation.properties(), "caught": ok, "steps": steps, "changes_graph": changed,
                 "seconds": seconds}));
         } else {
             let word = match (ok, changed) {
@@ -376,12 +376,12 @@ fn run_mutants(without: Option<&str>, json: bool) -> Result<u8, String> {
                 (false, false) => "CHANGES NOTHING",
                 (false, true) => "MISSED",
             };
+            let steps = steps.map_or(String::new(), |steps| format!("{steps:>3} steps"));
+            let properties = mutation.properties().join(" and ");
             line(format_args!(
-                "{word} {:<26} {:<17} {:<28} {:>3} steps {seconds:>6.2} s",
+                "{word} {:<24} {:<16} {seconds:>5.2} s {steps:>9}  {properties}",
                 mutation.id(),
                 scope.name,
-                mutation.property(),
-                steps.unwrap_or(0)
             ));
         }
     }

@@ -35,6 +35,8 @@ pub struct Story {
     pub property: &'static str,
     /// What the story shows.
     pub shows: &'static str,
+    /// Why it ends where it does.
+    pub end: &'static str,
     /// The steps, all by the same actors under the same names.
     pub steps: Vec<Step>,
 }
@@ -42,14 +44,20 @@ pub struct Story {
 /// The shortest story that decides a property in a scope.
 ///
 /// # Errors
-/// When nothing decides it: the property holds in every state.
+/// When nothing decides it: the property holds everywhere, or its witness is nowhere.
 pub fn tell(scope: &Scope, property: &'static Property, mutation: Option<Mutation>) -> Result<Story, String> {
     let mut only = scope.clone();
     only.properties = vec![property.id.to_string()];
     let report = check(&only, How { mutation, ..How::default() })?;
     let verdict = &report.verdicts[0];
-    let at =
-        verdict.at.ok_or_else(|| format!("{} {} in every state of {}", property.id, verdict.verdict, scope.name))?;
+    let (shows, end) = match property.kind {
+        Kind::Sometimes(_) => ("witness", "the state after the last step shows it"),
+        Kind::Always(_) => ("counterexample", "the state after the last step breaks it"),
+        Kind::AlwaysStep(_) => ("counterexample", "the last step breaks it"),
+        Kind::CanAlwaysStill(_) => ("counterexample", "from here its goal is out of reach"),
+        Kind::LeadsTo(..) => ("counterexample", "from here the roles can go on for ever and never reach its goal"),
+    };
+    let at = verdict.at.ok_or_else(|| format!("scope {} has no {shows} of {}", scope.name, property.id))?;
     let model = Protocol::new(scope, mutation)?;
     let (mut steps, world) = concrete(&model, &report.graph.path(at), |id| report.graph.key(id));
     if let Kind::AlwaysStep(holds) = property.kind
@@ -57,8 +65,7 @@ pub fn tell(scope: &Scope, property: &'static Property, mutation: Option<Mutatio
     {
         steps.push(step(&model, &world, action).0);
     }
-    let shows = if matches!(property.kind, Kind::Sometimes(_)) { "witness" } else { "counterexample" };
-    Ok(Story { scope: scope.name.clone(), property: property.id, shows, steps })
+    Ok(Story { scope: scope.name.clone(), property: property.id, shows, end, steps })
 }
 
 fn step(model: &Protocol, world: &SmallWorld, action: Action) -> (Step, SmallWorld) {
@@ -169,6 +176,7 @@ impl Story {
             let (from, to) = parties(step);
             out += &format!("{:>3}  {from:>18} -> {to:<18} {}\n", i + 1, title(step));
         }
+        out += &format!("     {}\n", self.end);
         out + "\nreplay: cargo lockstep replay (actions on standard input, from --format json)\n"
     }
 
@@ -191,6 +199,6 @@ impl Story {
     /// The actions as data.
     pub fn json(&self) -> serde_json::Value {
         let actions: Vec<_> = self.steps.iter().map(|step| json!(step.action)).collect();
-        json!({"scope": self.scope, "property": self.property, "shows": self.shows, "actions": actions})
+        json!({"scope": self.scope, "property": self.property, "shows": self.shows, "end": self.end, "actions": actions})
     }
 }

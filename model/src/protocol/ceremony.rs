@@ -33,14 +33,18 @@ impl Rules {
 
     /// No more shares for the node's ceremony: what custodians hold for it is old.
     fn close_collection<const U: usize, const N: usize>(&self, w: &mut World<U, N>, node: Node) {
+        let (window, share) = match self.has(Mutation::SharesDieAtOnce) {
+            false => (Window::Dead, Share::OLD),
+            true => (Window::None, Share::NONE),
+        };
         let n = &mut w.nodes[node as usize];
         if n.window == Window::Live {
-            n.window = Window::Dead;
+            n.window = window;
         }
         for custodian in &mut w.custodians {
             custodian.counted[node as usize] = false;
             if custodian.share == Share::released_for(node) {
-                custodian.share = Share::OLD;
+                custodian.share = share;
             }
         }
     }
@@ -119,11 +123,8 @@ impl Rules {
         if window == Window::None && !self.has(Mutation::ShareWithoutRestart) {
             return Err(Refusal::NoRestartPending);
         }
-        if !w.alerts_up {
-            if !self.has(Mutation::ShareWithoutAlert) {
-                return Err(Refusal::AlertUnavailable);
-            }
-            w.broken.share_without_alert = true;
+        if !w.alerts_up && !self.has(Mutation::ShareWithoutAlert) {
+            return Err(Refusal::AlertUnavailable);
         }
         w.custodians[custodian as usize].share =
             if window == Window::Live { Share::released_for(node) } else { Share::OLD };
@@ -207,6 +208,9 @@ impl Rules {
 
     fn count<const U: usize, const N: usize>(&self, w: &mut World<U, N>, custodian: Custodian, node: Node) -> Check {
         let counted = |w: &World<U, N>| w.custodians.iter().filter(|c| c.counted[node as usize]).count() as u8;
+        if w.retired_shares && self.has(Mutation::RekeyLosesShares) {
+            return Err(Refusal::WrongEpoch);
+        }
         let mut extra = 0;
         let c = &mut w.custodians[custodian as usize];
         if c.counted[node as usize] {
@@ -232,6 +236,9 @@ impl Rules {
     /// CER-6.
     fn unseal<const U: usize, const N: usize>(&self, w: &mut World<U, N>, node: Node) {
         self.end_ceremony(w, node);
+        if self.has(Mutation::UnsealFails) {
+            return;
+        }
         w.nodes[node as usize].sealed = false;
         if node == 0 && w.restoring {
             self.finish_restore(w);
@@ -271,7 +278,11 @@ impl Rules {
         }
         w.custodians[custodian as usize].acked = true;
         let acked = w.custodians.iter().filter(|c| c.acked).count() as u8;
-        let needed = if self.has(Mutation::RekeyEarly) { self.threshold } else { self.custodians };
+        let needed = match self.mutation {
+            Some(Mutation::RekeyEarly) => self.threshold,
+            Some(Mutation::RekeyNeverEnds) => self.custodians + 1,
+            _ => self.custodians,
+        };
         if acked >= needed {
             self.rekeyed(w);
         }

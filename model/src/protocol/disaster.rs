@@ -19,8 +19,10 @@ impl Rules {
         self.unsealed(w)?;
         w.snapshot = SnapshotState::Current;
         for user in &mut w.users {
-            user.snapshot_account = user.account;
-            user.snapshot_key = user.escrowed;
+            if !self.has(Mutation::EmptySnapshot) {
+                user.snapshot_account = user.account;
+                user.snapshot_key = user.escrowed;
+            }
             if holds_key(user.account) && user.escrowed == user.enrolled {
                 user.kept = NO_KEY;
             }
@@ -58,10 +60,13 @@ impl Rules {
             u.account = u.snapshot_account;
             u.escrowed = u.snapshot_key;
             let as_logged = holds_key(u.account) && u.escrowed == u.enrolled;
-            if u.enrolled != NO_KEY && !as_logged {
+            if u.enrolled != NO_KEY && !as_logged && !self.has(Mutation::LossNotNoticed) {
                 u.account = AccountState::Lost;
                 u.escrowed = NO_KEY;
             }
+        }
+        if self.has(Mutation::GenerationStays) {
+            return;
         }
         w.each_lane(|lane| {
             lane.outdated |= matches!(
@@ -121,7 +126,7 @@ impl Rules {
             return Err(Refusal::Sealed);
         }
         for user in &mut w.users {
-            user.opened_by_root |= holds_key(user.account);
+            user.opened_by_root |= holds_key(user.account) && !self.has(Mutation::EscrowStaysSealed);
         }
         Ok(())
     }
@@ -155,6 +160,7 @@ impl Rules {
         let needed = match self.mutation {
             Some(Mutation::TwoSharesOpen) => 2,
             Some(Mutation::StoreInClear) => 0,
+            Some(Mutation::EscrowStaysSealed) => u8::MAX,
             _ => self.threshold,
         };
         for user in &mut w.users {

@@ -281,7 +281,6 @@ impl Rules {
             Message::Escrow => self.keystore_escrows(w, lane, key),
             Message::ReleaseKey => match self.keystore_may_release(w, lane) {
                 Ok(()) if self.has(Mutation::GrantNotConsumed) => {
-                    w.broken.release_without_record = true;
                     accept(Message::SealedKey, self.released_key(w, lane))
                 }
                 Ok(()) => {
@@ -332,7 +331,7 @@ impl Rules {
         lane: Lane,
         refusal: Refusal,
     ) -> Reaction {
-        if refusal != Refusal::AlreadyEscrowed {
+        if refusal != Refusal::AlreadyEscrowed || self.has(Mutation::LoserNotTold) {
             return refuse(refusal, Some(Message::KeystoreRefusal));
         }
         let user = self.user_of_lane(w, lane);
@@ -478,7 +477,9 @@ impl Rules {
                 accept(Message::AddDevice, NO_KEY)
             }
             Message::Authorised | Message::KeyDelivery => {
-                self.device_keeps(w, d, key);
+                if !self.has(Mutation::DeviceKeepsNothing) {
+                    self.device_keeps(w, d, key);
+                }
                 self.device_rests(w, d);
                 Reaction { outcome: Ok(()), next: None }
             }
@@ -584,7 +585,9 @@ impl Rules {
             }
             Message::KeyDelivery if w.job.waiting => {
                 w.job.waiting = false;
-                w.job.held = w.job.lane.key;
+                if !self.has(Mutation::NoJobKey) {
+                    w.job.held = w.job.lane.key;
+                }
                 Reaction { outcome: Ok(()), next: None }
             }
             Message::Refusal => {

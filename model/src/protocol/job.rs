@@ -36,9 +36,7 @@ impl Rules {
             Requester::Schedule => JobKind::Maintenance,
             _ => JobKind::Own,
         };
-        if w.job.kind == JobKind::OnBehalf && self.has(Mutation::NoNotice) {
-            w.broken.job_without_notice = true;
-        }
+        w.job.noticed = w.job.kind == JobKind::OnBehalf && !self.has(Mutation::NoNotice);
         w.job.user = user;
         w.job.lane = LaneState { message: Slot::of(Message::AssignJob), live: true, ..LaneState::EMPTY };
         Ok(())
@@ -58,6 +56,8 @@ impl Rules {
             Requester::OwnerWithoutStepUp if !self.has(Mutation::NoStepUp) => Err(Refusal::StepUpRequired),
             Requester::Neighbour if !self.has(Mutation::NeighbourRestores) => Err(Refusal::NotYourArchive),
             Requester::ForeignAdmin if !self.has(Mutation::ForeignAdminRestores) => Err(Refusal::OtherTenant),
+            Requester::Admin if self.has(Mutation::NoOnBehalf) => Err(Refusal::NoRestoreRight),
+            Requester::Schedule if self.has(Mutation::NoMaintenance) => Err(Refusal::NoRestoreRight),
             _ => Ok(()),
         }
     }
@@ -98,7 +98,7 @@ impl Rules {
     }
 
     fn restorer_ends<const U: usize, const N: usize>(&self, w: &mut World<U, N>, kept_by: Mutation) {
-        if !self.has(kept_by) {
+        if !self.has(kept_by) && !self.has(Mutation::KeyWaitsForClock) {
             w.job.held = NO_KEY;
         }
         w.job.lane = LaneState { message: Slot::of(Message::JobEnd), live: true, ..LaneState::EMPTY };
@@ -106,7 +106,8 @@ impl Rules {
 
     /// JOB-6.
     pub(super) fn abort<const U: usize, const N: usize>(&self, w: &mut World<U, N>) -> Check {
-        if !matches!(w.job.state, JobState::Assigned | JobState::KeyHeld) {
+        let too_late = w.job.state == JobState::KeyHeld && self.has(Mutation::AbortTooLate);
+        if too_late || !matches!(w.job.state, JobState::Assigned | JobState::KeyHeld) {
             return Err(Refusal::JobOver);
         }
         w.job.state = JobState::Ending;
@@ -118,7 +119,7 @@ impl Rules {
         if w.job.state != JobState::Ending {
             return Err(Refusal::NothingInFlight);
         }
-        if !self.has(Mutation::KeyLeftOnAbort) {
+        if !self.has(Mutation::KeyLeftOnAbort) && !self.has(Mutation::KeyWaitsForClock) {
             w.job.held = NO_KEY;
         }
         w.job.waiting = false;

@@ -73,6 +73,8 @@ pub enum Kind {
     JobState,
     /// A job's kind.
     JobKind,
+    /// A job's notice.
+    JobNotice,
     /// A job's user.
     JobUser,
     /// A job key.
@@ -97,8 +99,6 @@ pub enum Kind {
     AlertsUp,
     /// The admin's right.
     AdminRight,
-    /// A violation flag.
-    Broken,
 }
 
 impl Kind {
@@ -198,9 +198,10 @@ const DEVICE: [Kind; 18] = [
 ];
 
 /// The fields of [`JobRecord`](super::world::JobRecord) and the rest of a world.
-const REST: [Kind; 21] = [
+const REST: [Kind; 19] = [
     Kind::JobState,
     Kind::JobKind,
+    Kind::JobNotice,
     Kind::JobUser,
     Kind::Waiting,
     Kind::JobKey,
@@ -217,9 +218,6 @@ const REST: [Kind; 21] = [
     Kind::RetiredShares,
     Kind::AlertsUp,
     Kind::AdminRight,
-    Kind::Broken,
-    Kind::Broken,
-    Kind::Broken,
 ];
 
 /// Words of a world.
@@ -470,6 +468,7 @@ fn width(scope: &Scope, kind: Kind) -> u32 {
         Kind::Counted => when(ceremonies, 1),
         Kind::Acked => when(has(Part::Rekey), 1),
         Kind::JobState | Kind::JobKind => when(jobs, 2),
+        Kind::JobNotice => when(has(Part::OnBehalf), 1),
         Kind::JobUser => when(jobs && scope.users > 1, 1),
         Kind::Waiting | Kind::JobMark => when(jobs, 1),
         Kind::JobMessage => when(jobs, 5),
@@ -481,7 +480,6 @@ fn width(scope: &Scope, kind: Kind) -> u32 {
         Kind::RetiredShares => when(any(&[Part::Rekey, Part::RekeyTogether]), 1),
         Kind::AlertsUp => when(has(Part::AlertOutage), 1),
         Kind::AdminRight => when(has(Part::AdminRight), 1),
-        Kind::Broken => 1,
     }
 }
 

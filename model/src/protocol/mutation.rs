@@ -1,8 +1,9 @@
-//! Named protocol bugs. Each is one changed rule; none touches what judges it.
+//! Named protocol bugs, and named mends: for a promise that `classic` breaks, the change of a rule that would keep it. Each is
+//! one changed rule; none touches what judges it.
 
 macro_rules! mutations {
-    ($($(#[$doc:meta])* $name:ident = $id:literal in $scope:literal caught by $property:literal,)*) => {
-        /// A protocol bug that can be switched on.
+    ($($(#[$doc:meta])* $name:ident = $id:literal in $scope:literal caught by $($property:literal)and+,)*) => {
+        /// A protocol bug, or a mend, that can be switched on.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Mutation { $($(#[$doc])* $name,)* }
 
@@ -20,9 +21,9 @@ macro_rules! mutations {
                 match self { $(Mutation::$name => $scope,)* }
             }
 
-            /// The property that is expected to catch it.
-            pub fn property(self) -> &'static str {
-                match self { $(Mutation::$name => $property,)* }
+            /// The properties whose verdicts it must change there.
+            pub fn properties(self) -> &'static [&'static str] {
+                match self { $(Mutation::$name => &[$($property),+],)* }
             }
         }
     };
@@ -127,4 +128,38 @@ mutations! {
     StoreInClear = "store-in-clear" in "betrayal" caught by "snapshot-alone-nothing",
     /// KS answers another user's request with this user's key.
     WrongAccount = "wrong-account" in "neighbours" caught by "own-key-only",
+    /// DV keeps no key, neither its own nor one that it was given.
+    DeviceKeepsNothing = "device-keeps-nothing" in "enrolment" caught by "enrolled" and "replaced",
+    /// KS refuses a second escrow without saying that there is a first.
+    LoserNotTold = "loser-not-told" in "enrolment" caught by "race-lost",
+    /// AU acknowledges no deauthorization.
+    NeverAcknowledged = "never-acknowledged" in "revocation" caught by "acknowledged",
+    /// AU revokes no device while a release to it is under way.
+    RevocationWaits = "revocation-waits" in "revocation" caught by "revoked-in-flight",
+    /// AU aborts no job that has its key.
+    AbortTooLate = "abort-too-late" in "fairness" caught by "aborted-with-key",
+    /// The restorer purges the key when the lease ends, and not before.
+    KeyWaitsForClock = "key-waits-for-clock" in "fairness" caught by "held-leads-to-purged",
+    /// Shares that were released for a ceremony are gone with it.
+    SharesDieAtOnce = "shares-die-at-once" in "unsealing" caught by "share-for-a-dead-ceremony",
+    /// The shares do not bring the root back.
+    UnsealFails = "unseal-fails" in "unsealing" caught by "unsealed" and "can-unseal",
+    /// After a rekey no share counts, neither a new one nor an old one.
+    RekeyLosesShares = "rekey-loses-shares" in "unsealing" caught by "can-unseal",
+    /// A rekey waits for one acknowledgement more than there are custodians.
+    RekeyNeverEnds = "rekey-never-ends" in "unsealing" caught by "rekeyed",
+    /// KS does not compare a restored store with the log.
+    LossNotNoticed = "loss-not-noticed" in "disaster" caught by "key-lost",
+    /// A restored store goes on with the generation that it had.
+    GenerationStays = "generation-stays" in "disaster" caught by "outdated-receipt",
+    /// A snapshot leaves the accounts out.
+    EmptySnapshot = "empty-snapshot" in "lifecycle" caught by "purged-in-snapshot",
+    /// The restorer cannot open what it is given: no vendor's process has a key, and no job is done.
+    NoJobKey = "no-job-key" in "recovery" caught by "restorer-holds-key" and "vendor-holds-no-key",
+    /// A mend: no maintenance with the user's key.
+    NoMaintenance = "no-maintenance" in "recovery" caught by "key-only-in-session",
+    /// A mend: no restore on a user's behalf.
+    NoOnBehalf = "no-on-behalf" in "recovery" caught by "on-behalf-unseen",
+    /// A mend: the keystore holds what neither root nor shares open.
+    EscrowStaysSealed = "escrow-stays-sealed" in "betrayal" caught by "no-master-key" and "shares-are-not-data",
 }

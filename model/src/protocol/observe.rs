@@ -90,9 +90,10 @@ impl Rules {
             alerts_up: w.alerts_up,
             admin_right: w.admin_right,
             records: RecordsView {
-                share_without_alert: w.broken.share_without_alert,
-                release_without_record: w.broken.release_without_record,
-                job_without_notice: w.broken.job_without_notice,
+                // No rule leaves a trace of these: a step of its own takes them, and a property forbids the step.
+                share_without_alert: false,
+                release_without_record: false,
+                job_without_notice: under_way && w.job.kind == JobKind::OnBehalf && !w.job.noticed,
             },
         }
     }

@@ -217,7 +217,9 @@ pub const ALL: &[Property] = &[
         },
         _ => true,
     }),
-    always("on-behalf-is-announced", |_, w| !w.broken.job_without_notice),
+    always("on-behalf-is-announced", |_, w| {
+        w.job.state == JobState::None || w.job.kind != JobKind::OnBehalf || w.job.noticed
+    }),
     always("job-over-key-gone", |_, w| {
         w.job.held == NO_KEY || matches!(w.job.state, JobState::KeyHeld | JobState::Ending)
     }),

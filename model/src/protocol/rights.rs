@@ -2,13 +2,13 @@
 
 use bailee_spec::action::{Device, Point, Requester, User};
 use bailee_spec::observation::{
-    AccountState, Attempt, Capability, DeviceState, Disk, Freshness, JobState, Program, Standing,
+    AccountState, Attempt, Capability, DeviceState, Disk, Freshness, JobState, Message, Program, Standing,
 };
 use bailee_spec::outcome::Refusal;
 
 use super::mutation::Mutation;
 use super::step::{Check, Rules};
-use super::world::{NO_KEY, World};
+use super::world::{NO_KEY, Slot, World};
 
 impl Rules {
     /// BAK-1: the device is at rest and holds a key.
@@ -84,6 +84,10 @@ impl Rules {
             DeviceState::Revoking | DeviceState::Revoked => return Err(Refusal::AlreadyRevoked),
             DeviceState::Pending | DeviceState::Active => {}
         }
+        let releasing = w.devices[device as usize].lane.message == Slot::of(Message::GrantConsumed);
+        if releasing && self.has(Mutation::RevocationWaits) {
+            return Err(Refusal::Busy);
+        }
         self.revoke(w, device);
         self.raise_epoch(w);
         Ok(())
@@ -155,7 +159,7 @@ impl Rules {
 
     /// REV-3.
     pub(super) fn acknowledge<const U: usize, const N: usize>(&self, w: &mut World<U, N>) {
-        if w.points.contains(&Freshness::Behind) {
+        if w.points.contains(&Freshness::Behind) || self.has(Mutation::NeverAcknowledged) {
             return;
         }
         for device in &mut w.devices {

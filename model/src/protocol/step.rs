@@ -166,6 +166,7 @@ impl Rules {
         });
         if w.job.state == JobState::None {
             w.job.kind = bailee_spec::observation::JobKind::Own;
+            w.job.noticed = false;
             if w.job.lane.message.is_none() {
                 w.job.user = 0;
             }

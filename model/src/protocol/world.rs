@@ -221,6 +221,8 @@ pub struct JobRecord {
     pub state: JobState,
     /// What it is for; meaningless while `state` is none.
     pub kind: JobKind,
+    /// A notice to the owner is in the log; meaningless while `state` is none.
+    pub noticed: bool,
     /// The user it is about; 0 when the job is over and its lane is empty.
     pub user: u8,
     /// The restorer has a job key.
@@ -241,20 +243,6 @@ pub enum SnapshotState {
     Current,
     /// Of a retired share epoch.
     Retired,
-}
-
-/// What must never be: set only by a step that does it, never by a right model.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, Default, IntoBytes, TryFromBytes, Unaligned, Immutable, KnownLayout,
-)]
-#[repr(C)]
-pub struct Broken {
-    /// A share left custody without an alert.
-    pub share_without_alert: bool,
-    /// A key was released without a consumed grant in the log.
-    pub release_without_record: bool,
-    /// An administrator's job without a notice.
-    pub job_without_notice: bool,
 }
 
 /// A state of the whole system.
@@ -283,10 +271,8 @@ pub struct World<const U: usize, const N: usize> {
     pub alerts_up: bool,
     /// The administrator has the restore right.
     pub admin_right: bool,
-    /// What must never be.
-    pub broken: Broken,
     /// Always 0: with them the world of a scope is a whole number of words.
-    spare: [u8; 2],
+    spare: [u8; 4],
 }
 
 impl<const U: usize, const N: usize> World<U, N> {
@@ -324,6 +310,7 @@ impl<const U: usize, const N: usize> World<U, N> {
             job: JobRecord {
                 state: JobState::None,
                 kind: JobKind::Own,
+                noticed: false,
                 user: 0,
                 waiting: false,
                 held: NO_KEY,
@@ -335,8 +322,7 @@ impl<const U: usize, const N: usize> World<U, N> {
             retired_shares: false,
             alerts_up: true,
             admin_right: true,
-            broken: Broken::default(),
-            spare: [0; 2],
+            spare: [0; 4],
         }
     }
 

@@ -49,59 +49,49 @@ pub fn parse(text: &str) -> Result<Vec<Claim>, String> {
     toml::from_str::<ClaimFile>(text).map(|file| file.claim).map_err(|error| error.to_string())
 }
 
-/// How many claims there are, and how many a run covers.
+/// How many claims there are, and what they rest on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Coverage {
     /// All.
     pub total: usize,
-    /// Every property has its expected verdict in this run, and a mutation that flips it (or is itself the expected
-    /// violation); or the evidence is a test of the suite.
+    /// Each property has its expected verdict in this run, and a mutation changes that verdict.
     pub covered: usize,
+    /// Evidence is a test of the suite, which this run does not repeat.
+    pub tested: usize,
     /// Left for later.
     pub planned: usize,
 }
 
-/// Counts the claims that these reports cover; `flipped` names the properties that a mutation of this run broke.
-pub fn coverage(claims: &[Claim], reports: &[Report], flipped: &[&str]) -> Coverage {
-    let mut verdicts: BTreeMap<&str, bool> = BTreeMap::new();
-    let mut expected_broken: Vec<&str> = Vec::new();
+/// Counts the claims that these reports cover; `changed` names the properties whose verdict a mutation of this run changed.
+pub fn coverage(claims: &[Claim], reports: &[Report], changed: &[&str]) -> Coverage {
+    let mut as_expected: BTreeMap<&str, bool> = BTreeMap::new();
     for verdict in reports.iter().flat_map(|report| &report.verdicts) {
-        *verdicts.entry(verdict.id).or_insert(true) &= verdict.verdict == verdict.expected;
-        if verdict.expected == "broken" {
-            expected_broken.push(verdict.id);
-        }
+        *as_expected.entry(verdict.id).or_insert(true) &= verdict.is_expected();
     }
-    let shown = |id: &String| {
-        let as_expected = verdicts.get(id.as_str()).copied().unwrap_or(false);
-        as_expected && (flipped.contains(&id.as_str()) || expected_broken.contains(&id.as_str()))
-    };
-    let covered = |claim: &&Claim| {
-        let by_test = claim.evidence == "test" && !claim.tests.is_empty();
-        !claim.planned && (by_test || (!claim.properties.is_empty() && claim.properties.iter().all(shown)))
-    };
+    let shown = |id: &String| as_expected.get(id.as_str()) == Some(&true) && changed.contains(&id.as_str());
+    let count = |of: &dyn Fn(&Claim) -> bool| claims.iter().filter(|claim| of(claim)).count();
     Coverage {
         total: claims.len(),
-        covered: claims.iter().filter(covered).count(),
-        planned: claims.iter().filter(|claim| claim.planned).count(),
+        covered: count(&|claim| !claim.planned && !claim.properties.is_empty() && claim.properties.iter().all(shown)),
+        tested: count(&|claim| !claim.planned && claim.evidence == "test"),
+        planned: count(&|claim| claim.planned),
     }
 }
 
-/// The properties that some mutation breaks, found by running every mutation.
+/// The properties whose verdict some mutation changes, found by running every mutation.
 ///
 /// # Errors
 /// When a mutation names a scope that does not exist.
-pub fn flipped() -> Result<Vec<&'static str>, String> {
+pub fn changed_by_mutations() -> Result<Vec<&'static str>, String> {
     let scopes = bailee_model::protocol::scopes::committed();
-    let mut flipped = Vec::new();
+    let mut changed = Vec::new();
     for &mutation in Mutation::ALL {
         let scope = scopes.iter().find(|scope| scope.name == mutation.scope());
         let mut scope = scope.ok_or_else(|| format!("there is no scope {}", mutation.scope()))?.clone();
-        scope.properties = vec![mutation.property().to_string()];
+        scope.properties = mutation.properties().iter().map(|id| id.to_string()).collect();
         let how = bailee_model::check::How { mutation: Some(mutation), ..Default::default() };
         let report = bailee_model::check::check(&scope, how)?;
-        if report.verdicts.iter().any(|v| v.verdict != v.expected) {
-            flipped.push(mutation.property());
-        }
+        changed.extend(mutation.properties().iter().filter(|id| report.unexpected(id).is_some()));
     }
-    Ok(flipped)
+    Ok(changed)
 }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use bailee_lockstep::claims::parse;
+use bailee_lockstep::claims::{changed_by_mutations, coverage, parse};
+use bailee_model::check::{How, check};
 use bailee_model::protocol::{Mutation, properties, scopes};
 
 fn sources(folder: &Path, out: &mut String) {
@@ -42,16 +43,20 @@ fn every_claim_has_its_evidence() {
 }
 
 #[test]
-fn every_property_is_checked_somewhere_and_named_by_a_mutation_or_is_a_witness() {
+fn every_property_is_checked_somewhere_and_has_a_mutation() {
     let scopes = scopes::committed();
     for property in properties::ALL {
         let checked = scopes.iter().any(|scope| scope.properties.iter().any(|id| id == property.id));
         assert!(checked, "{} is checked in no scope", property.id);
+        let mutated = Mutation::ALL.iter().any(|mutation| mutation.properties().contains(&property.id));
+        assert!(mutated, "no mutation changes what is said of {}", property.id);
     }
     for mutation in Mutation::ALL {
         let scope = scopes.iter().find(|scope| scope.name == mutation.scope()).unwrap();
-        let named = scope.properties.iter().any(|id| id == mutation.property());
-        assert!(named, "{}: {} does not check {}", mutation.id(), scope.name, mutation.property());
+        for property in mutation.properties() {
+            let named = scope.properties.iter().any(|id| id == property);
+            assert!(named, "{}: {} does not check {property}", mutation.id(), scope.name);
+        }
     }
 }
 
@@ -61,4 +66,18 @@ fn a_claim_without_evidence_is_seen() {
     let claim = &parse(broken).unwrap()[0];
     assert!(claim.properties.is_empty() && !claim.planned);
     assert!(parse("[[claim]]\nid = 3\n").unwrap_err().contains("line 2"));
+}
+
+#[test]
+fn a_claim_is_covered_only_as_expected_and_only_if_a_mutation_changes_it() {
+    let claims: Vec<_> = parse(bailee_spec::CLAIMS).unwrap().into_iter().filter(|claim| claim.id == "C15").collect();
+    let betrayal = scopes::committed().into_iter().find(|scope| scope.name == "betrayal").unwrap();
+    let covered = |mutation, changed: &[&str]| {
+        let report = check(&betrayal, How { mutation, ..How::default() }).unwrap();
+        coverage(&claims, &[report], changed).covered
+    };
+    let changed = changed_by_mutations().unwrap();
+    assert_eq!(covered(None, &changed), 1);
+    assert_eq!(covered(Some(Mutation::EscrowStaysSealed), &changed), 0, "the verdict is not the expected one");
+    assert_eq!(covered(None, &[]), 0, "no mutation changes the verdict");
 }
