@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 
 use bailee_core::quirks::{Quirk, Quirks};
 use bailee_lockstep::claims;
+use bailee_lockstep::locksmith::Loot;
 use bailee_lockstep::replay::{Disagreement, Report, replay};
 use bailee_lockstep::shrink::{keep, parse, run_both, shrink, story};
 use bailee_model::check::{How, check};
 use bailee_model::protocol::{Mutation, Protocol, scopes};
 use bailee_spec::Scope;
+use bailee_spec::scope::Part;
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 
@@ -56,6 +58,9 @@ enum Command {
     Replay {
         /// The file; standard input without one.
         file: Option<PathBuf>,
+        /// Write what the adversary of the story holds in the end into this new folder, for `cargo locksmith`.
+        #[arg(long)]
+        loot: Option<PathBuf>,
     },
 }
 
@@ -65,7 +70,7 @@ pub(crate) fn run() -> ExitCode {
     let result = match arguments.command {
         None => run_all(&arguments),
         Some(Command::Mutants { json }) => run_mutants(json, arguments.threads),
-        Some(Command::Replay { file }) => run_replay(file.as_deref()),
+        Some(Command::Replay { file, loot }) => run_replay(file.as_deref(), loot.as_deref()),
     };
     match result {
         Ok(code) => ExitCode::from(code),
@@ -223,7 +228,7 @@ fn run_mutants(json: bool, threads: usize) -> Result<u8, String> {
     Ok(if caught == total { 0 } else { VIOLATION })
 }
 
-fn run_replay(file: Option<&Path>) -> Result<u8, String> {
+fn run_replay(file: Option<&Path>, folder: Option<&Path>) -> Result<u8, String> {
     let text = match file {
         Some(path) => std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?,
         None => std::io::read_to_string(std::io::stdin()).map_err(|error| format!("standard input: {error}"))?,
@@ -243,14 +248,20 @@ fn run_replay(file: Option<&Path>) -> Result<u8, String> {
     }
     let elapsed: Duration = started.elapsed();
     line(format_args!("both readings agree after each of {} steps ({:.3} s)", actions.len(), elapsed.as_secs_f64()));
-    for user in 0..protocol.scope.users {
-        let keys = pair.loot.keys_of(user, protocol.scope.threshold);
-        if !keys.is_empty() {
-            line(format_args!("the locksmith opened the archive key of user {user} from what the adversary holds"));
-        }
+    // Where nobody steals anything, the adversary is who sits at the vendor's restorer.
+    let steals = protocol.scope.parts.contains(&Part::Adversary);
+    let loot = if steals { pair.loot } else { Loot::at_the_restorer(&pair.ensemble) };
+    let bytes = loot.bytes(protocol.scope.users);
+    for opened in bytes.open_all() {
+        let (tenant, user) = &opened.owner;
+        line(format_args!("the locksmith opened a sealed {} of {tenant}/{user}, with {}", opened.what, opened.with));
     }
-    if pair.ensemble.restorer_key().is_some() {
-        line("an archive key is in the memory of the vendor's restorer");
+    if let Some(folder) = folder {
+        if folder.exists() {
+            return Err(format!("{}: it exists; name a new folder", folder.display()));
+        }
+        bytes.write(folder)?;
+        line(format_args!("what the adversary holds is in {0}: cargo locksmith {0}", folder.display()));
     }
     Ok(0)
 }

@@ -69,7 +69,7 @@ impl Pair {
 
     /// What both see now.
     pub fn observe(&self, protocol: &Protocol) -> (Observation, Observation) {
-        let opened = self.loot.opened(protocol.scope.users, protocol.scope.threshold);
+        let opened = self.loot.opened(protocol.scope.users);
         (protocol.rules.observe(&self.world), self.ensemble.observe(&opened))
     }
 

@@ -257,9 +257,11 @@ impl Ensemble {
         self.snapshot.as_deref().map(<[u8]>::to_vec)
     }
 
-    /// The archive key in the restorer's memory, and whose it is.
-    pub fn restorer_key(&self) -> Option<[u8; 32]> {
-        self.restorer.held().map(|(key, _)| *key.expose())
+    /// The restorer's memory: whose key it holds, and the key, while it holds one (JOB-3).
+    pub fn restorer_memory(&self) -> Vec<u8> {
+        let image =
+            |(key, owner): (&ArchiveKey, &Owner)| [crate::cbor::encode(owner), key.expose().to_vec()].concat();
+        self.restorer.held().map(image).unwrap_or_default()
     }
 }
 
