@@ -67,23 +67,46 @@ fn associated(header: &[u8], salt: &[u8; SALT_BYTES]) -> Vec<u8> {
     [header, salt].concat()
 }
 
-/// Seals a message under a key that is used for nothing else.
-pub fn seal_once(root: &[u8; 32], label: &str, header: &[u8], message: &[u8], rng: &mut dyn CryptoRng) -> Vec<u8> {
-    let mut out = vec![0; SALT_BYTES + KEY_TAG_BYTES];
-    out.reserve_exact(message.len() + AUTH_TAG_BYTES);
-    out.extend_from_slice(message);
+/// Bytes between a header and its message in a record that [`seal_in_place`] seals: room for the salt and the key tag.
+pub const ROOM_BYTES: usize = SALT_BYTES + KEY_TAG_BYTES;
+
+/// Seals a record where it lies: `header ‖ room ‖ message` becomes `header ‖ sealed form`, [`AUTH_TAG_BYTES`] longer. What the
+/// room held is overwritten.
+///
+/// # Panics
+/// If the record is shorter than header and room: that is the caller's fault, never an outsider's.
+pub fn seal_in_place(
+    root: &[u8; 32],
+    label: &str,
+    record: &mut Vec<u8>,
+    header_bytes: usize,
+    rng: &mut dyn CryptoRng,
+) {
+    assert!(record.len() >= header_bytes + ROOM_BYTES, "a record without room for salt and key tag");
+    // Header and salt lie side by side, so that together they are the associated data without a copy.
+    let (associated, rest) = record.split_at_mut(header_bytes + SALT_BYTES);
+    let (header, salt_room) = associated.split_at_mut(header_bytes);
     let mut salt = [0; SALT_BYTES];
     rng.fill_bytes(&mut salt);
+    salt_room.copy_from_slice(&salt);
     let key = derive(root, label, header, &salt);
-    out[..SALT_BYTES].copy_from_slice(&salt);
-    out[SALT_BYTES..SALT_BYTES + KEY_TAG_BYTES].copy_from_slice(&key.tag);
-    let aad = associated(header, &salt);
-    let body = (&mut out[SALT_BYTES + KEY_TAG_BYTES..]).into();
-    match key.cipher.encrypt_inout_detached(&Nonce::default(), &aad, body) {
-        Ok(tag) => out.extend_from_slice(&tag),
+    let (tag_room, message) = rest.split_at_mut(KEY_TAG_BYTES);
+    tag_room.copy_from_slice(&key.tag);
+    match key.cipher.encrypt_inout_detached(&Nonce::default(), associated, message.into()) {
+        Ok(tag) => record.extend_from_slice(&tag),
         Err(_) => unreachable!("a message is far below the 64 GiB of AES-GCM"),
     }
-    out
+}
+
+/// Seals a message under a key that is used for nothing else.
+pub fn seal_once(root: &[u8; 32], label: &str, header: &[u8], message: &[u8], rng: &mut dyn CryptoRng) -> Vec<u8> {
+    let mut record = Vec::with_capacity(header.len() + message.len() + OVERHEAD_BYTES);
+    record.extend_from_slice(header);
+    record.extend_from_slice(&[0; ROOM_BYTES]);
+    record.extend_from_slice(message);
+    seal_in_place(root, label, &mut record, header.len(), rng);
+    record.drain(..header.len());
+    record
 }
 
 /// Opens a sealed form.
@@ -127,6 +150,14 @@ mod tests {
         {
             assert_eq!(open(&root, label, header, &sealed), Err(SealError::WrongKeyOrHeader));
         }
+    }
+
+    #[test]
+    fn sealing_in_place_is_the_same_construction() {
+        let mut record = [&b"header"[..], &[0xff; ROOM_BYTES], b"message"].concat();
+        seal_in_place(&[1; 32], "label", &mut record, 6, &mut rng());
+        let sealed = seal_once(&[1; 32], "label", b"header", b"message", &mut rng());
+        assert_eq!(record, [&b"header"[..], &sealed].concat());
     }
 
     #[test]
