@@ -292,19 +292,20 @@ impl Seeds {
         let mut add = |name: String, decoder: u8, bytes: &[u8]| {
             self.add("archive", name, [&[decoder], bytes].concat());
         };
-        add("whole".into(), 10, &segment);
+        add("whole".into(), 11, &segment);
         for (name, length) in
             [("head", 33), ("torn-head", 20), ("torn-record", 60), ("no-manifest", segment.len() - 1)]
         {
-            add(format!("whole-{name}"), 10, &segment[..length]);
+            add(format!("whole-{name}"), 11, &segment[..length]);
         }
-        for at in [8, 9, 33, 38, 50, 200, segment.len() - 1] {
+        for at in [9, 33, 50, segment.len() - 1] {
             let mut altered = segment.clone();
             altered[at] ^= 1;
-            add(format!("whole-altered-at-{at}"), 10, &altered);
+            add(format!("whole-altered-at-{at}"), 11, &altered);
         }
         add("segment-head".into(), 6, &segment[..33]);
         let mut at = 33;
+        let mut seen = std::collections::BTreeSet::new();
         while at < segment.len() {
             let head = &segment[at..at + 9];
             let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
@@ -312,8 +313,13 @@ impl Seeds {
             let (kind, decoder) = match head[0] {
                 1 => ("block", 0),
                 2 => ("index", 5),
-                _ => ("manifest", 3),
+                3 => ("manifest", 3),
+                _ => ("retention", 10),
             };
+            if !seen.insert(kind) {
+                at += 9 + length;
+                continue;
+            }
             add(format!("{kind}-{at}-head"), 7, head);
             add(format!("{kind}-{at}"), decoder, payload);
             for (how, bytes) in spoilt(payload) {
@@ -475,23 +481,28 @@ fn race() -> Vec<Vec<u8>> {
     passed
 }
 
-/// The one segment of an archive with two files.
+/// The one segment of an archive with two files, of which it forgot one version.
 fn small_archive() -> Option<Vec<u8>> {
+    use bailee_archive::testing::Seeded;
     use bailee_archive::tree::{Entry, EntryKind, Meta, Time};
-    use bailee_archive::{Archive, MemoryStore, TreePath};
-    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    use bailee_archive::{Archive, BackUp, Counters, MemoryStore, TreePath};
     let device = crate::targets::archive::device();
-    let archive = Archive::create(MemoryStore::default(), crate::targets::archive::keys(), &mut rng).ok()?;
-    let mut writer = archive.begin(&device, &mut rng).ok()?;
-    let entry = |path, kind| Entry { path, meta: Meta::default(), kind };
-    writer.entry(&entry(TreePath::root(), EntryKind::Directory)).ok()?;
-    for (name, bytes) in [("a", &b"the content of a file"[..]), ("b", &[0; 500])] {
-        let content = writer.content(&mut { bytes }).ok()?;
-        let path = TreePath::root().join(name.as_bytes()).ok()?;
-        writer.entry(&entry(path, EntryKind::File { content, changed: false })).ok()?;
+    let counters = Counters::default();
+    let mut archive = Archive::create(MemoryStore::default(), crate::targets::archive::keys(), &Seeded(6)).ok()?;
+    for (seed, files) in [(7, 2), (8, 1)] {
+        let random = Seeded(seed);
+        let mut writer = archive.begin(&BackUp::new(&device, Time::default(), &random, &counters)).ok()?;
+        let entry = |path, kind| Entry { path, meta: Meta::default(), kind };
+        writer.entry(&entry(TreePath::root(), EntryKind::Directory)).ok()?;
+        for (name, bytes) in [("a", &b"the content of a file"[..]), ("b", &[0; 500])].into_iter().take(files) {
+            let content = writer.content(&mut { bytes }).ok()?;
+            let path = TreePath::root().join(name.as_bytes()).ok()?;
+            writer.entry(&entry(path, EntryKind::File { content, changed: false, sparse: false })).ok()?;
+        }
+        archive = writer.commit(Time::default(), b"seed").ok()?.0;
     }
-    let (archive, _) = writer.commit(Time::default(), b"seed").ok()?;
-    archive.into_store().segments.remove(&1)
+    let second = archive.versions().last()?.digest;
+    archive.forget(&[second], &device).ok()?.into_store().segments.remove(&1)
 }
 
 /// A tree of one directory, one file and one link.
@@ -503,7 +514,7 @@ fn tree_items() -> Vec<bailee_archive::tree::Item> {
     vec![
         record(TreePath::root(), RecordKind::Directory),
         Item::Chunks(vec![ChunkRef { id: ChunkId([1; 32]), length: 5 }]),
-        record(below(b"file"), RecordKind::File { size: 5, chunks: 1, changed: false }),
+        record(below(b"file"), RecordKind::File { size: 5, chunks: 1, changed: false, sparse: false }),
         record(below(b"link"), RecordKind::Symlink { target: b"file".to_vec().into() }),
     ]
 }

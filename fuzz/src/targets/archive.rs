@@ -3,7 +3,9 @@
 use bailee_archive::block::{self, Form};
 use bailee_archive::manifest::{self, Root};
 use bailee_archive::segment::{self, SegmentHead};
-use bailee_archive::{Archive, ArchiveError, ArchiveKeys, DeviceId, MemoryStore, Place, limits, tree};
+use bailee_archive::{
+    Archive, ArchiveError, ArchiveKeys, DeviceId, MemoryStore, Padding, Place, limits, retention, tree,
+};
 use bailee_core::cbor;
 use bailee_core::crypto::keys::{Owner, Secret};
 use bailee_core::crypto::sign::Signing;
@@ -11,7 +13,7 @@ use bailee_core::crypto::sign::Signing;
 use super::front;
 
 /// How many decoders there are.
-pub const DECODERS: u8 = 11;
+pub const DECODERS: u8 = 12;
 
 /// The keys of the archive that the seeds are made from.
 pub fn keys() -> ArchiveKeys {
@@ -41,8 +43,8 @@ pub fn archive(data: &[u8]) {
                 assert!([&header.encode()[..], sealed].concat() == data);
             }
         }
-        1 => drop(named(block::decode_padded(Form::Raw, data))),
-        2 => drop(named(block::decode_padded(Form::Zstd, data))),
+        1 => drop(named(block::decode_padded(Form::Raw, Padding::Padme, data))),
+        2 => drop(named(block::decode_padded(Form::Zstd, Padding::Exact, data))),
         3 => drop(named(manifest::decode_manifest(data))),
         4 => {
             let root: Option<Root> = named(manifest::decode_root(data));
@@ -70,6 +72,7 @@ pub fn archive(data: &[u8]) {
             let entries = named(tree::decode_tree(data)).unwrap_or_default();
             assert!(entries.iter().all(|entry| entry.path.components().len() <= limits::PATH_COMPONENTS));
         }
+        10 => drop(named(retention::decode_retention(data))),
         _ => whole(data),
     }
 }
@@ -78,7 +81,9 @@ pub fn archive(data: &[u8]) {
 fn whole(data: &[u8]) {
     let mut store = MemoryStore::default();
     store.segments.insert(1, data.to_vec());
-    if let Some(archive) = named(Archive::open(store, keys(), &[DeviceId(device().public())])) {
-        let _ = named(archive.verify());
+    if let Some(mut archive) = named(Archive::open(store, keys(), &[DeviceId(device().public())])) {
+        let report = archive.check(true, &mut |_, _| {});
+        let errors = archive.damage().iter().chain(&report.damage).map(|damage| &damage.error);
+        assert!(errors.chain(report.lost.iter().map(|lost| &lost.error)).all(|error| !error.name().is_empty()));
     }
 }

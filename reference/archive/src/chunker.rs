@@ -79,7 +79,18 @@ impl KeyedChunker {
         KeyedChunker { key: Secret::take(&mut key) }
     }
 
-    fn decides(&self, window: &[u8]) -> bool {
+    pub(crate) fn cuts(&self, data: &[u8], from: usize, out: &mut Vec<usize>) {
+        let mut hash = 0;
+        for (at, &byte) in data.iter().enumerate() {
+            hash = roll(hash, byte);
+            let cut = at + 1;
+            if cut >= from.max(64) && proposed(hash) && self.decides(&data[cut - 64..cut]) {
+                out.push(cut);
+            }
+        }
+    }
+
+    pub(crate) fn decides(&self, window: &[u8]) -> bool {
         let number = blake3::keyed_hash(self.key.expose(), window);
         let (first, _) = number.as_bytes().split_first_chunk::<8>().unwrap_or_else(|| unreachable!("32 bytes"));
         u64::from_le_bytes(*first) < CUT_BELOW

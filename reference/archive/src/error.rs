@@ -36,6 +36,8 @@ pub enum Part {
     Index,
     /// A manifest.
     Manifest,
+    /// A retention record.
+    Retention,
     /// The sealed root of a version.
     Root,
     /// An item of a tree.
@@ -50,6 +52,7 @@ impl fmt::Display for Part {
             Part::Block => "block",
             Part::Index => "index record",
             Part::Manifest => "manifest",
+            Part::Retention => "retention record",
             Part::Root => "root of a version",
             Part::Tree => "tree",
         })
@@ -180,12 +183,24 @@ errors! {
         /// The block.
         id: BlockId,
     } => "block {id} is missing";
+    /// A block is there a second time.
+    RepeatedBlock {
+        /// The block.
+        id: BlockId,
+    } => "block {id} is there a second time";
+    /// zstd could not be set up.
+    Compressor {
+        /// The level that was asked for.
+        level: i32,
+        /// What zstd said.
+        error: io::Error,
+    } => "zstd at level {level}: {error}";
     /// The sealed bytes of a block are not those that a signed manifest lists.
     BlockAltered {
         /// The block.
         id: BlockId,
     } => "block {id} is not the one that the manifest lists";
-    /// The signature of a manifest is not by its device.
+    /// The signature of a manifest or a retention record is not by its device.
     BadSignature {
         /// The device.
         device: DeviceId,

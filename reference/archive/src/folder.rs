@@ -1,22 +1,31 @@
 //! A store in a local folder: one file a segment, `0000000000000001.seg` and so on.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::ffi::OsStr;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::disk::{Disk, DiskFile, RealDisk, SyncPoint};
 use crate::store::{ReadStore, Store};
 
 const SUFFIX: &str = ".seg";
-const OPEN_FILES: usize = 16;
+const HALF_MADE: &str = ".tmp";
+const LOCK: &str = "lock";
+/// Files that are kept open; each thread that reads may hold one more.
+const OPEN_FILES: usize = 64;
 
-/// Segments as files of one folder. Writers exclude one another by a lock file; readers need no lock.
-pub struct FolderStore {
+/// Segments as files of one folder, which only the process's user may use. Writers exclude one another by a lock file;
+/// readers need no lock, and any number of threads may read.
+pub struct FolderStore<D: Disk = RealDisk> {
+    disk: D,
     folder: PathBuf,
-    lock: Option<File>,
-    open: RefCell<HashMap<u64, File>>,
+    open: RwLock<HashMap<u64, Arc<D::File>>>,
+    lock: Option<D::Lock>,
+    /// The segment that is known to be durable in full, if it is the one that was written last.
+    synced: Option<u64>,
+    /// A write or a sync failed: what the files hold is not known any more.
+    failed: bool,
 }
 
 impl FolderStore {
@@ -25,11 +34,7 @@ impl FolderStore {
     /// # Errors
     /// `NotFound`, or `NotADirectory`.
     pub fn open(folder: impl Into<PathBuf>) -> io::Result<Self> {
-        let folder = folder.into();
-        if !fs::metadata(&folder)?.is_dir() {
-            return Err(io::ErrorKind::NotADirectory.into());
-        }
-        Ok(FolderStore { folder, lock: None, open: RefCell::default() })
+        Self::open_on(RealDisk, folder)
     }
 
     /// The store in a folder, which is made if it is absent; its parent must exist.
@@ -37,124 +42,176 @@ impl FolderStore {
     /// # Errors
     /// What the system said.
     pub fn create_in(folder: impl Into<PathBuf>) -> io::Result<Self> {
+        Self::create_on(RealDisk, folder)
+    }
+}
+
+impl<D: Disk> FolderStore<D> {
+    /// As [`FolderStore::open`], on a disk.
+    ///
+    /// # Errors
+    /// `NotFound`, or `NotADirectory`.
+    pub fn open_on(disk: D, folder: impl Into<PathBuf>) -> io::Result<Self> {
         let folder = folder.into();
-        match fs::create_dir(&folder) {
+        disk.list(&folder)?;
+        Ok(FolderStore { disk, folder, open: RwLock::default(), lock: None, synced: None, failed: false })
+    }
+
+    /// As [`FolderStore::create_in`], on a disk.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn create_on(disk: D, folder: impl Into<PathBuf>) -> io::Result<Self> {
+        let folder = folder.into();
+        match disk.make_folder(&folder) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            Ok(()) => {
-                sync_folder(folder.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new(".")))?
-            }
-            Err(_) => {}
+            // A folder that is there already may come from a process that was killed before its sync.
+            _ => disk.sync_folder(parent(&folder), SyncPoint::NewFolder)?,
         }
-        Self::open(folder)
+        Self::open_on(disk, folder)
     }
 
     fn path(&self, segment: u64) -> PathBuf {
         self.folder.join(format!("{segment:016x}{SUFFIX}"))
     }
 
-    /// The first write takes the lock; it is let go with the store.
-    fn lock(&mut self) -> io::Result<()> {
-        if self.lock.is_some() {
-            return Ok(());
+    /// The file of a segment. It is read and written outside of the table's lock.
+    fn file(&self, segment: u64) -> io::Result<Arc<D::File>> {
+        let found = self.open.read().unwrap_or_else(PoisonError::into_inner).get(&segment).cloned();
+        if let Some(file) = found {
+            return Ok(file);
         }
-        let file = options().create(true).open(self.folder.join("lock"))?;
-        match file.try_lock() {
-            Ok(()) => self.lock = Some(file),
-            Err(TryLockError::WouldBlock) => {
-                return Err(io::Error::new(io::ErrorKind::WouldBlock, "another writer has the archive"));
-            }
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-        Ok(())
+        let file = Arc::new(self.disk.open(&self.path(segment), self.lock.is_some())?);
+        self.keep_open(segment, &file);
+        Ok(file)
     }
 
-    fn with_file<T>(&self, segment: u64, act: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
-        let mut open = self.open.borrow_mut();
-        if !open.contains_key(&segment) {
-            if open.len() >= OPEN_FILES {
-                open.clear();
-            }
-            let writing = self.lock.is_some();
-            let file = OpenOptions::new().read(true).append(writing).open(self.path(segment))?;
-            open.insert(segment, file);
+    fn keep_open(&self, segment: u64, file: &Arc<D::File>) {
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        if open.len() >= OPEN_FILES {
+            open.clear();
         }
-        act(open.get(&segment).ok_or(io::ErrorKind::NotFound)?)
+        open.insert(segment, file.clone());
     }
 
+    fn open_files(&mut self) -> &mut HashMap<u64, Arc<D::File>> {
+        self.open.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first write takes the lock, which is let go with the store, and brings what a killed process left into order.
     fn for_writing(&mut self) -> io::Result<()> {
+        if self.failed {
+            return Err(io::Error::other("an earlier write to the archive failed"));
+        }
         if self.lock.is_none() {
-            self.lock()?;
-            self.open.borrow_mut().clear();
+            let lock = self.disk.lock(&self.folder.join(LOCK)).map_err(|error| match error.kind() {
+                io::ErrorKind::WouldBlock => io::Error::new(error.kind(), "another writer has the archive"),
+                _ => error,
+            })?;
+            self.remove_half_made()?;
+            self.disk.sync_folder(&self.folder, SyncPoint::Inherited)?;
+            self.lock = Some(lock);
+            self.open_files().clear();
         }
         Ok(())
     }
-}
 
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).append(true).mode(0o600);
-    options
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-impl ReadStore for FolderStore {
-    fn list(&self) -> io::Result<Vec<u64>> {
-        let mut numbers = Vec::new();
-        for entry in fs::read_dir(&self.folder)? {
-            let name = entry?.file_name();
-            let hex = name.to_str().and_then(|name| name.strip_suffix(SUFFIX));
-            if let Some(hex) = hex.filter(|hex| hex.len() == 16 && !hex.contains('+'))
-                && let Ok(number) = u64::from_str_radix(hex, 16)
-            {
-                numbers.push(number);
+    fn remove_half_made(&self) -> io::Result<()> {
+        for name in self.disk.list(&self.folder)? {
+            if segment_of(&name, HALF_MADE).is_some() {
+                self.disk.remove(&self.folder.join(name))?;
             }
         }
+        Ok(())
+    }
+
+    /// After a failure nothing is written any more: a part of a record may be there, and a sync that failed may have
+    /// dropped what it was to keep, so that the next one would succeed and keep nothing.
+    fn or_fail<T>(&mut self, done: io::Result<T>) -> io::Result<T> {
+        self.failed |= done.is_err();
+        done
+    }
+
+    fn make(&self, segment: u64, content: &[u8]) -> io::Result<()> {
+        let path = self.path(segment);
+        let half_made = path.with_extension(&HALF_MADE[1..]);
+        let file = self.disk.make(&half_made)?;
+        file.append(content)?;
+        file.sync(SyncPoint::NewContent)?;
+        self.disk.rename(&half_made, &path)?;
+        self.disk.sync_folder(&self.folder, SyncPoint::NewName)
+    }
+}
+
+fn parent(folder: &Path) -> &Path {
+    folder.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
+}
+
+fn segment_of(name: &OsStr, suffix: &str) -> Option<u64> {
+    let hex = name.to_str()?.strip_suffix(suffix)?;
+    let digits = hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if digits && hex.len() == 16 { u64::from_str_radix(hex, 16).ok() } else { None }
+}
+
+impl<D: Disk> ReadStore for FolderStore<D> {
+    fn list(&self) -> io::Result<Vec<u64>> {
+        let names = self.disk.list(&self.folder)?;
+        let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment_of(name, SUFFIX)).collect();
         numbers.sort_unstable();
         Ok(numbers)
     }
 
     fn length(&self, segment: u64) -> io::Result<u64> {
-        self.with_file(segment, |file| Ok(file.metadata()?.len()))
+        self.file(segment)?.length()
     }
 
     fn read(&self, segment: u64, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.with_file(segment, |file| file.read_exact_at(buffer, offset))
+        self.file(segment)?.read_at(offset, buffer)
     }
 }
 
-impl Store for FolderStore {
+impl<D: Disk> Store for FolderStore<D> {
     fn create(&mut self, segment: u64, content: &[u8]) -> io::Result<()> {
         self.for_writing()?;
-        let path = self.path(segment);
-        if path.try_exists()? {
+        if self.list()?.contains(&segment) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let temporary = path.with_extension("tmp");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)?;
-        sync_folder(&self.folder)
+        let made = self.make(segment, content);
+        self.or_fail(made)?;
+        self.synced = Some(segment);
+        Ok(())
     }
 
     fn append(&mut self, segment: u64, bytes: &[u8]) -> io::Result<()> {
         self.for_writing()?;
-        self.with_file(segment, |mut file| file.write_all(bytes))
+        self.synced = None;
+        let done = self.file(segment)?.append(bytes);
+        self.or_fail(done)
     }
 
     fn sync(&mut self, segment: u64) -> io::Result<()> {
         self.for_writing()?;
-        self.with_file(segment, File::sync_all)
+        if self.synced != Some(segment) {
+            let done = self.file(segment)?.sync(SyncPoint::Appended);
+            self.or_fail(done)?;
+            self.synced = Some(segment);
+        }
+        Ok(())
     }
 
     fn cut(&mut self, segment: u64, length: u64) -> io::Result<()> {
         self.for_writing()?;
-        self.with_file(segment, |file| {
-            file.set_len(length)?;
-            file.sync_all()
-        })
+        self.synced = None;
+        let done = self.file(segment)?.set_length(length);
+        self.or_fail(done)
+    }
+
+    fn remove(&mut self, segment: u64) -> io::Result<()> {
+        self.for_writing()?;
+        self.synced = None;
+        self.disk.remove(&self.path(segment))?;
+        self.open_files().remove(&segment);
+        let done = self.disk.sync_folder(&self.folder, SyncPoint::Removed);
+        self.or_fail(done)
     }
 }

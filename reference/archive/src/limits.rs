@@ -11,8 +11,8 @@ pub const CHUNK_MAX_BYTES: usize = 256 * 1024;
 pub const BLOCK_CONTENT_BYTES: usize = 1024 * 1024;
 /// The most chunks in a block.
 pub const BLOCK_CHUNKS: usize = 4096;
-/// The most a block holds when open: count, table and content. Nothing is ever decompressed beyond it.
-pub const BLOCK_PLAIN_BYTES: usize = 4 + BLOCK_CHUNKS * (32 + 4) + BLOCK_CONTENT_BYTES;
+/// The most a block holds when open: content, table and count. Nothing is ever decompressed beyond it.
+pub const BLOCK_PLAIN_BYTES: usize = BLOCK_CONTENT_BYTES + BLOCK_CHUNKS * 4 + 4;
 
 /// The size at which a segment is closed and the next one begun, in bytes.
 pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
@@ -24,19 +24,21 @@ pub const INDEX_BYTES: usize = 4 * 1024 * 1024;
 /// Chunks after which a writer puts an index record into the archive without waiting for the commit.
 pub const INDEX_CHUNKS: usize = 32 * 1024;
 
-/// The largest item of a tree, in bytes.
-pub const ITEM_BYTES: usize = 1024 * 1024;
+/// The largest item of a tree with the length in front of it, in bytes: an item is never cut.
+pub const ITEM_BYTES: usize = CHUNK_MAX_BYTES;
 /// The most chunk references in one item of a tree; a longer file has several items.
 pub const ITEM_CHUNKS: usize = 1024;
 /// The most components of a path.
 pub const PATH_COMPONENTS: usize = 512;
 /// The longest component of a path, in bytes.
 pub const NAME_BYTES: usize = 1024;
+/// The most bytes of all components of a path together.
+pub const PATH_BYTES: usize = 32 * 1024;
 /// The longest target of a symbolic link, in bytes.
 pub const LINK_BYTES: usize = 16 * 1024;
 /// The longest name of an extended attribute, in bytes.
 pub const XATTR_NAME_BYTES: usize = 255;
 /// The most bytes of all extended attributes of an entry, names and values together.
-pub const XATTR_TOTAL_BYTES: usize = 512 * 1024;
+pub const XATTR_TOTAL_BYTES: usize = 128 * 1024;
 /// The longest label of a version, in bytes.
 pub const LABEL_BYTES: usize = 16 * 1024;

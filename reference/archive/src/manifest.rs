@@ -3,13 +3,13 @@
 //! ```text
 //! manifest = [ body: bstr, signature: bstr ]
 //! body     = [ clear: bstr, root: bstr ]
-//! clear    = [ version, archive, device, epoch, seq, previous / null, head / null, [* [block, length, SHA-256] ] ]
+//! clear    = [ version, archive, device, epoch, seq, previous / null, head / null, [* [block, length, BLAKE3] ] ]
 //! root     = seal_once(manifest key, "seal/manifest", clear, Root)
 //! index    = [ clear: bstr, sealed: bstr ], sealed likewise under its own clear part
 //! ```
 //!
-//! All of it is canonical CBOR. The device signs `body`; `previous` is the digest of the whole manifest before, so the
-//! manifests of one device are a chain.
+//! All of it is canonical CBOR. The device signs `body`; `previous` is the digest of the whole link before, so the manifests
+//! and retention records of one device are a chain.
 
 use bailee_core::cbor;
 use bailee_core::crypto::labels::SEAL_MANIFEST;
@@ -36,7 +36,7 @@ pub struct Listing {
     /// Its stored length, in bytes.
     #[n(1)]
     pub length: u32,
-    /// SHA-256 of its stored bytes.
+    /// BLAKE3 of its stored bytes.
     #[n(2)]
     pub digest: Digest,
 }
@@ -99,12 +99,12 @@ struct Pair {
 }
 
 /// Two byte strings under one limit; the first is decoded, the second is sealed or a signature.
-fn pair(part: Part, bytes: &[u8], limit: usize) -> Result<(Vec<u8>, Vec<u8>), ArchiveError> {
+pub(crate) fn pair(part: Part, bytes: &[u8], limit: usize) -> Result<(Vec<u8>, Vec<u8>), ArchiveError> {
     let pair: Pair = cbor::decode(bytes, limit).map_err(ArchiveError::encoding(part))?;
     Ok((pair.first.into(), pair.second.into()))
 }
 
-fn encode_pair(first: &[u8], second: &[u8]) -> Vec<u8> {
+pub(crate) fn encode_pair(first: &[u8], second: &[u8]) -> Vec<u8> {
     cbor::encode(&Pair { first: first.to_vec().into(), second: second.to_vec().into() })
 }
 
@@ -127,11 +127,17 @@ fn check_clear(clear: &Clear) -> Result<(), ArchiveError> {
     if clear.version != MANIFEST_VERSION {
         return Err(ArchiveError::UnsupportedVersion { part: Part::Manifest, version: clear.version });
     }
-    if clear.seq == 0 || (clear.seq == 1) != clear.previous.is_none() {
-        return malformed("the first manifest, and only it, has none before it");
-    }
+    check_link(Part::Manifest, clear.seq, clear.previous)?;
     if !clear.blocks.is_sorted_by(|a, b| a.id < b.id) {
         return malformed("the blocks are not in ascending order");
+    }
+    Ok(())
+}
+
+/// The first link of a chain, and only it, has none before it.
+pub(crate) fn check_link(part: Part, seq: u64, previous: Option<Digest>) -> Result<(), ArchiveError> {
+    if seq == 0 || (seq == 1) != previous.is_none() {
+        return Err(ArchiveError::Malformed { part, what: "the first link, and only it, has none before it" });
     }
     Ok(())
 }
@@ -242,7 +248,7 @@ pub fn encode_index(
 ) -> Vec<u8> {
     let clear = IndexClear { what: INDEX.into(), version: MANIFEST_VERSION, archive, epoch: keys.current_epoch() };
     let clear = cbor::encode(&clear);
-    let blocks = cbor::encode(&blocks.to_vec());
+    let blocks = cbor::encode(&blocks);
     let sealed = seal::seal_once(keys.current().manifest.expose(), SEAL_MANIFEST, &clear, &blocks, rng);
     encode_pair(&clear, &sealed)
 }

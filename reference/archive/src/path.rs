@@ -6,12 +6,12 @@ use minicbor::bytes::ByteSlice;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 
 use crate::error::ArchiveError;
-use crate::limits::{NAME_BYTES, PATH_COMPONENTS};
+use crate::limits::{NAME_BYTES, PATH_BYTES, PATH_COMPONENTS};
 
 /// A path below the root of a tree; the root itself has no components.
 ///
-/// Every component is 1 to [`NAME_BYTES`] bytes, has neither `/` nor NUL, and is neither `.` nor `..`. Paths are ordered
-/// by their components, bytewise: a directory comes right before what is in it.
+/// Every component is 1 to [`NAME_BYTES`] bytes, has neither `/` nor NUL, and is neither `.` nor `..`; all together are at most
+/// [`PATH_BYTES`]. Paths are ordered by their components, bytewise: a directory comes right before what is in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TreePath {
     components: Vec<Vec<u8>>,
@@ -43,6 +43,9 @@ impl TreePath {
             return Err(ArchiveError::BadPath { what: "too many components" });
         }
         components.iter().try_for_each(|name| check_name(name))?;
+        if components.iter().map(Vec::len).sum::<usize>() > PATH_BYTES {
+            return Err(ArchiveError::BadPath { what: "a path that is too long" });
+        }
         Ok(TreePath { components })
     }
 
@@ -54,6 +57,9 @@ impl TreePath {
         check_name(name)?;
         if self.components.len() == PATH_COMPONENTS {
             return Err(ArchiveError::BadPath { what: "too many components" });
+        }
+        if self.components.iter().map(Vec::len).sum::<usize>() + name.len() > PATH_BYTES {
+            return Err(ArchiveError::BadPath { what: "a path that is too long" });
         }
         let mut components = self.components.clone();
         components.push(name.to_vec());

@@ -8,6 +8,7 @@
 //! Numbers are big-endian. `check` is the beginning of SHA-256 over the record's place, kind and length: it tells a
 //! record that was torn by a crash from one whose head was altered or moved. It is no authentication; payloads have that.
 
+use crate::archive::Damage;
 use crate::bytes::Bytes;
 use crate::error::{ArchiveError, Part, Place};
 use crate::id::{ArchiveId, Digest};
@@ -32,6 +33,8 @@ pub enum Kind {
     Index = 2,
     /// A manifest: its presence commits a version.
     Manifest = 3,
+    /// A retention record: what may be gone.
+    Retention = 4,
 }
 
 impl Kind {
@@ -39,7 +42,7 @@ impl Kind {
         match self {
             Kind::Block => crate::block::BLOCK_BYTES,
             Kind::Index => INDEX_BYTES,
-            Kind::Manifest => MANIFEST_BYTES,
+            Kind::Manifest | Kind::Retention => MANIFEST_BYTES,
         }
     }
 }
@@ -123,6 +126,7 @@ pub fn decode_frame_head(place: Place, bytes: &[u8]) -> Result<FrameHead, Archiv
         1 => Kind::Block,
         2 => Kind::Index,
         3 => Kind::Manifest,
+        4 => Kind::Retention,
         _ => return Err(ArchiveError::Malformed { part: Part::Frame, what: "an unknown kind" }),
     };
     if length as usize > kind.limit() {
@@ -158,21 +162,7 @@ impl Frame {
     }
 }
 
-impl Frame {
-    /// Reads the front of the payload: as many bytes, or all of a shorter one.
-    ///
-    /// # Errors
-    /// `Store`.
-    pub(crate) fn read_front(&self, store: &dyn ReadStore, bytes: usize) -> Result<Vec<u8>, ArchiveError> {
-        let mut front = vec![0; bytes.min(self.head.length as usize)];
-        store
-            .read(self.payload.segment, self.payload.offset, &mut front)
-            .map_err(ArchiveError::store("reading a record"))?;
-        Ok(front)
-    }
-}
-
-/// What a crash left behind the last whole record.
+/// What a crash left at the end of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TornTail {
     /// Where it begins.
@@ -187,44 +177,70 @@ pub struct Scan {
     pub frames: Vec<Frame>,
     /// Where the last whole record ends.
     pub end: u64,
-    /// What follows it, if a crash left something.
-    pub torn: Option<TornTail>,
+    /// The length of the segment.
+    pub length: u64,
+    /// What is no record, in order.
+    pub damage: Vec<Damage>,
 }
 
 /// Reads the heads of all records of a segment.
 ///
-/// A tail counts as torn only in the archive's `last` segment, and only if it is what an interrupted append leaves: a
-/// record that ends too early, or nothing but zeros. Anything else that is no record is damage.
+/// What is no record is damage, and the search for the next record goes on behind it. What of that a crash may have left is said
+/// by what follows the last manifest, not here.
 ///
 /// # Errors
-/// `Store`, `WrongArchive`, `Damaged`, and those of [`decode_segment_head`] and [`decode_frame_head`].
-pub fn scan_segment(
-    store: &dyn ReadStore,
-    number: u64,
-    archive: ArchiveId,
-    last: bool,
-) -> Result<Scan, ArchiveError> {
+/// `Store`, and `WrongArchive` for a segment of another archive.
+pub fn scan_segment(store: &dyn ReadStore, number: u64, archive: ArchiveId) -> Result<Scan, ArchiveError> {
     let length = store.length(number).map_err(ArchiveError::store("measuring a segment"))?;
-    let head = read_segment_head(store, number)?;
-    if head.archive != archive {
-        return Err(ArchiveError::WrongArchive { part: Part::Segment, found: head.archive });
+    let mut scan = Scan { frames: Vec::new(), end: SEGMENT_HEAD_BYTES as u64, length, damage: Vec::new() };
+    match read_segment_head(store, number) {
+        Ok(head) if head.archive != archive => {
+            return Err(ArchiveError::WrongArchive { part: Part::Segment, found: head.archive });
+        }
+        Ok(_) => {}
+        Err(error @ ArchiveError::Store { .. }) => return Err(error),
+        Err(error) => scan.damage.push(Damage { place: Some(Place { segment: number, offset: 0 }), error }),
     }
-    let mut scan = Scan { frames: Vec::new(), end: SEGMENT_HEAD_BYTES as u64, torn: None };
     while scan.end < length {
         let place = Place { segment: number, offset: scan.end };
-        match next_frame(store, place, length - scan.end)? {
-            Some(frame) => {
+        let error = match next_frame(store, place, length - scan.end) {
+            Ok(Some(frame)) => {
                 scan.end = frame.payload.offset + u64::from(frame.head.length);
                 scan.frames.push(frame);
+                continue;
             }
-            None if last => {
-                scan.torn = Some(TornTail { place, length: length - scan.end });
-                break;
-            }
-            None => return Err(ArchiveError::Damaged { place, what: "the segment ends within a record" }),
-        }
+            Ok(None) => ArchiveError::Damaged { place, what: "the segment ends within a record" },
+            Err(error @ ArchiveError::Store { .. }) => return Err(error),
+            Err(error) => error,
+        };
+        scan.damage.push(Damage { place: Some(place), error });
+        scan.end = find_frame(store, place, length)?;
     }
     Ok(scan)
+}
+
+/// Where the next whole record begins behind a damaged one, or the end of the segment.
+///
+/// Every offset is tried: the check in a head is of its place, so bytes within a record do not pass for one.
+fn find_frame(store: &dyn ReadStore, from: Place, length: u64) -> Result<u64, ArchiveError> {
+    const WINDOW_BYTES: u64 = 64 * 1024;
+    let mut offset = from.offset + 1;
+    while offset + FRAME_HEAD_BYTES as u64 <= length {
+        let mut window = vec![0; (WINDOW_BYTES + FRAME_HEAD_BYTES as u64).min(length - offset) as usize];
+        store.read(from.segment, offset, &mut window).map_err(ArchiveError::store("reading a segment"))?;
+        for (at, head) in (offset..).zip(window.windows(FRAME_HEAD_BYTES)) {
+            // Most offsets fail at the kind, before anything is hashed.
+            let place = Place { segment: from.segment, offset: at };
+            if (1..=4).contains(&head[0])
+                && let Ok(head) = decode_frame_head(place, head)
+                && at + FRAME_HEAD_BYTES as u64 + u64::from(head.length) <= length
+            {
+                return Ok(at);
+            }
+        }
+        offset += (window.len() - FRAME_HEAD_BYTES + 1) as u64;
+    }
+    Ok(length)
 }
 
 /// Reads the head of a segment that is in place.
@@ -242,33 +258,15 @@ pub fn read_segment_head(store: &dyn ReadStore, number: u64) -> Result<SegmentHe
     Ok(head)
 }
 
-/// The record at a place; none if the rest of the segment is a torn tail.
+/// The record at a place; none if it ends too early.
 fn next_frame(store: &dyn ReadStore, place: Place, left: u64) -> Result<Option<Frame>, ArchiveError> {
     if left < FRAME_HEAD_BYTES as u64 {
         return Ok(None);
     }
     let mut head = [0; FRAME_HEAD_BYTES];
     store.read(place.segment, place.offset, &mut head).map_err(ArchiveError::store("reading a segment"))?;
-    if head == [0; FRAME_HEAD_BYTES] && only_zeros(store, place, left)? {
-        return Ok(None);
-    }
     let head = decode_frame_head(place, &head)?;
     let payload = Place { segment: place.segment, offset: place.offset + FRAME_HEAD_BYTES as u64 };
     let whole = u64::from(head.length) <= left - FRAME_HEAD_BYTES as u64;
     Ok(whole.then_some(Frame { payload, head }))
-}
-
-fn only_zeros(store: &dyn ReadStore, from: Place, length: u64) -> Result<bool, ArchiveError> {
-    let mut piece = vec![0; 64 * 1024];
-    let mut done = 0;
-    while done < length {
-        let part = (length - done).min(piece.len() as u64);
-        let piece = &mut piece[..part as usize];
-        store.read(from.segment, from.offset + done, piece).map_err(ArchiveError::store("reading a segment"))?;
-        if piece.iter().any(|&byte| byte != 0) {
-            return Ok(false);
-        }
-        done += part;
-    }
-    Ok(true)
 }

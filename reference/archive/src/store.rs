@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::io;
 
-/// Reads numbered segments.
-pub trait ReadStore {
+/// Reads numbered segments, for any number of threads at a time.
+pub trait ReadStore: Send + Sync {
     /// The numbers of the segments, ascending.
     ///
     /// # Errors
@@ -44,11 +44,18 @@ pub trait Store: ReadStore {
     /// What the medium said.
     fn sync(&mut self, segment: u64) -> io::Result<()>;
 
-    /// Cuts a segment to this length: only ever a tail that a crash left behind.
+    /// Cuts a segment to this length: only ever a tail that a crash left behind. Durable with the next [`Store::sync`] of
+    /// the segment: until then a crash may bring the tail back, or parts of it behind what was appended since.
     ///
     /// # Errors
     /// What the medium said.
     fn cut(&mut self, segment: u64, length: u64) -> io::Result<()>;
+
+    /// Removes a segment. When this returns, no crash brings it back.
+    ///
+    /// # Errors
+    /// What the medium said; `NotFound` for no such segment.
+    fn remove(&mut self, segment: u64) -> io::Result<()>;
 }
 
 /// Segments in memory. Everything is durable at once; the segments are open for tests to damage.
@@ -112,5 +119,9 @@ impl Store for MemoryStore {
         let bytes = self.segment_mut(segment)?;
         bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
         Ok(())
+    }
+
+    fn remove(&mut self, segment: u64) -> io::Result<()> {
+        self.segments.remove(&segment).map(|_| ()).ok_or_else(|| not_found(segment))
     }
 }

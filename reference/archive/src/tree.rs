@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The stream is cut into chunks and stored like the content of a file, so that parts of the tree that did not change
-//! are not stored again. A file's chunk references come in items before its entry. Entries are in the order of their paths,
+//! are not stored again. It is cut between items only, so that a reader can begin at any chunk. A file's chunk references come in items before its entry. Entries are in the order of their paths,
 //! the root directory first, every other one below a directory that came before it.
 
 use bailee_core::cbor;
@@ -89,6 +89,8 @@ pub enum EntryKind {
         content: Content,
         /// It changed while it was read: the content may mix two states.
         changed: bool,
+        /// It took less room than its length: runs of zeros are to be holes.
+        sparse: bool,
     },
     /// A directory.
     Directory,
@@ -157,6 +159,9 @@ pub enum RecordKind {
         /// It changed while it was read.
         #[n(2)]
         changed: bool,
+        /// It took less room than its length.
+        #[n(3)]
+        sparse: bool,
     },
     /// A directory.
     #[n(1)]
@@ -271,7 +276,7 @@ fn check_item(item: &Item) -> Result<(), ArchiveError> {
 pub fn encode_item(item: &Item, out: &mut Vec<u8>) -> Result<(), ArchiveError> {
     check_item(item)?;
     let bytes = cbor::encode(item);
-    if bytes.len() > ITEM_BYTES {
+    if 4 + bytes.len() > ITEM_BYTES {
         return Err(item_too_large(bytes.len()));
     }
     out.extend_from_slice(&(bytes.len() as u32).to_be_bytes());
@@ -286,7 +291,7 @@ pub fn encode_item(item: &Item, out: &mut Vec<u8>) -> Result<(), ArchiveError> {
 pub fn decode_item(bytes: &[u8]) -> Result<(Item, usize), ArchiveError> {
     let mut input = Bytes::new(Part::Tree, bytes);
     let length = input.u32()? as usize;
-    if length > ITEM_BYTES {
+    if length > ITEM_BYTES - 4 {
         return Err(item_too_large(length));
     }
     let item = cbor::decode(input.take(length)?, ITEM_BYTES).map_err(ArchiveError::encoding(Part::Tree))?;
@@ -317,14 +322,47 @@ pub fn decode_tree(mut bytes: &[u8]) -> Result<Vec<Entry>, ArchiveError> {
     Ok(entries)
 }
 
+/// Reads the items of exactly one entry.
+///
+/// # Errors
+/// Those of [`decode_item`], and `Disagrees` or `Malformed` for anything but one entry.
+pub(crate) fn decode_one(mut bytes: &[u8]) -> Result<Entry, ArchiveError> {
+    let mut assembly = Assembly::default();
+    while !bytes.is_empty() {
+        let (item, length) = decode_item(bytes)?;
+        bytes = &bytes[length..];
+        match assembly.add(item)? {
+            Some(entry) if bytes.is_empty() => return Ok(entry),
+            Some(_) => break,
+            None => {}
+        }
+    }
+    Err(malformed("not the items of one entry"))
+}
+
+/// The items in bytes that [`encode_item`] wrote, each with its length in front.
+pub(crate) fn split_items(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let length = u32::from_be_bytes(*bytes.first_chunk::<4>()?) as usize;
+        let (item, rest) = bytes.split_at_checked(4 + length)?;
+        bytes = rest;
+        Some(item)
+    })
+}
+
 /// Writes an entry as items.
 pub(crate) fn encode_entry(entry: &Entry, out: &mut Vec<u8>) -> Result<(), ArchiveError> {
     let kind = match &entry.kind {
-        EntryKind::File { content, changed } => {
+        EntryKind::File { content, changed, sparse } => {
             for chunks in content.chunks.chunks(ITEM_CHUNKS) {
                 encode_item(&Item::Chunks(chunks.to_vec()), out)?;
             }
-            RecordKind::File { size: content.size, chunks: content.chunks.len() as u64, changed: *changed }
+            RecordKind::File {
+                size: content.size,
+                chunks: content.chunks.len() as u64,
+                changed: *changed,
+                sparse: *sparse,
+            }
         }
         EntryKind::Directory => RecordKind::Directory,
         EntryKind::Symlink { target } => RecordKind::Symlink { target: target.clone().into() },
@@ -357,8 +395,8 @@ impl Assembly {
 
     fn entry(&mut self, record: Record) -> Result<Entry, ArchiveError> {
         let kind = match record.kind {
-            RecordKind::File { size, chunks, changed } => {
-                EntryKind::File { content: self.content(size, chunks)?, changed }
+            RecordKind::File { size, chunks, changed, sparse } => {
+                EntryKind::File { content: self.content(size, chunks)?, changed, sparse }
             }
             RecordKind::Directory => EntryKind::Directory,
             RecordKind::Symlink { target } => EntryKind::Symlink { target: target.into() },
@@ -399,9 +437,15 @@ pub struct TreeOrder {
     last: Option<TreePath>,
     /// The components of the directory that was entered last.
     inside: Vec<Vec<u8>>,
+    anywhere: bool,
 }
 
 impl TreeOrder {
+    /// The order from somewhere within a tree on: the first entry may be anything.
+    pub(crate) fn anywhere() -> Self {
+        TreeOrder { anywhere: true, ..TreeOrder::default() }
+    }
+
     /// Accepts the next entry.
     ///
     /// # Errors
@@ -410,6 +454,7 @@ impl TreeOrder {
         let misplaced = |what| Err(ArchiveError::Misplaced { path: entry.path.to_string(), what });
         let directory = matches!(entry.kind, EntryKind::Directory);
         match (&self.last, entry.path.split_last()) {
+            (None, Some((_, parents))) if self.anywhere => self.inside = parents.to_vec(),
             (None, None) if directory => {}
             (None, _) => return misplaced("a tree begins with its root directory"),
             (Some(last), _) if *last >= entry.path => return misplaced("the order of paths is not ascending"),

@@ -38,7 +38,7 @@ pub fn restore<S: ReadStore>(
     progress: &mut dyn FnMut(&Path),
 ) -> Result<Restored, FilesError> {
     prepare(folder)?;
-    let entries = archive.tree(version)?;
+    let entries: Vec<Entry> = archive.tree(version).collect::<Result<_, _>>()?;
     let mut restored = Restored::default();
     for entry in &entries {
         let path = on_disk(folder, &entry.path);

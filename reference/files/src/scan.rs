@@ -9,9 +9,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use bailee_archive::tree::{Content, Entry, EntryKind, Time};
-use bailee_archive::{Archive, ArchiveError, Store, Totals, TreePath, Writer};
+use bailee_archive::{Archive, ArchiveError, BackUp, Counters, Randomness, Store, Totals, TreePath, Writer};
 use bailee_core::crypto::sign::Signing;
-use rand_core::CryptoRng;
 use rustix::fs::{Mode, OFlags};
 
 use crate::error::{FilesError, Warning};
@@ -44,7 +43,7 @@ pub fn back_up<S: Store>(
     folder: &Path,
     time: Time,
     device: &Signing,
-    rng: &mut dyn CryptoRng,
+    random: &dyn Randomness,
     progress: &mut dyn FnMut(&Path),
 ) -> Result<BackedUp<S>, FilesError> {
     // The folder that is named may be a link to one; what is in it is never followed.
@@ -53,7 +52,8 @@ pub fn back_up<S: Store>(
         return Err(FilesError::NotADirectory { path: folder.to_path_buf() });
     }
     let label = folder.file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default();
-    let mut writer = archive.begin(device, rng)?;
+    let counters = Counters::default();
+    let mut writer = archive.begin(&BackUp::new(device, time, random, &counters))?;
     let mut walk = Walk { writer: &mut writer, progress, warnings: Vec::new(), linked: HashMap::new() };
     let names = list(folder).map_err(FilesError::io("reading", folder))?;
     walk.add(folder, TreePath::root(), &metadata, EntryKind::Directory)?;
@@ -170,7 +170,7 @@ impl<S: Store> Walk<'_, '_, S> {
                 if metadata.nlink() > 1 {
                     self.linked.insert(inode, path.clone());
                 }
-                Ok(Some(EntryKind::File { content, changed }))
+                Ok(Some(EntryKind::File { content, changed, sparse: false }))
             }
             Err(FilesError::Archive(ArchiveError::Source { error })) | Err(FilesError::Io { error, .. }) => {
                 self.warn(on_disk, format!("left out: {error}"));

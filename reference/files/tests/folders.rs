@@ -23,10 +23,9 @@ fn keys() -> ArchiveKeys {
 }
 
 fn backed_up(folder: &Path) -> Result<BackedUp<MemoryStore>, FilesError> {
-    let mut rng = ChaCha20Rng::seed_from_u64(1);
     let device = Signing::from_seed(&[3; 32]);
-    let archive = Archive::create(MemoryStore::default(), keys(), &mut rng).unwrap();
-    back_up(archive, folder, Time::default(), &device, &mut rng, &mut |_| {})
+    let archive = Archive::create(MemoryStore::default(), keys(), &bailee_archive::System).unwrap();
+    back_up(archive, folder, Time::default(), &device, &bailee_archive::System, &mut |_| {})
 }
 
 fn round_trip(folder: &Path) -> (tempfile::TempDir, PathBuf, Vec<String>) {

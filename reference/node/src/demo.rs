@@ -212,7 +212,7 @@ impl Run<'_> {
         self.narrator.step("The device backs the folder up into a local archive");
         let key = self.system.archive_key(FIRST).ok_or_else(no_key)?;
         let store = FolderStore::create_in(self.place.archive()).map_err(self.place.io("making"))?;
-        let archive = Archive::create(store, self.keys(&key), self.system.rng())?;
+        let archive = Archive::create(store, self.keys(&key), &bailee_archive::System)?;
         self.back_up(archive)
     }
 
@@ -222,11 +222,11 @@ impl Run<'_> {
         let device = self.system.manifest_key(FIRST).ok_or_else(no_key)?;
         let done = {
             let mut progress = self.narrator.counting("backing up");
-            back_up(archive, self.folder, now(), &device, self.system.rng(), &mut progress)?
+            back_up(archive, self.folder, now(), &device, &bailee_archive::System, &mut progress)?
         };
         let version = done.archive.versions().last().ok_or_else(no_key)?;
         let digest = version.digest;
-        let (blocks, bytes) = done.archive.stored();
+        let bailee_archive::Stored { blocks, bytes, .. } = done.archive.stored();
         self.system
             .append(FIRST, &digest.0)
             .map_err(|refusal| DemoError::Protocol(format!("storage refused the backup: {refusal:?}")))?;

@@ -80,6 +80,8 @@ labels! {
     SIGN_MFA = "sign/mfa";
     /// Signature of a device: manifest.
     SIGN_MANIFEST = "sign/manifest";
+    /// Signature of a device: retention record.
+    SIGN_RETENTION = "sign/retention";
 }
 
 #[cfg(test)]

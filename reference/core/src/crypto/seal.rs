@@ -4,6 +4,8 @@
 //! aad = header ‖ salt). The sealed form is salt ‖ T ‖ c. A key is used once, whatever a store or a counter did; T commits
 //! to root and header and is compared before anything is opened.
 
+use std::ops::Range;
+
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce, Tag};
 use rand_core::CryptoRng;
@@ -71,7 +73,7 @@ fn associated(header: &[u8], salt: &[u8; SALT_BYTES]) -> Vec<u8> {
 pub const ROOM_BYTES: usize = SALT_BYTES + KEY_TAG_BYTES;
 
 /// Seals a record where it lies: `header ‖ room ‖ message` becomes `header ‖ sealed form`, [`AUTH_TAG_BYTES`] longer. What the
-/// room held is overwritten.
+/// room held is overwritten; what comes before the header is left alone.
 ///
 /// # Panics
 /// If the record is shorter than header and room: that is the caller's fault, never an outsider's.
@@ -79,13 +81,13 @@ pub fn seal_in_place(
     root: &[u8; 32],
     label: &str,
     record: &mut Vec<u8>,
-    header_bytes: usize,
+    header: Range<usize>,
     rng: &mut dyn CryptoRng,
 ) {
-    assert!(record.len() >= header_bytes + ROOM_BYTES, "a record without room for salt and key tag");
+    assert!(record.len() >= header.end + ROOM_BYTES, "a record without room for salt and key tag");
     // Header and salt lie side by side, so that together they are the associated data without a copy.
-    let (associated, rest) = record.split_at_mut(header_bytes + SALT_BYTES);
-    let (header, salt_room) = associated.split_at_mut(header_bytes);
+    let (associated, rest) = record[header.start..].split_at_mut(header.len() + SALT_BYTES);
+    let (header, salt_room) = associated.split_at_mut(header.len());
     let mut salt = [0; SALT_BYTES];
     rng.fill_bytes(&mut salt);
     salt_room.copy_from_slice(&salt);
@@ -104,7 +106,7 @@ pub fn seal_once(root: &[u8; 32], label: &str, header: &[u8], message: &[u8], rn
     record.extend_from_slice(header);
     record.extend_from_slice(&[0; ROOM_BYTES]);
     record.extend_from_slice(message);
-    seal_in_place(root, label, &mut record, header.len(), rng);
+    seal_in_place(root, label, &mut record, 0..header.len(), rng);
     record.drain(..header.len());
     record
 }
@@ -155,7 +157,7 @@ mod tests {
     #[test]
     fn sealing_in_place_is_the_same_construction() {
         let mut record = [&b"header"[..], &[0xff; ROOM_BYTES], b"message"].concat();
-        seal_in_place(&[1; 32], "label", &mut record, 6, &mut rng());
+        seal_in_place(&[1; 32], "label", &mut record, 0..6, &mut rng());
         let sealed = seal_once(&[1; 32], "label", b"header", b"message", &mut rng());
         assert_eq!(record, [&b"header"[..], &sealed].concat());
     }

@@ -6,15 +6,14 @@ use std::collections::HashSet;
 use bailee_archive::block::BLOCK_HEADER_BYTES;
 use bailee_archive::limits::ITEM_BYTES;
 use bailee_archive::manifest::{decode_manifest, open_index};
+use bailee_archive::retention::decode_retention;
 use bailee_archive::segment::{FRAME_HEAD_BYTES, Frame, Kind, SEGMENT_HEAD_BYTES, scan_segment};
 use bailee_archive::tree::{Content, Entry, EntryKind, Item, Meta, Time, Xattr, decode_item};
-use bailee_archive::{Archive, ArchiveKeys, DeviceId, MemoryStore, TreePath};
+use bailee_archive::{Archive, ArchiveKeys, BackUp, Counters, DeviceId, MemoryStore, System, TreePath};
 use bailee_core::cbor;
 use bailee_core::crypto::keys::{Owner, Secret};
 use bailee_core::crypto::sign::Signing;
 use bailee_core::wire::Blob;
-use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
 
 use super::samples::Sample;
 
@@ -44,12 +43,12 @@ fn special_entries() -> Vec<Entry> {
 }
 
 fn back_up(archive: Archive<MemoryStore>, device: &Signing, file: &[u8]) -> Archive<MemoryStore> {
-    let mut rng = ChaCha20Rng::seed_from_u64(file.len() as u64);
-    let mut writer = archive.begin(device, &mut rng).unwrap();
+    let counters = Counters::default();
+    let mut writer = archive.begin(&BackUp::new(device, Time::default(), &System, &counters)).unwrap();
     let plain = |path, kind| Entry { path, meta: Meta::default(), kind };
     writer.entry(&plain(TreePath::root(), EntryKind::Directory)).unwrap();
     let content = writer.content(&mut &file[..]).unwrap();
-    writer.entry(&plain(path("a"), EntryKind::File { content, changed: true })).unwrap();
+    writer.entry(&plain(path("a"), EntryKind::File { content, changed: true, sparse: true })).unwrap();
     for entry in special_entries() {
         writer.entry(&entry).unwrap();
     }
@@ -75,6 +74,10 @@ fn record(archive: &Archive<MemoryStore>, kind: Kind, payload: Vec<u8>) -> Vec<S
             out.extend(items(&tree));
             out
         }
+        Kind::Retention => {
+            decode_retention(&payload).unwrap();
+            vec![("retention".into(), payload)]
+        }
     }
 }
 
@@ -94,17 +97,20 @@ fn raw(rule: &str, bytes: Vec<u8>) -> Sample {
     (rule.into(), cbor::encode(&Blob::from(bytes)))
 }
 
-/// Every record of an archive of two versions.
+/// Every record of an archive of three versions, of which one is forgotten.
 pub(crate) fn records() -> Vec<Sample> {
     let device = Signing::from_seed(&[3; 32]);
-    let archive = Archive::create(MemoryStore::default(), keys(), &mut ChaCha20Rng::seed_from_u64(0)).unwrap();
+    let archive = Archive::create(MemoryStore::default(), keys(), &System).unwrap();
     let archive = back_up(archive, &device, b"first");
-    let store = back_up(archive, &device, b"changed").into_store();
+    let archive = back_up(archive, &device, b"changed");
+    let archive = back_up(archive, &device, b"forgotten");
+    let third = archive.versions()[2].digest;
+    let store = archive.forget(&[third], &device).unwrap().into_store();
     let archive = Archive::open(store.clone(), keys(), &[DeviceId(device.public())]).unwrap();
     let mut out = Vec::new();
     for (number, bytes) in &store.segments {
         out.push(raw("segment-head-bytes", bytes[..SEGMENT_HEAD_BYTES].to_vec()));
-        for frame in scan_segment(&store, *number, archive.id(), true).unwrap().frames {
+        for frame in scan_segment(&store, *number, archive.id()).unwrap().frames {
             out.push(raw("record-head-bytes", head_of(bytes, &frame)));
             out.extend(record(&archive, frame.head.kind, frame.read(&store).unwrap()));
         }

@@ -1,0 +1,154 @@
+//! The end of a backup: what makes blocks a version (BAK-9, BAK-13).
+
+use std::sync::Arc;
+
+use bailee_core::crypto::labels;
+use bailee_core::crypto::sign::Signing;
+
+use crate::archive::{Archive, Version};
+use crate::engine::Totals;
+use crate::engine::append::{Appender, Tail};
+use crate::engine::sequence::Sequencer;
+use crate::error::ArchiveError;
+use crate::id::{DeviceId, Digest};
+use crate::manifest::{Clear, Listing, MANIFEST_VERSION, Root, encode_manifest};
+use crate::random::{COMMIT_STREAM, Randomness};
+use crate::segment::Kind;
+use crate::store::{ReadStore, Store};
+use crate::tree::Time;
+
+/// Who commits, and as what.
+pub(crate) struct Commit<'a> {
+    pub(crate) device: &'a Signing,
+    pub(crate) time: Time,
+    pub(crate) label: &'a [u8],
+    pub(crate) random: &'a dyn Randomness,
+}
+
+/// Stands where the store was while that is written to.
+pub(crate) struct Elsewhere;
+
+impl<S> Archive<S> {
+    /// The same archive over another store, and the store that it had.
+    fn exchange_store<T>(self, store: T) -> (Archive<T>, S) {
+        let archive = Archive {
+            store,
+            keys: self.keys,
+            id: self.id,
+            devices: self.devices,
+            blocks: self.blocks,
+            chunks: self.chunks,
+            versions: self.versions,
+            links: self.links,
+            gone: self.gone,
+            segments: self.segments,
+            leftovers: self.leftovers,
+            end: self.end,
+            torn: self.torn,
+            damage: self.damage,
+            cache: self.cache,
+        };
+        (archive, self.store)
+    }
+}
+
+impl<S: Store> Archive<S> {
+    /// Takes the store out, to write at the end of it. What a crash left there is cut off first, and segments that a retention
+    /// record gave up are removed.
+    pub(crate) fn detach_tail(self, segment_bytes: u64) -> Result<(Archive<Elsewhere>, Tail<S>), ArchiveError> {
+        let (mut archive, mut store) = self.exchange_store(Elsewhere);
+        if let Some(torn) = archive.torn.take() {
+            let doing = "cutting off what a crash left";
+            store.cut(torn.place.segment, torn.place.offset).map_err(ArchiveError::store(doing))?;
+        }
+        for segment in archive.leftovers.drain(..) {
+            store.remove(segment).map_err(ArchiveError::store("removing a segment that was given up"))?;
+        }
+        let tail = Tail { store, archive: archive.id, end: archive.end, segment_bytes, written: 0 };
+        Ok((archive, tail))
+    }
+}
+
+impl Archive<Elsewhere> {
+    /// Puts the store back, and takes in the segments that came to be.
+    pub(crate) fn attach_tail<S: Store>(mut self, tail: Tail<S>) -> Archive<S> {
+        self.segments.extend(self.end.0 + 1..=tail.end.0);
+        self.end = tail.end;
+        self.exchange_store(tail.store).0
+    }
+
+    /// Puts the store back, and takes in what was appended.
+    pub(crate) fn attach<S: Store>(mut self, sequencer: Sequencer, appender: Appender<'_, S>) -> Archive<S> {
+        let mut blocks = appender.blocks;
+        blocks.sort_by_key(|(number, _)| *number);
+        for (_, block) in blocks {
+            self.blocks.add(block);
+        }
+        self.chunks = sequencer.chunks;
+        self.attach_tail(appender.tail)
+    }
+}
+
+impl Commit<'_> {
+    /// Commits the version: blocks and index are durable before the manifest is written, and the manifest before this returns.
+    ///
+    /// # Errors
+    /// `TooLarge`, `Store`. Then there is no version, and nothing of an earlier one is touched.
+    pub(crate) fn commit<S: Store>(
+        &self,
+        archive: Archive<Elsewhere>,
+        mut sequencer: Sequencer,
+        mut appender: Appender<'_, S>,
+    ) -> Result<(Archive<S>, Totals), ArchiveError> {
+        appender.index()?;
+        appender.tail.sync()?;
+        let (needed, tree) = (sequencer.needed(), std::mem::take(&mut sequencer.tree_chunks));
+        let (counted, segment_bytes) = (sequencer.counted, appender.tail.segment_bytes);
+        let written = appender.tail.written;
+        let archive = archive.attach(sequencer, appender);
+
+        let device = DeviceId(self.device.public());
+        let link = archive.next_link(device);
+        let clear = Clear {
+            version: MANIFEST_VERSION,
+            archive: archive.id,
+            device,
+            epoch: archive.keys.current_epoch(),
+            seq: link.seq,
+            previous: link.previous,
+            head: None,
+            blocks: archive.listings(&needed)?,
+        };
+        let root = Root {
+            time: self.time,
+            label: self.label.to_vec().into(),
+            entries: counted.entries,
+            bytes: counted.read,
+            tree,
+        };
+        let mut rng = self.random.stream(COMMIT_STREAM);
+        let keys = Arc::clone(&archive.keys);
+        let manifest =
+            encode_manifest(&keys, &clear, &root, &mut rng, |body| self.device.sign(labels::SIGN_MANIFEST, body))?;
+        let (archive, mut tail) = archive.detach_tail(segment_bytes)?;
+        tail.append_payload(Kind::Manifest, &manifest)?;
+        tail.sync()?;
+        let stored = written + tail.written;
+        let mut archive = archive.attach_tail(tail);
+        let digest = Digest::of(&manifest);
+        archive.linked(device, link.seq, digest);
+        archive.versions.push(Version { device, seq: link.seq, root, digest, blocks: needed });
+        let totals = Totals { entries: counted.entries, read: counted.read, new: counted.new, stored };
+        Ok((archive, totals))
+    }
+}
+
+impl<S: ReadStore> Archive<S> {
+    /// Blocks as a manifest lists them, ascending by id.
+    pub(crate) fn listings(&self, numbers: &[u32]) -> Result<Vec<Listing>, ArchiveError> {
+        let mut listings: Vec<Listing> =
+            numbers.iter().map(|&number| self.listing(number)).collect::<Result<_, _>>()?;
+        listings.sort_by_key(|listing| listing.id);
+        Ok(listings)
+    }
+}

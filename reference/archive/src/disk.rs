@@ -1,0 +1,191 @@
+//! What a folder store asks of a file system: every call that changes it, and every call that makes a change durable.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::Path;
+
+/// Why something is made durable. A test leaves one out and looks for what is then lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SyncPoint {
+    /// The parent of a new archive's folder.
+    NewFolder,
+    /// The archive's folder, when a process begins to write: what one that was killed made or removed, and did not sync.
+    Inherited,
+    /// The content of a new segment, before it gets its name.
+    NewContent,
+    /// The archive's folder, after a new segment got its name.
+    NewName,
+    /// A segment that was appended to, or cut.
+    Appended,
+    /// The archive's folder, after a segment was removed.
+    Removed,
+}
+
+/// A file system. Durable is only what was synced: a file's content by its own sync, its name by its folder's.
+pub trait Disk: Send + Sync {
+    /// An open file.
+    type File: DiskFile;
+    /// A lock that is held until it is dropped, or the process ends.
+    type Lock: Send + Sync;
+
+    /// Makes a folder that only the process's user may use.
+    ///
+    /// # Errors
+    /// What the system said; `AlreadyExists`.
+    fn make_folder(&self, folder: &Path) -> io::Result<()>;
+
+    /// The names in a folder, in no order.
+    ///
+    /// # Errors
+    /// What the system said; `NotFound`, `NotADirectory`.
+    fn list(&self, folder: &Path) -> io::Result<Vec<OsString>>;
+
+    /// Makes an empty file that only the process's user may use, in place of one that has the name.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn make(&self, file: &Path) -> io::Result<Self::File>;
+
+    /// Opens a file, to read it or also to append to it.
+    ///
+    /// # Errors
+    /// What the system said; `NotFound`.
+    fn open(&self, file: &Path, writing: bool) -> io::Result<Self::File>;
+
+    /// Takes the lock on a file, which is made if it is absent, without waiting.
+    ///
+    /// # Errors
+    /// What the system said; `WouldBlock` if it is taken.
+    fn lock(&self, file: &Path) -> io::Result<Self::Lock>;
+
+    /// Gives a file another name in its folder, at once.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file's name.
+    ///
+    /// # Errors
+    /// What the system said; `NotFound`.
+    fn remove(&self, file: &Path) -> io::Result<()>;
+
+    /// Makes durable which names a folder has.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn sync_folder(&self, folder: &Path, point: SyncPoint) -> io::Result<()>;
+}
+
+/// An open file. Many threads read it at a time.
+pub trait DiskFile: Send + Sync {
+    /// Its length, in bytes.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn length(&self) -> io::Result<u64>;
+
+    /// Fills the buffer from an offset on.
+    ///
+    /// # Errors
+    /// What the system said; `UnexpectedEof` if there is less.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// Writes at the end.
+    ///
+    /// # Errors
+    /// What the system said; any part of the bytes may have been written.
+    fn append(&self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Cuts it to a length.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn set_length(&self, length: u64) -> io::Result<()>;
+
+    /// Makes its content and length durable.
+    ///
+    /// # Errors
+    /// What the system said. What was not durable may be lost by then: a second call that succeeds proves nothing.
+    fn sync(&self, point: SyncPoint) -> io::Result<()>;
+}
+
+/// The file system of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealDisk;
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o600);
+    options
+}
+
+impl Disk for RealDisk {
+    type File = File;
+    type Lock = File;
+
+    fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        DirBuilder::new().mode(0o700).create(folder)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<OsString>> {
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect()
+    }
+
+    fn make(&self, file: &Path) -> io::Result<File> {
+        let file = options().open(file)?;
+        file.set_len(0)?;
+        Ok(file)
+    }
+
+    fn open(&self, file: &Path, writing: bool) -> io::Result<File> {
+        OpenOptions::new().read(true).append(writing).open(file)
+    }
+
+    fn lock(&self, file: &Path) -> io::Result<File> {
+        let file = options().open(file)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, file: &Path) -> io::Result<()> {
+        fs::remove_file(file)
+    }
+
+    fn sync_folder(&self, folder: &Path, _: SyncPoint) -> io::Result<()> {
+        File::open(folder)?.sync_all()
+    }
+}
+
+impl DiskFile for File {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.read_exact_at(buffer, offset)
+    }
+
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut file = self;
+        file.write_all(bytes)
+    }
+
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+
+    /// An append changes nothing but content, length and times, and times may be lost.
+    fn sync(&self, point: SyncPoint) -> io::Result<()> {
+        if point == SyncPoint::Appended { self.sync_data() } else { self.sync_all() }
+    }
+}

@@ -1,0 +1,303 @@
+//! Giving up what is no longer wanted (BAK-14).
+//!
+//! [`Archive::forget`] says that versions are no longer offered; nothing moves. [`Archive::prune`] moves what is still needed out of
+//! segments that hold much else, says in a retention record that those segments may be gone, and removes them. Each step is durable
+//! before the next: a crash leaves every version that was not forgotten restorable, and at worst segments that the next writer
+//! removes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bailee_core::crypto::sign::Signing;
+
+use crate::archive::Archive;
+use crate::commit::Elsewhere;
+use crate::engine::BackUp;
+use crate::engine::append::{Appender, Tail};
+use crate::engine::group::Pools;
+use crate::engine::sequence::{Sequencer, Stream};
+use crate::error::ArchiveError;
+use crate::id::{BlockId, DeviceId, Digest};
+use crate::manifest::open_index;
+use crate::retention::{Forgotten, Retention};
+use crate::segment::{Kind, scan_segment};
+use crate::store::Store;
+use crate::table::ChunkSet;
+use crate::tree::{ChunkRef, EntryKind};
+use crate::writer::BlockWriter;
+
+/// When a segment is emptied.
+#[derive(Clone, Copy, Debug)]
+pub struct Prune {
+    /// The share of its chunks that nothing needs, in percent, from which on. 0: every segment that holds anything unneeded.
+    pub unneeded_percent: u64,
+}
+
+impl Default for Prune {
+    fn default() -> Self {
+        Prune { unneeded_percent: 20 }
+    }
+}
+
+/// What a prune did, or would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Segments that were removed, ascending.
+    pub segments: Vec<u64>,
+    /// Bytes of their blocks.
+    pub removed: u64,
+    /// Bytes that were written, to keep what is needed of them.
+    pub written: u64,
+    /// Chunks that nothing needed in them.
+    pub chunks: u64,
+}
+
+/// The chunks that some version needs.
+struct Needed {
+    content: ChunkSet,
+    trees: ChunkSet,
+}
+
+impl Needed {
+    /// For what each chunk of the table is needed, if it is.
+    fn iter(&self) -> impl Iterator<Item = Option<Stream>> {
+        self.content.iter().zip(self.trees.iter()).map(|needed| match needed {
+            (_, true) => Some(Stream::Tree),
+            (true, false) => Some(Stream::Content),
+            (false, false) => None,
+        })
+    }
+}
+
+/// How full a segment is of what is needed.
+#[derive(Default)]
+struct Fill {
+    chunks: u64,
+    needed: u64,
+    bytes: u64,
+}
+
+impl<S: Store> Archive<S> {
+    /// Says that versions are no longer offered.
+    ///
+    /// # Errors
+    /// `UnknownVersion`, `TooLarge`, `Store`.
+    pub fn forget(self, versions: &[Digest], device: &Signing) -> Result<Self, ArchiveError> {
+        let forgotten: BTreeSet<Forgotten> = versions
+            .iter()
+            .map(|digest| {
+                let version = self.versions.iter().find(|version| version.digest == *digest);
+                let version = version.ok_or(ArchiveError::UnknownVersion {})?;
+                Ok(Forgotten { device: version.device, seq: version.seq, digest: version.digest })
+            })
+            .collect::<Result<_, _>>()?;
+        let mut retention = Retention::at(self.id, self.next_link(DeviceId(device.public())));
+        retention.forgotten = forgotten.into_iter().collect();
+        let (archive, mut tail) = self.detach_tail(u64::MAX)?;
+        let digest = append_retention(&mut tail, &retention, device)?;
+        let mut archive = archive.attach_tail(tail);
+        archive.linked(retention.device, retention.seq, digest);
+        archive.versions.retain(|version| !versions.contains(&version.digest));
+        archive.gone.versions.extend(retention.forgotten.iter().map(|gone| ((gone.device, gone.seq), gone.digest)));
+        Ok(archive)
+    }
+
+    /// Empties and removes segments that hold much that nothing needs. The archive is read again afterwards.
+    ///
+    /// # Errors
+    /// What reading trees and blocks says: an archive is not pruned while anything that is needed is damaged. `Store`.
+    pub fn prune(self, prune: &Prune, how: &BackUp<'_>) -> Result<(Self, Pruned), ArchiveError> {
+        let needed = self.needed_chunks()?;
+        let chosen = self.choose(&needed, prune);
+        if chosen.segments.is_empty() {
+            return Ok((self, chosen));
+        }
+        let (keys, mut devices) = (Arc::clone(&self.keys), self.devices.clone());
+        devices.push(DeviceId(how.device.public()));
+        let mut moving = Moving::begin(self, chosen, &needed, how)?;
+        moving.move_chunks()?;
+        moving.move_records()?;
+        let (store, pruned) = moving.give_up()?;
+        Ok((Archive::open_with(store, keys, &devices)?, pruned))
+    }
+
+    /// What a prune would do.
+    ///
+    /// # Errors
+    /// As [`Archive::prune`].
+    pub fn plan_prune(&self, prune: &Prune) -> Result<Pruned, ArchiveError> {
+        Ok(self.choose(&self.needed_chunks()?, prune))
+    }
+
+    fn needed_chunks(&self) -> Result<Needed, ArchiveError> {
+        let mut needed = Needed { content: ChunkSet::of(&self.chunks), trees: ChunkSet::of(&self.chunks) };
+        let need = |set: &mut ChunkSet, chunks: &[ChunkRef]| {
+            let all = chunks.iter().all(|chunk| set.insert(&self.chunks, &chunk.id));
+            if all { Ok(()) } else { Err(ArchiveError::MissingChunk {}) }
+        };
+        for version in &self.versions {
+            need(&mut needed.trees, &version.root.tree)?;
+            for entry in self.tree(version) {
+                if let EntryKind::File { content, .. } = &entry?.kind {
+                    need(&mut needed.content, &content.chunks)?;
+                }
+            }
+        }
+        Ok(needed)
+    }
+
+    fn choose(&self, needed: &Needed, prune: &Prune) -> Pruned {
+        let mut fills: BTreeMap<u64, Fill> = BTreeMap::new();
+        let place_of = |block| self.blocks.get(block).and_then(|known| known.place);
+        for (_, block) in self.blocks.iter() {
+            if let Some(place) = block.place {
+                fills.entry(place.segment).or_default().bytes += u64::from(block.length);
+            }
+        }
+        for ((_, at), needed) in self.chunks.iter().zip(needed.iter()) {
+            if let Some(place) = place_of(at.block) {
+                let fill = fills.entry(place.segment).or_default();
+                fill.chunks += 1;
+                fill.needed += u64::from(needed.is_some());
+            }
+        }
+        let mut chosen = Pruned::default();
+        for (segment, fill) in fills {
+            let unneeded = fill.chunks - fill.needed;
+            if fill.needed == 0 || (unneeded > 0 && unneeded * 100 >= fill.chunks * prune.unneeded_percent) {
+                chosen.segments.push(segment);
+                chosen.removed += fill.bytes;
+                chosen.chunks += unneeded;
+            }
+        }
+        chosen
+    }
+}
+
+fn append_retention<S: Store>(
+    tail: &mut Tail<S>,
+    retention: &Retention,
+    device: &Signing,
+) -> Result<Digest, ArchiveError> {
+    let record = retention.sign(device)?;
+    tail.append_payload(Kind::Retention, &record)?;
+    tail.sync()?;
+    Ok(Digest::of(&record))
+}
+
+/// A chunk that is to be moved.
+struct Move {
+    block: u32,
+    position: u32,
+    stream: Stream,
+}
+
+/// A prune under way.
+struct Moving<'a, S> {
+    archive: Archive<Elsewhere>,
+    sequencer: Sequencer,
+    blocks: BlockWriter<'a, S>,
+    device: &'a Signing,
+    moves: Vec<Move>,
+    /// The first number of the blocks that come to be.
+    first_new: u32,
+    pruned: Pruned,
+}
+
+impl<'a, S: Store> Moving<'a, S> {
+    fn begin(archive: Archive<S>, pruned: Pruned, needed: &Needed, how: &BackUp<'a>) -> Result<Self, ArchiveError> {
+        let (mut archive, mut tail) = archive.detach_tail(how.segment_bytes)?;
+        if pruned.segments.contains(&tail.end.0) {
+            tail.next_segment()?;
+        }
+        let leaves = |block| {
+            let place = archive.blocks.get(block).and_then(|known| known.place);
+            place.is_some_and(|place| pruned.segments.binary_search(&place.segment).is_ok())
+        };
+        let chunks = archive.chunks.iter().zip(needed.iter());
+        let mut moves: Vec<Move> = chunks
+            .filter(|((_, at), _)| leaves(at.block))
+            .filter_map(|((_, at), stream)| Some(Move { block: at.block, position: at.position, stream: stream? }))
+            .collect();
+        moves.sort_by_key(|chunk| (chunk.block, chunk.position));
+        let mut staying = std::mem::take(&mut archive.chunks);
+        staying.forget_blocks(leaves);
+        let (keys, pools) = (Arc::clone(&archive.keys), Arc::new(Pools::default()));
+        let first_new = archive.blocks.next_number();
+        let sequencer = Sequencer::new(Arc::clone(&keys), Arc::clone(&pools), staying, first_new);
+        let appender = Appender::new(tail, Arc::clone(&keys), how.random);
+        let blocks = BlockWriter::new(appender, keys, pools, how)?;
+        Ok(Moving { archive, sequencer, blocks, device: how.device, moves, first_new, pruned })
+    }
+
+    /// Writes what is needed of the blocks that go into new ones.
+    fn move_chunks(&mut self) -> Result<(), ArchiveError> {
+        let mut groups = Vec::new();
+        for moves in self.moves.chunk_by(|a, b| a.block == b.block) {
+            let block = self.archive.blocks.get(moves[0].block).ok_or(ArchiveError::MissingChunk {})?;
+            let open = block.open(&self.blocks.appender.tail.store, &self.archive.keys, self.archive.id)?;
+            for chunk in moves {
+                let (id, bytes) = open.chunk(chunk.position).ok_or(ArchiveError::MissingChunk {})?;
+                self.sequencer.chunk(chunk.stream, id, bytes, &mut groups)?;
+            }
+            self.blocks.write(&mut groups)?;
+        }
+        self.sequencer.flush(&mut groups);
+        self.blocks.write(&mut groups)?;
+        self.blocks.appender.index()
+    }
+
+    /// Copies the links of chains that lie in segments that go, and what index records there say of blocks that stay.
+    fn move_records(&mut self) -> Result<(), ArchiveError> {
+        for &segment in &self.pruned.segments {
+            let scan = scan_segment(&self.blocks.appender.tail.store, segment, self.archive.id)?;
+            for frame in scan.frames {
+                let payload = match frame.head.kind {
+                    Kind::Block => continue,
+                    _ => frame.read(&self.blocks.appender.tail.store)?,
+                };
+                if frame.head.kind == Kind::Index {
+                    let mut blocks = open_index(&self.archive.keys, self.archive.id, &payload)?;
+                    blocks.retain(|block| self.stays(&block.id));
+                    self.blocks.appender.index_of(&blocks)?;
+                } else if self.is_wanted(&Digest::of(&payload)) {
+                    self.blocks.appender.tail.append_payload(frame.head.kind, &payload)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn stays(&self, id: &BlockId) -> bool {
+        let known = self.archive.blocks.number(id).and_then(|number| self.archive.blocks.get(number));
+        let place = known.and_then(|block| block.place);
+        place.is_some_and(|place| self.pruned.segments.binary_search(&place.segment).is_err())
+    }
+
+    /// Links of chains, but for manifests of versions that are forgotten.
+    fn is_wanted(&self, digest: &Digest) -> bool {
+        self.archive.links.values().any(|link| link == digest)
+            && !self.archive.gone.versions.values().any(|gone| gone == digest)
+    }
+
+    /// Says what may be gone, and removes it.
+    fn give_up(mut self) -> Result<(S, Pruned), ArchiveError> {
+        self.blocks.appender.tail.sync()?;
+        let mut retention = Retention::at(self.archive.id, self.archive.next_link(DeviceId(self.device.public())));
+        let known = self.archive.blocks.iter().map(|(_, block)| block);
+        let going = known.filter(|block| block.place.is_some() && !self.stays(&block.id));
+        retention.dropped = going.map(|block| block.id).collect();
+        retention.dropped.sort();
+        retention.segments = self.pruned.segments.clone();
+        let archive = self.archive.attach(self.sequencer, self.blocks.appender);
+        let new: Vec<u32> = (self.first_new..archive.blocks.next_number()).collect();
+        retention.blocks = archive.listings(&new)?;
+
+        let (_, mut tail) = archive.detach_tail(u64::MAX)?;
+        append_retention(&mut tail, &retention, self.device)?;
+        for &segment in &self.pruned.segments {
+            tail.store.remove(segment).map_err(ArchiveError::store("removing a segment"))?;
+        }
+        Ok((tail.store, self.pruned))
+    }
+}

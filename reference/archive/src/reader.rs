@@ -1,0 +1,274 @@
+//! Reading: blocks, chunks, content, trees.
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::archive::{Archive, KnownBlock, Version};
+use crate::block::{OpenBlock, block_id, open_block};
+use crate::error::ArchiveError;
+use crate::id::{ArchiveId, Digest};
+use crate::keys::ArchiveKeys;
+use crate::path::TreePath;
+use crate::store::ReadStore;
+use crate::table::Located;
+use crate::tree::{Assembly, ChunkRef, Content, Entry, TreeOrder, decode_item};
+
+/// Blocks that were opened last. Chunks of one file, and of files side by side, mostly lie in one block.
+#[derive(Default)]
+pub(crate) struct BlockCache {
+    recent: Mutex<VecDeque<(u32, Arc<OpenBlock>)>>,
+}
+
+/// How many opened blocks are kept: about a MiB each.
+const KEPT_BLOCKS: usize = 8;
+
+impl BlockCache {
+    fn get(&self, number: u32) -> Option<Arc<OpenBlock>> {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = recent.iter().position(|(kept, _)| *kept == number)?;
+        let found = recent.remove(at)?;
+        let block = Arc::clone(&found.1);
+        recent.push_front(found);
+        Some(block)
+    }
+
+    fn put(&self, number: u32, block: Arc<OpenBlock>) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.truncate(KEPT_BLOCKS - 1);
+        recent.push_front((number, block));
+    }
+}
+
+/// The chunk that was asked for, in the block that holds it.
+struct Found {
+    block: Arc<OpenBlock>,
+    position: u32,
+}
+
+impl KnownBlock {
+    /// The stored bytes.
+    fn bytes(&self, store: &dyn ReadStore) -> Result<Vec<u8>, ArchiveError> {
+        let place = self.place.ok_or(ArchiveError::MissingBlock { id: self.id })?;
+        let mut bytes = vec![0; self.length as usize];
+        store.read(place.segment, place.offset, &mut bytes).map_err(ArchiveError::store("reading a block"))?;
+        Ok(bytes)
+    }
+
+    /// Reads and opens the block; it must be, byte for byte, the one that is listed.
+    pub(crate) fn open(
+        &self,
+        store: &dyn ReadStore,
+        keys: &ArchiveKeys,
+        archive: ArchiveId,
+    ) -> Result<OpenBlock, ArchiveError> {
+        let bytes = self.bytes(store)?;
+        if block_id(&bytes)? != self.id || self.listed.is_some_and(|digest| digest != Digest::of_block(&bytes)) {
+            return Err(ArchiveError::BlockAltered { id: self.id });
+        }
+        open_block(keys, archive, &bytes)
+    }
+}
+
+impl<S: ReadStore> Archive<S> {
+    /// The stored bytes of a block.
+    pub(crate) fn block_bytes(&self, block: &KnownBlock) -> Result<Vec<u8>, ArchiveError> {
+        block.bytes(&self.store)
+    }
+
+    /// Reads and opens a block; one that a manifest lists must be, byte for byte, the one it lists.
+    pub(crate) fn read_block(&self, number: u32) -> Result<OpenBlock, ArchiveError> {
+        let block = self.blocks.get(number).ok_or(ArchiveError::MissingChunk {})?;
+        block.open(&self.store, &self.keys, self.id)
+    }
+
+    fn opened(&self, number: u32) -> Result<Arc<OpenBlock>, ArchiveError> {
+        if let Some(block) = self.cache.get(number) {
+            return Ok(block);
+        }
+        let block = Arc::new(self.read_block(number)?);
+        self.cache.put(number, Arc::clone(&block));
+        Ok(block)
+    }
+
+    fn find(&self, wanted: &ChunkRef, last: Option<Found>) -> Result<Found, ArchiveError> {
+        let Located { block: number, position } = self.chunks.get(&wanted.id).ok_or(ArchiveError::MissingChunk {})?;
+        let id = self.blocks.get(number).map(|block| block.id);
+        let block = match last {
+            Some(found) if Some(found.block.id()) == id => found.block,
+            _ => self.opened(number)?,
+        };
+        let (id, bytes) = block.chunk(position).ok_or(ArchiveError::MissingChunk {})?;
+        if id != wanted.id {
+            return Err(ArchiveError::ChunkMismatch {});
+        }
+        if bytes.len() != wanted.length as usize {
+            let (expected, found) = (u64::from(wanted.length), bytes.len() as u64);
+            return Err(ArchiveError::Disagrees { what: "length of a chunk", expected, found });
+        }
+        Ok(Found { block, position })
+    }
+
+    /// Hands every chunk to `take`, in order.
+    pub(crate) fn each_chunk(
+        &self,
+        chunks: &[ChunkRef],
+        mut take: impl FnMut(&[u8]) -> Result<(), ArchiveError>,
+    ) -> Result<(), ArchiveError> {
+        let mut last = None;
+        for chunk in chunks {
+            let found = self.find(chunk, last)?;
+            if let Some((_, bytes)) = found.block.chunk(found.position) {
+                take(bytes)?;
+            }
+            last = Some(found);
+        }
+        Ok(())
+    }
+
+    /// Writes a file's content. Several threads may read at a time.
+    ///
+    /// # Errors
+    /// `MissingChunk`, `MissingBlock`, `BlockAltered`, `ChunkMismatch`, `Disagrees`, what a block's decoder says, and
+    /// `Sink` when the sink fails.
+    pub fn copy_content(&self, content: &Content, sink: &mut dyn Write) -> Result<(), ArchiveError> {
+        self.each_chunk(&content.chunks, |bytes| sink.write_all(bytes).map_err(|error| ArchiveError::Sink { error }))
+    }
+
+    /// The entries of a version, read as they are asked for.
+    pub fn tree<'a>(&'a self, version: &'a Version) -> TreeReader<'a, S> {
+        TreeReader {
+            archive: self,
+            chunks: &version.root.tree,
+            next: 0,
+            bytes: Vec::new(),
+            start: 0,
+            assembly: Assembly::default(),
+            order: TreeOrder::default(),
+            from: None,
+            failed: false,
+        }
+    }
+
+    /// The entries of a version from the first one on whose path is not below this one in order: what is in a folder comes
+    /// right behind it. Only a few chunks of the tree are read to get there.
+    ///
+    /// # Errors
+    /// As for reading entries.
+    pub fn tree_from<'a>(&'a self, version: &'a Version, path: &TreePath) -> Result<TreeReader<'a, S>, ArchiveError> {
+        let mut reader = self.tree(version);
+        // The last chunk whose first entry does not come behind the path: found by halving.
+        let (mut low, mut high) = (0, reader.chunks.len());
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            match reader.first_path(middle)? {
+                Some(first) if first <= *path => low = middle,
+                _ => high = middle,
+            }
+        }
+        reader.begin_at(low)?;
+        reader.from = Some(path.clone());
+        Ok(reader)
+    }
+
+    /// The entry at a path of a version.
+    ///
+    /// # Errors
+    /// As for reading entries.
+    pub fn find_entry(&self, version: &Version, path: &TreePath) -> Result<Option<Entry>, ArchiveError> {
+        let first = self.tree_from(version, path)?.next().transpose()?;
+        Ok(first.filter(|entry| entry.path == *path))
+    }
+}
+
+/// Reads the entries of a version, chunk by chunk of its tree. After an error it ends.
+pub struct TreeReader<'a, S> {
+    archive: &'a Archive<S>,
+    chunks: &'a [ChunkRef],
+    next: usize,
+    bytes: Vec<u8>,
+    start: usize,
+    assembly: Assembly,
+    order: TreeOrder,
+    /// Entries before this path are passed over.
+    from: Option<TreePath>,
+    failed: bool,
+}
+
+impl<S: ReadStore> TreeReader<'_, S> {
+    fn load(&mut self, chunk: usize) -> Result<(), ArchiveError> {
+        self.bytes.clear();
+        self.start = 0;
+        let bytes = &mut self.bytes;
+        self.archive.each_chunk(&self.chunks[chunk..=chunk], |chunk| {
+            bytes.extend_from_slice(chunk);
+            Ok(())
+        })
+    }
+
+    /// The path of the first entry in this chunk; none if there is none in it.
+    fn first_path(&mut self, chunk: usize) -> Result<Option<TreePath>, ArchiveError> {
+        self.load(chunk)?;
+        while self.start < self.bytes.len() {
+            let (item, length) = decode_item(&self.bytes[self.start..])?;
+            self.start += length;
+            if let crate::tree::Item::Entry(record) = item {
+                return Ok(Some(record.path));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Begins with the first entry that begins in this chunk or behind it; with the very first one for chunk 0. The references
+    /// of a file may begin in an earlier chunk than its entry: reading then begins there.
+    fn begin_at(&mut self, chunk: usize) -> Result<(), ArchiveError> {
+        let mut chunk = chunk;
+        // Back to a chunk that has an entry, and behind that entry no reference of another is cut off.
+        while chunk > 0 {
+            chunk -= 1;
+            if self.first_path(chunk)?.is_some() {
+                self.next = chunk + 1;
+                self.order = TreeOrder::anywhere();
+                return Ok(());
+            }
+        }
+        self.bytes.clear();
+        self.start = 0;
+        self.next = 0;
+        Ok(())
+    }
+
+    fn next_entry(&mut self) -> Result<Option<Entry>, ArchiveError> {
+        loop {
+            while self.start == self.bytes.len() {
+                if self.next == self.chunks.len() {
+                    return self.assembly.finish().map(|()| None);
+                }
+                let chunk = self.next;
+                self.next += 1;
+                self.load(chunk)?;
+            }
+            let (item, length) = decode_item(&self.bytes[self.start..])?;
+            self.start += length;
+            if let Some(entry) = self.assembly.add(item)? {
+                self.order.accept(&entry)?;
+                if self.from.as_ref().is_none_or(|from| entry.path >= *from) {
+                    return Ok(Some(entry));
+                }
+            }
+        }
+    }
+}
+
+impl<S: ReadStore> Iterator for TreeReader<'_, S> {
+    type Item = Result<Entry, ArchiveError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let next = self.next_entry();
+        self.failed = next.is_err();
+        next.transpose()
+    }
+}
