@@ -284,7 +284,7 @@ fn equations(known: &[Window]) -> Vec<Bits> {
 fn holding(equations: &[Bits], window: &Window) -> usize {
     let holds = |equation: &&Bits| {
         let ones: u32 = equation.iter().zip(bits(window)).map(|(a, b)| (a & b).count_ones()).sum();
-        ones % 2 == 0
+        ones.is_multiple_of(2)
     };
     equations.iter().filter(holds).count()
 }

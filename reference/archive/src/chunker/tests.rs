@@ -15,12 +15,9 @@ fn chunker() -> KeyedChunker {
     KeyedChunker::under(&SUBKEY, fastest())
 }
 
-/// Every function for the first stage that this machine can run.
-fn twins() -> Vec<Propose> {
-    let mut twins: Vec<Propose> = vec![portable];
-    #[cfg(target_arch = "x86_64")]
-    twins.extend(simd::avx2());
-    twins
+/// The functions for the first stage that this machine can run, if it has more than the portable one.
+fn twins() -> [Propose; 2] {
+    [portable, fastest()]
 }
 
 fn noise(seed: u64, length: usize) -> Vec<u8> {
@@ -217,6 +214,38 @@ fn chunks_keep_to_their_bounds_and_near_the_mean() {
         // 256 chunks: a standard deviation of the mean is a twentieth of it.
         assert!((CHUNK_AVERAGE_BYTES * 3 / 4..CHUNK_AVERAGE_BYTES * 5 / 4).contains(&mean), "{name}: {mean}");
     }
+}
+
+#[test]
+fn a_cut_counts_from_the_least_length_on() {
+    let data = noise(11, 8 << 20);
+    let mut cuts = Vec::new();
+    chunker().cuts(&data, 0, &mut cuts);
+    let apart = cuts.windows(2).find(|pair| pair[0] > CHUNK_MAX_BYTES && pair[1] - pair[0] > CHUNK_MIN_BYTES);
+    let [cut, next] = apart.unwrap() else { unreachable!() };
+    assert_eq!(chunker().first_cut(&data[cut - CHUNK_MIN_BYTES..]), CHUNK_MIN_BYTES);
+    assert!(chunker().first_cut(&data[cut - CHUNK_MIN_BYTES + 1..]) >= next - cut);
+}
+
+#[test]
+fn lengths_keep_the_rules_at_their_edges() {
+    const MIN: u64 = CHUNK_MIN_BYTES as u64;
+    const MAX: u64 = CHUNK_MAX_BYTES as u64;
+    let lengths = |cuts: &[u64], end| {
+        let (mut chunks, mut lengths) = (ChunkLengths::new(), Vec::new());
+        chunks.advance(cuts.iter().copied(), end, &mut lengths);
+        chunks.finish(end, &mut lengths);
+        lengths.into_iter().map(|length| length as u64).collect::<Vec<u64>>()
+    };
+    assert_eq!(lengths(&[], 0), []);
+    assert_eq!(lengths(&[], 1), [1]);
+    assert_eq!(lengths(&[MIN - 1], 2 * MIN), [2 * MIN]);
+    assert_eq!(lengths(&[MIN], 2 * MIN), [MIN, MIN]);
+    assert_eq!(lengths(&[MIN, 2 * MIN - 1, 2 * MIN], 2 * MIN), [MIN, MIN]);
+    assert_eq!(lengths(&[], MAX), [MAX]);
+    assert_eq!(lengths(&[MAX], MAX + 1), [MAX, 1]);
+    assert_eq!(lengths(&[MAX + 1], MAX + 2), [MAX, 2]);
+    assert_eq!(lengths(&[2 * MAX + MIN], 3 * MAX), [MAX, MAX, MIN, MAX - MIN]);
 }
 
 #[test]
