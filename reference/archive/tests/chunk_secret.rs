@@ -1,12 +1,14 @@
-//! What cuts give away (C56): two attacks that learn the secret of keyed rolling hashes, and the same attacks on this chunker.
+//! What cuts give away (C56): two attacks that learn the secret of keyed rolling hashes, and the same attacks on this
+//! chunker.
 //!
-//! Peers keep secret where they cut by a number that is mixed into the table of a rolling hash, by XOR (fastcdc's seed, borg's
-//! buzhash) or addition, or by a secret polynomial (restic). Each of their cuts is an equation in that secret (Truong, Merz,
-//! Scarlata, Günther, Paterson: Breaking and Fixing Content-Defined Chunking, eprint 2025/558; Alexeev, Percival, Zhang: Chunking
-//! Attacks on File Backup Services using Content-Defined Chunking, arXiv 2504.02095).
+//! Peers keep secret where they cut by a number that is mixed into the table of a rolling hash, by XOR (fastcdc's
+//! seed, borg's buzhash) or addition, or by a secret polynomial (restic). Each of their cuts is an equation in that
+//! secret (Truong, Merz, Scarlata, Günther, Paterson: Breaking and Fixing Content-Defined Chunking, eprint 2025/558;
+//! Alexeev, Percival, Zhang: Chunking Attacks on File Backup Services using Content-Defined Chunking, arXiv
+//! 2504.02095).
 //!
-//! An attack here knows plaintext and the lengths of its chunks, nothing else. What it learned is judged on fresh data: of two
-//! windows, one before a cut and one not, which is which? By chance one guess in two is right.
+//! An attack here knows plaintext and the lengths of its chunks, nothing else. What it learned is judged on fresh
+//! data: of two windows, one before a cut and one not, which is which? By chance one guess in two is right.
 
 use bailee_archive::ArchiveKeys;
 use bailee_archive::chunker::{Chunker, KeyedChunker, WINDOW_BYTES};
@@ -51,8 +53,8 @@ fn known(chunker: &dyn Chunker) -> Vec<Window> {
     cuts(chunker, &data).into_iter().map(|(_, end)| window(&data, end)).collect()
 }
 
-/// What share of guesses about fresh data is right, by a score that should be higher before a cut. `proposed` is what the public part
-/// of the chunker says of a window: all that is compared are windows that it proposes.
+/// What share of guesses about fresh data is right, by a score that should be higher before a cut. `proposed` is what
+/// the public part of the chunker says of a window: all that is compared are windows that it proposes.
 fn right(chunker: &dyn Chunker, proposed: fn(&Window) -> bool, score: impl Fn(&Window) -> usize) -> f64 {
     let data = noise(2, 48 << 20);
     let (mut right, mut guesses) = (0.0, 0.0);
@@ -94,7 +96,8 @@ fn anything(_: &Window) -> bool {
 /// Cut where these bits of the hash are zero: the mask of 15 bits of the FastCDC paper (Xia et al., USENIX ATC 2016).
 const MASK: u64 = 0x0003_5907_0353_0000;
 
-/// How the seed is mixed into the entries of the table. The lower bits of a hash hang on the lower bits of the seed alone.
+/// How the seed is mixed into the entries of the table. The lower bits of a hash hang on the lower bits of the seed
+/// alone.
 #[derive(Clone, Copy, Debug)]
 enum Mix {
     Xor,

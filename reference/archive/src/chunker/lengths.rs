@@ -2,9 +2,9 @@
 
 use crate::limits::{CHUNK_MAX_BYTES, CHUNK_MIN_BYTES};
 
-/// Makes chunks of the cuts of a stream that [`KeyedChunker::cuts`](super::KeyedChunker::cuts) found: a chunk ends at the first cut
-/// that leaves it at least [`CHUNK_MIN_BYTES`] long, at [`CHUNK_MAX_BYTES`], or where the stream ends. The chunks are those of
-/// [`Chunker::first_cut`](super::Chunker::first_cut).
+/// Makes chunks of the cuts of a stream that [`KeyedChunker::cuts`](super::KeyedChunker::cuts) found: a chunk ends at
+/// the first cut that leaves it at least [`CHUNK_MIN_BYTES`] long, at [`CHUNK_MAX_BYTES`], or where the stream ends.
+/// The chunks are those of [`Chunker::first_cut`](super::Chunker::first_cut).
 ///
 /// Positions are counted in bytes from the start of the stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +23,8 @@ impl ChunkLengths {
         self.begun
     }
 
-    /// Takes the next cuts, ascending, which are all there are up to `searched`; appends the lengths of the chunks that end by them.
+    /// Takes the next cuts, ascending, which are all there are up to `searched`; appends the lengths of the chunks
+    /// that end by them.
     pub fn advance(&mut self, cuts: impl IntoIterator<Item = u64>, searched: u64, lengths: &mut Vec<usize>) {
         for cut in cuts {
             self.end_longest(cut, lengths);
@@ -34,7 +35,8 @@ impl ChunkLengths {
         self.end_longest(searched, lengths);
     }
 
-    /// Ends the stream at `end`, all cuts up to there taken; appends the length of the last chunk. An empty stream has none.
+    /// Ends the stream at `end`, all cuts up to there taken; appends the length of the last chunk. An empty stream
+    /// has none.
     pub fn finish(mut self, end: u64, lengths: &mut Vec<usize>) {
         self.end_longest(end, lengths);
         if self.begun < end {

@@ -1,13 +1,13 @@
 //! Content-defined chunks in two stages (BAK-5, brief F4).
 //!
-//! A public function of the last 4 bytes *proposes* about one position in 256 (`proposals`, with a SIMD twin in `simd`). A keyed
-//! pseudo-random function of the last 64 bytes *decides* which proposals are cuts (`prf`). Where a cut falls thus depends
-//! on 64 bytes and the key alone: content that moves within a file is cut as before, and a cut tells nothing about the key that
-//! the function would not tell. What stays visible to whoever sees sealed sizes is discussed in `spec/threat-model.md`:
-//! lengths, counts, timing.
+//! A public function of the last 4 bytes *proposes* about one position in 256 (`proposals`, with a SIMD twin in
+//! `simd`). A keyed pseudo-random function of the last 64 bytes *decides* which proposals are cuts (`prf`). Where a
+//! cut falls thus depends on 64 bytes and the key alone: content that moves within a file is cut as before, and a cut
+//! tells nothing about the key that the function would not tell. What stays visible to whoever sees sealed sizes is
+//! discussed in `spec/threat-model.md`: lengths, counts, timing.
 //!
-//! The cost is that of the first stage, unless content was made to be proposed everywhere: then each position costs four
-//! blocks of AES.
+//! The cost is that of the first stage, unless content was made to be proposed everywhere: then each position costs
+//! four blocks of AES.
 
 mod cutter;
 mod lengths;
@@ -72,11 +72,12 @@ impl KeyedChunker {
         number < CUT_BELOW
     }
 
-    /// Appends to `out`, ascending, every position in `max(from, 64)..=data.len()` that is a cut by the 64 bytes of `data` before it,
-    /// whatever the least and greatest length of a chunk. The position behind the last byte counts as any other: what follows
-    /// has no say. [`ChunkLengths`] makes chunks of it.
+    /// Appends to `out`, ascending, every position in `max(from, 64)..=data.len()` that is a cut by the 64 bytes of
+    /// `data` before it, whatever the least and greatest length of a chunk. The position behind the last byte counts
+    /// as any other: what follows has no say. [`ChunkLengths`] makes chunks of it.
     ///
-    /// So a stream can be searched in parts: let the next part begin 64 bytes before the end of the last one, and go on from 65.
+    /// So a stream can be searched in parts: let the next part begin 64 bytes before the end of the last one, and go
+    /// on from 65.
     pub fn cuts(&self, data: &[u8], from: usize, out: &mut Vec<usize>) {
         let _ = self.search(data, from.max(WINDOW_BYTES)..data.len() + 1, |cut| {
             out.push(cut);

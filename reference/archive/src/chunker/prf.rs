@@ -1,8 +1,8 @@
 //! The second stage: a keyed pseudo-random function of a window decides.
 //!
-//! CBC-MAC with AES-128 and a zero initial value. CBC-MAC of messages of *one fixed length* is a pseudo-random function if
-//! the block cipher is one (Bellare, Kilian, Rogaway: The security of the cipher block chaining message authentication code,
-//! JCSS 61, 2000); it is none for messages of differing lengths, and a window never has another.
+//! CBC-MAC with AES-128 and a zero initial value. CBC-MAC of messages of *one fixed length* is a pseudo-random
+//! function if the block cipher is one (Bellare, Kilian, Rogaway: The security of the cipher block chaining message
+//! authentication code, JCSS 61, 2000); it is none for messages of differing lengths, and a window never has another.
 
 use aes::cipher::array::Array;
 use aes::cipher::consts::U16;
@@ -20,7 +20,8 @@ pub(super) const BATCH: usize = 8;
 
 const BLOCK_BYTES: usize = 16;
 
-/// The function under one key. It holds the expanded key outside locked memory, wiped on drop: make it for a call, not for keeps.
+/// The function under one key. It holds the expanded key outside locked memory, wiped on drop: make it for a call,
+/// not for keeps.
 pub(super) struct Prf {
     cipher: Aes128Enc,
 }

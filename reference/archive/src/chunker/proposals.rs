@@ -1,13 +1,14 @@
 //! The first stage: a public function of four bytes proposes.
 //!
-//! The four bytes before a position, as a little-endian number, times [`FACTOR`] modulo 2³²: the position is proposed where
-//! the upper 8 bits are all ones. [`FACTOR`] is odd, so that of all values of the last byte exactly one is proposed whatever
-//! the three before it are: one position in 256.
+//! The four bytes before a position, as a little-endian number, times [`FACTOR`] modulo 2³²: the position is proposed
+//! where the upper 8 bits are all ones. [`FACTOR`] is odd, so that of all values of the last byte exactly one is
+//! proposed whatever the three before it are: one position in 256.
 //!
-//! With [`FACTOR`] = m − 2¹⁶m the product is m·(low + 2¹⁶·(high − low)), low and high the two halves of the number. Where they
-//! are equal, in runs of one byte and of a repeated pair, that is m·low: below 2³²·(m / 2¹⁶), and so never all ones above. Such
-//! runs hold no proposal at all, cost nothing in the second stage and make longest chunks. m is the odd number nearest to
-//! 2¹⁶ divided by the golden ratio: multiples of it lie as evenly as multiples can (Knuth, TAOCP 3, 6.4).
+//! With [`FACTOR`] = m − 2¹⁶m the product is m·(low + 2¹⁶·(high − low)), low and high the two halves of the number.
+//! Where they are equal, in runs of one byte and of a repeated pair, that is m·low: below 2³²·(m / 2¹⁶), and so never
+//! all ones above. Such runs hold no proposal at all, cost nothing in the second stage and make longest chunks. m is
+//! the odd number nearest to 2¹⁶ divided by the golden ratio: multiples of it lie as evenly as multiples can (Knuth,
+//! TAOCP 3, 6.4).
 
 /// Bytes before a position that propose it.
 pub(super) const PROPOSAL_BYTES: usize = 4;
@@ -39,8 +40,8 @@ const _: () = {
     }
 };
 
-/// Finds the proposals among positions that end in `bytes`: position i is behind `bytes[i..i + 4]`. Returns how many positions
-/// it looked at: those of a stretch, or as many as there are. The bits of further positions are zero.
+/// Finds the proposals among positions that end in `bytes`: position i is behind `bytes[i..i + 4]`. Returns how many
+/// positions it looked at: those of a stretch, or as many as there are. The bits of further positions are zero.
 pub(super) type Propose = fn(bytes: &[u8], bits: &mut Bits) -> usize;
 
 /// The fastest function for this machine. All of them agree.

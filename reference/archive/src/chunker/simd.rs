@@ -34,8 +34,8 @@ fn word_of_group(group: &[u8; GROUP_BYTES]) -> u64 {
     u64::from(low) | u64::from(high) << 32
 }
 
-/// The proposals among 32 positions. The numbers at distance k from a multiple of four lie whole in the lanes of a load at k: four
-/// loads, and the upper byte of lane i of product k belongs to position 4·i + k, where it is put.
+/// The proposals among 32 positions. The numbers at distance k from a multiple of four lie whole in the lanes of a
+/// load at k: four loads, and the upper byte of lane i of product k belongs to position 4·i + k, where it is put.
 #[target_feature(enable = "avx2")]
 fn half_of(bytes: &[u8; 32 + PROPOSAL_BYTES - 1]) -> u32 {
     let upper = |byte: i32| _mm256_set1_epi32(0xff << (8 * byte));

@@ -293,8 +293,8 @@ fn the_rest_of_the_subkey_has_no_say() {
     assert_eq!(lengths(&KeyedChunker::under(&subkey, fastest()), &data), lengths(&chunker(), &data));
 }
 
-/// Cuts of bytes that any implementation can make: byte n is the upper byte of the n-th state of x ← 1664525·x + 1013904223 mod 2³²,
-/// from x = 0 (Numerical Recipes), under the key 00 01 … 0f.
+/// Cuts of bytes that any implementation can make: byte n is the upper byte of the n-th state of x ← 1664525·x +
+/// 1013904223 mod 2³², from x = 0 (Numerical Recipes), under the key 00 01 … 0f.
 #[test]
 fn cuts_are_the_frozen_ones() {
     let mut state = 0u32;
