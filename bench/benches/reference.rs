@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 
+use bailee_core::crypto::aead::{AwsLc, OneTimeAead, Portable};
 use bailee_core::crypto::hpke::{Recipient, seal_to};
 use bailee_core::crypto::sharing;
 use bailee_core::crypto::sign::{self, Signing};
@@ -48,6 +49,32 @@ fn constructions(c: &mut Criterion) {
     });
 }
 
+/// One back end over the sizes of an index record, a chunk and a block. A fresh key each time, as in `seal_once`.
+fn back_end<A: OneTimeAead>(c: &mut Criterion) {
+    let mut group = c.benchmark_group("aead");
+    for kibibytes in [4, 64, 1024] {
+        let mut buffer = vec![7; kibibytes << 10];
+        group.throughput(Throughput::Bytes(buffer.len() as u64));
+        group.bench_function(format!("{}, seal {kibibytes} KiB", A::NAME), |b| {
+            b.iter(|| A::seal(black_box(&[1; 32]), b"header and salt", &mut buffer));
+        });
+        let tag = A::seal(&[1; 32], b"header and salt", &mut buffer);
+        let sealed = buffer.clone();
+        group.bench_function(format!("{}, open {kibibytes} KiB", A::NAME), |b| {
+            // Opening is in place: what was opened is sealed bytes again before the next round, at the cost of a copy.
+            b.iter(|| {
+                buffer.copy_from_slice(&sealed);
+                A::open(black_box(&[1; 32]), b"header and salt", &mut buffer, &tag)
+            });
+        });
+    }
+}
+
+fn aead(c: &mut Criterion) {
+    back_end::<Portable>(c);
+    back_end::<AwsLc>(c);
+}
+
 fn lockstep(c: &mut Criterion) {
     let scope = scopes::committed().into_iter().find(|scope| scope.name == "enrolment").unwrap();
     let protocol = Protocol::new(&scope, None).unwrap();
@@ -79,5 +106,5 @@ fn explorer(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, constructions, lockstep, explorer);
+criterion_group!(benches, constructions, aead, lockstep, explorer);
 criterion_main!(benches);
