@@ -45,6 +45,9 @@ fn sound() -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(54)
 }
 
+/// Something that seals, by name.
+type User = (&'static str, fn(&mut dyn CryptoRng));
+
 /// What a record says of C54.
 #[derive(Debug, PartialEq, Eq)]
 struct Verdict {
@@ -177,7 +180,7 @@ fn no_key_meets_one_nonce_twice_over_all_that_seals() {
     let recording = Recording::start();
     let mut rng = sound();
     let mut all = Vec::new();
-    let users: [(&str, fn(&mut dyn CryptoRng)); 4] =
+    let users: [User; 4] =
         [("blocks", blocks), ("index records", index_records), ("versions", versions), ("a disaster", disaster)];
     for (name, user) in users {
         user(&mut rng);
@@ -192,7 +195,7 @@ fn no_key_meets_one_nonce_twice_over_all_that_seals() {
 #[test]
 fn a_repeated_salt_is_caught_in_everything_that_seals() {
     let recording = Recording::start();
-    let users: [(&str, fn(&mut dyn CryptoRng)); 3] =
+    let users: [User; 3] =
         [("blocks", blocks), ("index records", index_records), ("keystore records", records_of_one_attempt)];
     for (name, user) in users {
         user(&mut Repeating);
