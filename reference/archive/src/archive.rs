@@ -127,6 +127,8 @@ pub struct Archive<S> {
     /// The last segment and where its last whole record ends.
     pub(crate) end: (u64, u64),
     pub(crate) torn: Option<TornTail>,
+    /// The last segment and its length, as they were read: whoever writes makes sure that nobody else did.
+    pub(crate) seen: (u64, u64),
     pub(crate) damage: Vec<Damage>,
     pub(crate) cache: BlockCache,
 }

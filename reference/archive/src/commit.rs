@@ -45,6 +45,7 @@ impl<S> Archive<S> {
             leftovers: self.leftovers,
             end: self.end,
             torn: self.torn,
+            seen: self.seen,
             damage: self.damage,
             cache: self.cache,
         };
@@ -53,10 +54,16 @@ impl<S> Archive<S> {
 }
 
 impl<S: Store> Archive<S> {
-    /// Takes the store out, to write at the end of it. What a crash left there is cut off first, and segments that a retention
-    /// record gave up are removed.
+    /// Takes the store out, to write at the end of it, if the end is where it was when it was read. What a crash left there is
+    /// cut off first, and segments that a retention record gave up are removed.
     pub(crate) fn detach_tail(self, segment_bytes: u64) -> Result<(Archive<Elsewhere>, Tail<S>), ArchiveError> {
         let (mut archive, mut store) = self.exchange_store(Elsewhere);
+        store.claim().map_err(ArchiveError::store("keeping other writers out"))?;
+        let last = store.list().map_err(ArchiveError::store("listing the archive"))?.last().copied();
+        let length = store.length(archive.seen.0).map_err(ArchiveError::store("measuring a segment"))?;
+        if last != Some(archive.seen.0) || length != archive.seen.1 {
+            return Err(ArchiveError::WrittenSince {});
+        }
         if let Some(torn) = archive.torn.take() {
             let doing = "cutting off what a crash left";
             store.cut(torn.place.segment, torn.place.offset).map_err(ArchiveError::store(doing))?;
@@ -74,6 +81,7 @@ impl Archive<Elsewhere> {
     pub(crate) fn attach_tail<S: Store>(mut self, tail: Tail<S>) -> Archive<S> {
         self.segments.extend(self.end.0 + 1..=tail.end.0);
         self.end = tail.end;
+        self.seen = tail.end;
         self.exchange_store(tail.store).0
     }
 

@@ -253,6 +253,8 @@ errors! {
         /// What was found.
         found: u64,
     } => "{what}: {expected} announced, {found} found";
+    /// Another writer was at the archive since it was read; nothing was written.
+    WrittenSince {} => "another writer was at the archive since it was read: open it again";
     /// A write failed before; the archive must be opened again.
     WriterStopped {} => "an earlier write failed: open the archive again";
 }

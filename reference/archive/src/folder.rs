@@ -171,6 +171,10 @@ impl<D: Disk> ReadStore for FolderStore<D> {
 }
 
 impl<D: Disk> Store for FolderStore<D> {
+    fn claim(&mut self) -> io::Result<()> {
+        self.for_writing()
+    }
+
     fn create(&mut self, segment: u64, content: &[u8]) -> io::Result<()> {
         self.for_writing()?;
         if self.list()?.contains(&segment) {

@@ -77,6 +77,7 @@ impl<S: ReadStore> Archive<S> {
             leftovers: Vec::new(),
             end: (last, 0),
             torn: None,
+            seen: (last, 0),
             damage: Vec::new(),
             cache: Default::default(),
         };
@@ -111,10 +112,12 @@ impl<S: ReadStore> Archive<S> {
                     frames.extend(scan.frames);
                     self.damage.extend(scan.damage);
                     self.end = (number, scan.end);
+                    self.seen = (number, scan.length);
                 }
                 Err(error) => {
                     // Whatever it is: nothing is appended to it.
                     self.end = (number, u64::MAX);
+                    self.seen = (number, self.store.length(number).unwrap_or(0));
                     self.note(Some(Place { segment: number, offset: 0 }), error);
                 }
             }

@@ -66,7 +66,7 @@ impl KnownBlock {
         if block_id(&bytes)? != self.id || self.listed.is_some_and(|digest| digest != Digest::of_block(&bytes)) {
             return Err(ArchiveError::BlockAltered { id: self.id });
         }
-        open_block(keys, archive, &bytes)
+        open_block(keys, archive, bytes)
     }
 }
 

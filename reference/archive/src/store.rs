@@ -26,6 +26,13 @@ pub trait ReadStore: Send + Sync {
 
 /// Appends to numbered segments. What was written before a [`Store::sync`] that returned is durable.
 pub trait Store: ReadStore {
+    /// Keeps every other writer out, for as long as the store lives. Whoever is going to write claims the store before reading what
+    /// is there; a store that was not claimed is claimed by the first write. Claiming twice is claiming once.
+    ///
+    /// # Errors
+    /// `WouldBlock` if another writer has it, or what the medium said.
+    fn claim(&mut self) -> io::Result<()>;
+
     /// Makes a segment with this content, durably and at once: after a crash it is there in full or not at all.
     ///
     /// # Errors
@@ -98,6 +105,10 @@ impl ReadStore for MemoryStore {
 }
 
 impl Store for MemoryStore {
+    fn claim(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     fn create(&mut self, segment: u64, content: &[u8]) -> io::Result<()> {
         if self.segments.contains_key(&segment) {
             return Err(io::ErrorKind::AlreadyExists.into());

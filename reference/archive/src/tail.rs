@@ -71,7 +71,7 @@ fn is_link(frame: &Frame) -> bool {
 /// A record that only another release, or another key, could read is no torn one: it stays, and is refused by name.
 fn is_whole(keys: &ArchiveKeys, id: ArchiveId, kind: Kind, payload: &[u8]) -> bool {
     let read = match kind {
-        Kind::Block => open_block(keys, id, payload).map(|_| true),
+        Kind::Block => open_block(keys, id, payload.to_vec()).map(|_| true),
         Kind::Index => open_index(keys, id, payload).map(|_| true),
         Kind::Manifest => decode_manifest(payload).map(|_| is_genuine(kind, payload)),
         Kind::Retention => decode_retention(payload).map(|_| true),

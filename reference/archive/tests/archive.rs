@@ -137,7 +137,11 @@ fn a_folder_keeps_an_archive_and_one_writer() {
     assert!(error.to_string().contains("another writer"), "{error}");
     drop(archive);
     let free = reopen(FolderStore::open(&place).unwrap()).unwrap();
+    let stale = reopen(FolderStore::open(&place).unwrap()).unwrap();
     assert!(back_up(free, &sample(), 2).is_ok());
+    let error = back_up(stale, &sample(), 2).err().unwrap();
+    assert!(matches!(error, ArchiveError::WrittenSince {}), "it would write where another has written: {error}");
+    assert_eq!(reopen(FolderStore::open(&place).unwrap()).unwrap().versions().len(), 2);
     let missing = reopen(FolderStore::open(folder.path()).unwrap());
     assert!(matches!(missing, Err(ArchiveError::NoArchive {})));
 }

@@ -4,10 +4,12 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 
-use bailee_archive::block::{Gathered, seal_block};
+use bailee_archive::block::{BlockSealer, Gathered};
 use bailee_archive::manifest::{IndexedBlock, encode_index};
 use bailee_archive::tree::{Entry, EntryKind, Meta, Time};
-use bailee_archive::{Archive, ArchiveId, ArchiveKeys, BlockId, ChunkId, MemoryStore, TreePath};
+use bailee_archive::{
+    Archive, ArchiveId, ArchiveKeys, BackUp, BlockId, ChunkId, Counters, MemoryStore, Padding, TreePath,
+};
 use bailee_core::crypto::keys::{Owner, Secret};
 use bailee_core::crypto::password::Cost;
 use bailee_core::crypto::record::{Recording, Use};
@@ -94,7 +96,7 @@ fn blocks(rng: &mut dyn CryptoRng) {
         for (number, chunk) in content.chunks(50_000).enumerate() {
             gathered.push(ChunkId([number as u8; 32]), chunk).unwrap();
         }
-        seal_block(&keys(), ARCHIVE, &gathered, level, rng);
+        BlockSealer::new(level, Padding::Padme).unwrap().seal(&keys(), ARCHIVE, &mut gathered, rng);
     }
 }
 
@@ -106,18 +108,18 @@ fn index_records(rng: &mut dyn CryptoRng) {
 }
 
 /// Two versions of an archive: blocks, index records and manifests as a backup writes them.
-fn versions(rng: &mut dyn CryptoRng) {
-    let device = Signing::from_seed(&[3; 32]);
-    let mut archive = Archive::create(MemoryStore::default(), keys(), rng).unwrap();
+fn versions(_: &mut dyn CryptoRng) {
+    let (device, counters) = (Signing::from_seed(&[3; 32]), Counters::default());
+    let random = bailee_archive::System;
+    let mut archive = Archive::create(MemoryStore::default(), keys(), &random).unwrap();
     for day in ["monday", "tuesday"] {
-        let mut writer = archive.begin(&device, rng).unwrap();
+        let mut writer = archive.begin(&BackUp::new(&device, Time::default(), &random, &counters)).unwrap();
         let root = Entry { path: TreePath::root(), meta: Meta::default(), kind: EntryKind::Directory };
         writer.entry(&root).unwrap();
         let content = writer.content(&mut &text(day)[..]).unwrap();
         let path = TreePath::root().join(b"file").unwrap();
-        writer
-            .entry(&Entry { path, meta: Meta::default(), kind: EntryKind::File { content, changed: false } })
-            .unwrap();
+        let kind = EntryKind::File { content, changed: false, sparse: false };
+        writer.entry(&Entry { path, meta: Meta::default(), kind }).unwrap();
         archive = writer.commit(Time { seconds: 1, nanoseconds: 0 }, day.as_bytes()).unwrap().0;
     }
     assert_eq!(archive.versions().len(), 2);

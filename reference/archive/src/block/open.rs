@@ -3,7 +3,7 @@
 use bailee_core::crypto::labels::SEAL_BLOCK;
 use bailee_core::crypto::seal;
 
-use super::{Form, LENGTHS_BYTES, Padding, decode_block, stored_id};
+use super::{BLOCK_HEADER_BYTES, Form, LENGTHS_BYTES, Padding, decode_block, stored_id};
 use crate::bytes::Bytes;
 use crate::error::{ArchiveError, Part};
 use crate::id::{ArchiveId, BlockId, ChunkId};
@@ -34,21 +34,22 @@ impl OpenBlock {
     }
 }
 
-/// Opens a stored block and computes the id of every chunk in it.
+/// Opens a stored block where it lies and computes the id of every chunk in it.
 ///
 /// # Errors
 /// As [`decode_block`] and [`decode_padded`]; besides `WrongArchive`, `UnknownEpoch`, `NotOpened`.
-pub fn open_block(keys: &ArchiveKeys, archive: ArchiveId, block: &[u8]) -> Result<OpenBlock, ArchiveError> {
-    let (header, sealed) = decode_block(block)?;
+pub fn open_block(keys: &ArchiveKeys, archive: ArchiveId, mut block: Vec<u8>) -> Result<OpenBlock, ArchiveError> {
+    let (header, sealed) = decode_block(&block)?;
+    let id = stored_id(sealed)?;
     if header.archive != archive {
         return Err(ArchiveError::WrongArchive { part: Part::Block, found: header.archive });
     }
     let epoch = keys.of(header.epoch)?;
-    let padded = seal::open(epoch.seal.expose(), SEAL_BLOCK, &header.encode(), sealed)
+    let padded = seal::open_record(epoch.seal.expose(), SEAL_BLOCK, &mut block, BLOCK_HEADER_BYTES)
         .map_err(ArchiveError::not_opened(Part::Block))?;
-    let plain = decode_padded(header.form, header.padding, &padded)?;
+    let plain = decode_padded(header.form, header.padding, padded)?;
     let ids = plain.chunks().map(|chunk| epoch.chunk_id(chunk)).collect();
-    Ok(OpenBlock { id: stored_id(sealed)?, ids, plain })
+    Ok(OpenBlock { id, ids, plain })
 }
 
 /// The content of a block, parsed.

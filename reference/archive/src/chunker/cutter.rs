@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use super::Chunker;
 use crate::limits::CHUNK_MAX_BYTES;
 
-/// Cuts a stream that comes in pieces, holding no more of it than [`Cutter::HELD_BYTES`] and one piece.
+/// Cuts a stream that is read piece by piece, holding no more of it than [`Cutter::HELD_BYTES`].
 #[derive(Default)]
 pub(crate) struct Cutter {
     buffer: Vec<u8>,
@@ -23,12 +23,6 @@ impl Cutter {
     fn forget_cut(&mut self) {
         self.buffer.drain(..self.start);
         self.start = 0;
-    }
-
-    /// Appends bytes to the stream.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.forget_cut();
-        self.buffer.extend_from_slice(bytes);
     }
 
     /// Reads ahead; true at the end of the source.

@@ -197,9 +197,11 @@ struct Engine<'a, P, F, J, S> {
     pools: Arc<Pools>,
     reader: Reader,
     how: &'a BackUp<'a>,
-    /// What the seats are made of.
-    seats: PhantomData<fn() -> (P, J, S)>,
+    seats: SeatsOf<P, J, S>,
 }
+
+/// What the seats are made of; an engine holds none of it.
+type SeatsOf<P, J, S> = PhantomData<fn() -> (P, J, S)>;
 
 /// The seat of sequencing: what has an order, and who hears of it.
 struct Order<'a, J> {
@@ -239,7 +241,7 @@ impl<S: Store> Archive<S> {
             pools: Arc::clone(&pools),
             how,
             keys: Arc::clone(&keys),
-            seats: PhantomData::<fn() -> (P, J, S)>,
+            seats: SeatsOf::<P, J, S>::default(),
         };
         let chunks = std::mem::take(&mut archive.chunks);
         let sequencer = Sequencer::new(Arc::clone(&keys), pools, chunks, archive.blocks.next_number());

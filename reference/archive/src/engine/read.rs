@@ -78,18 +78,24 @@ pub(super) enum Task<F, O> {
     Part { long: Arc<Long<F, O>>, part: u64, last: bool },
 }
 
+/// The parts of a long file that are not planned yet.
+struct Parts<F, O> {
+    long: Arc<Long<F, O>>,
+    next: u64,
+    all: u64,
+}
+
 /// Divides a plan into tasks.
 pub(super) struct Planner<P: Plan, O> {
     plan: P,
     /// What was asked for and did not fit any more.
     held: Option<Planned<P::File>>,
-    /// A long file, its next part, and how many it has.
-    long: Option<(Arc<Long<P::File, O>>, u64, u64)>,
+    parts: Option<Parts<P::File, O>>,
 }
 
 impl<P: Plan, O> Planner<P, O> {
     pub(super) fn new(plan: P) -> Self {
-        Planner { plan, held: None, long: None }
+        Planner { plan, held: None, parts: None }
     }
 
     pub(super) fn next(&mut self) -> Option<Task<P::File, O>> {
@@ -110,12 +116,13 @@ impl<P: Plan, O> Planner<P, O> {
             }
             match planned {
                 Planned::File { file, size } if size > BATCH_BYTES as u64 => {
-                    self.long = Some((
-                        Arc::new(Long { file: Arc::new(file), open: OnceLock::new(), relay: Relay::start() }),
-                        0,
-                        size.div_ceil(BATCH_BYTES as u64),
-                    ));
-                    return self.next_part();
+                    let long = Long { file: Arc::new(file), open: OnceLock::new(), relay: Relay::start() };
+                    self.parts =
+                        Some(Parts { long: Arc::new(long), next: 0, all: size.div_ceil(BATCH_BYTES as u64) });
+                    if batch.is_empty() {
+                        return self.next_part();
+                    }
+                    break;
                 }
                 planned => batch.push(planned),
             }
@@ -125,12 +132,12 @@ impl<P: Plan, O> Planner<P, O> {
     }
 
     fn next_part(&mut self) -> Option<Task<P::File, O>> {
-        let (long, part, parts) = self.long.take()?;
-        let last = part + 1 == parts;
+        let Parts { long, next, all } = self.parts.take()?;
+        let last = next + 1 == all;
         if !last {
-            self.long = Some((Arc::clone(&long), part + 1, parts));
+            self.parts = Some(Parts { long: Arc::clone(&long), next: next + 1, all });
         }
-        Some(Task::Part { long, part, last })
+        Some(Task::Part { long, part: next, last })
     }
 }
 

@@ -15,29 +15,29 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
 /// Names and contents, in the order of names.
-pub type Content = Vec<(String, Vec<u8>)>;
+pub(crate) type Content = Vec<(String, Vec<u8>)>;
 
-pub fn keys() -> ArchiveKeys {
+pub(crate) fn keys() -> ArchiveKeys {
     let owner = Owner { tenant: "tenant".into(), user: "user".into(), epoch: 0 };
     ArchiveKeys::new(&Secret::take(&mut [7; 32]), &owner)
 }
 
-pub fn device() -> Signing {
+pub(crate) fn device() -> Signing {
     Signing::from_seed(&[3; 32])
 }
 
-pub fn trusted() -> [DeviceId; 1] {
+pub(crate) fn trusted() -> [DeviceId; 1] {
     [DeviceId(device().public())]
 }
 
-pub fn noise(seed: u64, length: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     ChaCha20Rng::seed_from_u64(seed).fill_bytes(&mut bytes);
     bytes
 }
 
 /// Words from a small seeded vocabulary: it compresses, and has cuts.
-pub fn text(seed: u64, length: usize) -> Vec<u8> {
+pub(crate) fn text(seed: u64, length: usize) -> Vec<u8> {
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
     let mut out = Vec::with_capacity(length + 8);
     while out.len() < length {
@@ -47,26 +47,26 @@ pub fn text(seed: u64, length: usize) -> Vec<u8> {
     out
 }
 
-pub fn fresh() -> Archive<MemoryStore> {
+pub(crate) fn fresh() -> Archive<MemoryStore> {
     Archive::create(MemoryStore::default(), keys(), &Seeded(0)).unwrap()
 }
 
-pub fn root() -> Entry {
+pub(crate) fn root() -> Entry {
     Entry { path: TreePath::root(), meta: Meta::default(), kind: EntryKind::Directory }
 }
 
-pub fn path(name: &str) -> TreePath {
+pub(crate) fn path(name: &str) -> TreePath {
     TreePath::root().join(name.as_bytes()).unwrap()
 }
 
 /// A plan over content in memory.
-pub struct MemoryPlan {
+pub(crate) struct MemoryPlan {
     files: std::vec::IntoIter<(String, Vec<u8>)>,
     begun: bool,
 }
 
 impl MemoryPlan {
-    pub fn new(content: &Content) -> Self {
+    pub(crate) fn new(content: &Content) -> Self {
         MemoryPlan { files: content.clone().into_iter(), begun: false }
     }
 }
@@ -85,7 +85,7 @@ impl Plan for MemoryPlan {
 }
 
 /// Reads what [`MemoryPlan`] names. A file whose name begins with `unreadable` fails where its name says.
-pub struct MemoryFiles;
+pub(crate) struct MemoryFiles;
 
 impl Files for MemoryFiles {
     type File = (String, Vec<u8>);
@@ -122,10 +122,10 @@ impl Files for MemoryFiles {
 
 /// Keeps what it hears.
 #[derive(Default)]
-pub struct Heard {
-    pub stored: Vec<(String, Vec<u8>)>,
-    pub left_out: Vec<String>,
-    pub refused: Vec<(String, &'static str)>,
+pub(crate) struct Heard {
+    pub(crate) stored: Vec<(String, Vec<u8>)>,
+    pub(crate) left_out: Vec<String>,
+    pub(crate) refused: Vec<(String, &'static str)>,
 }
 
 impl Journal for Heard {
@@ -145,7 +145,7 @@ impl Journal for Heard {
 }
 
 /// A backup of content in memory on so many threads.
-pub fn back_up<S: Store>(
+pub(crate) fn back_up<S: Store>(
     archive: Archive<S>,
     content: &Content,
     seed: u64,
@@ -159,12 +159,12 @@ pub fn back_up<S: Store>(
 }
 
 /// An archive with which nothing is wrong.
-pub fn reopen<S: ReadStore>(store: S) -> Result<Archive<S>, ArchiveError> {
+pub(crate) fn reopen<S: ReadStore>(store: S) -> Result<Archive<S>, ArchiveError> {
     Archive::open(store, keys(), &trusted())?.sound()
 }
 
 /// The files of a version, in full.
-pub fn content_of<S: ReadStore>(archive: &Archive<S>, version: &Version) -> Result<Content, ArchiveError> {
+pub(crate) fn content_of<S: ReadStore>(archive: &Archive<S>, version: &Version) -> Result<Content, ArchiveError> {
     let mut files = Vec::new();
     for entry in archive.tree(version) {
         let entry = entry?;
