@@ -87,7 +87,7 @@ fn first_name(seen: &mut FirstNames, metadata: &Metadata, path: &Path) -> Option
 }
 
 fn metadata(a: &Path, a_meta: &Metadata, b: &Path, b_meta: &Metadata) -> Result<Vec<&'static str>, FilesError> {
-    let (left, right) = (meta::of(a_meta), meta::of(b_meta));
+    let (left, right) = (meta::of_metadata(a_meta), meta::of_metadata(b_meta));
     let mut found = Vec::new();
     if !a_meta.is_symlink() && left.mode != right.mode {
         found.push("other permissions");

@@ -28,6 +28,20 @@ pub enum FilesError {
         /// The folder.
         path: PathBuf,
     },
+    /// A pattern that is none.
+    BadPattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// A path that no entry of a version can have, or that this version does not have.
+    NotInVersion {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Nothing in the version matches what was asked for.
+    NothingChosen,
     /// The archive said no.
     Archive(ArchiveError),
 }
@@ -42,6 +56,9 @@ impl fmt::Display for FilesError {
             FilesError::NotEmpty { path } => {
                 write!(f, "{} is not empty: nothing is ever restored over other files", shown(path))
             }
+            FilesError::BadPattern { pattern, what } => write!(f, "pattern {}: {what}", shown(Path::new(pattern))),
+            FilesError::NotInVersion { path } => write!(f, "{} is not in the version", shown(path)),
+            FilesError::NothingChosen => f.write_str("nothing in the version matches"),
             FilesError::Archive(error) => error.fmt(f),
         }
     }

@@ -1,15 +1,24 @@
 //! Folders on disk: what is in them, into an archive and back.
 //!
-//! [`back_up`] walks a folder and writes a version; [`restore`] makes a folder from a version; [`compare`] says how two folders
-//! differ. Nothing here follows a symbolic link, and names are bytes, not text.
+//! [`back_up`] walks a folder and writes a version; with a catalogue it reads only what changed, and [`watch`] calls it again when
+//! something did. [`restore`] makes a folder from a version or from a part of one; [`compare`] says how two folders differ. Nothing
+//! here follows a symbolic link, and names are bytes, not text.
 
+mod backup;
+mod catalogue;
 mod compare;
 mod error;
+mod folder;
 mod meta;
+mod patterns;
 mod restore;
-mod scan;
+mod walk;
+mod watch;
 
+pub use backup::{BackedUp, DryRun, back_up, dry_run};
 pub use compare::{Difference, compare};
 pub use error::{FilesError, Warning};
-pub use restore::{Restored, restore};
-pub use scan::{BackedUp, back_up};
+pub use patterns::Patterns;
+pub use restore::{RestoreOptions, RestoreProgress, Restored, Selection, copy_file, restore, tree_path};
+pub use walk::{Amount, Changes, Scope};
+pub use watch::{Cause, WatchOptions, watch};

@@ -1,92 +1,15 @@
 //! Folders with everything odd in them, through an archive and back.
 
-use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::Write;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+mod common;
 
-use bailee_archive::tree::Time;
-use bailee_archive::{Archive, ArchiveKeys, DeviceId, MemoryStore};
-use bailee_core::crypto::keys::{Owner, Secret};
-use bailee_core::crypto::sign::Signing;
-use bailee_files::{BackedUp, FilesError, back_up, compare, restore};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+use std::time::Instant;
+
+use bailee_files::{FilesError, Scope, Selection};
+use common::{backed_up, bring_back, differences, odd, round_trip, save, write};
 use filetime::FileTime;
-use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
-
-fn keys() -> ArchiveKeys {
-    let owner = Owner { tenant: "tenant".into(), user: "user".into(), epoch: 0 };
-    ArchiveKeys::new(&Secret::take(&mut [7; 32]), &owner)
-}
-
-fn backed_up(folder: &Path) -> Result<BackedUp<MemoryStore>, FilesError> {
-    let device = Signing::from_seed(&[3; 32]);
-    let archive = Archive::create(MemoryStore::default(), keys(), &bailee_archive::System).unwrap();
-    back_up(archive, folder, Time::default(), &device, &bailee_archive::System, &mut |_| {})
-}
-
-fn round_trip(folder: &Path) -> (tempfile::TempDir, PathBuf, Vec<String>) {
-    let done = backed_up(folder).unwrap();
-    let store = done.archive.into_store();
-    let device = DeviceId(Signing::from_seed(&[3; 32]).public());
-    let archive = Archive::open(store, keys(), &[device]).unwrap();
-    let out = tempfile::tempdir().unwrap();
-    let target = out.path().join("restored");
-    let restored = restore(&archive, &archive.versions()[0], &target, &mut |_| {}).unwrap();
-    let warnings = done.warnings.iter().chain(&restored.warnings).map(ToString::to_string).collect();
-    (out, target, warnings)
-}
-
-fn differences(a: &Path, b: &Path) -> Vec<String> {
-    compare(a, b).unwrap().iter().map(ToString::to_string).collect()
-}
-
-fn write(path: &Path, bytes: &[u8]) {
-    File::create(path).unwrap().write_all(bytes).unwrap();
-}
-
-/// A folder of everything that a file system allows and a program forgets.
-fn odd() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let at = |name: &[u8]| folder.path().join(OsStr::from_bytes(name));
-    write(&at(b"empty"), b"");
-    write(&at(b"new\nline and \x1b[31mcolour"), b"name");
-    write(&at(b"not \xff\xfe text"), b"name");
-    write(&at("z\u{301}\u{4e2d}".as_bytes()), b"name");
-    write(&at(&[b'l'; 255]), b"the longest name");
-    write(&at(b"-rf"), b"name");
-    write(&at(b"zeros"), &vec![0; 2_000_000]);
-    let mut sparse = File::create(at(b"sparse")).unwrap();
-    sparse.set_len(40_000_000).unwrap();
-    sparse.write_all(b"begin").unwrap();
-    write(&at(b"linked"), b"one file, two names");
-    fs::hard_link(at(b"linked"), at(b"another name")).unwrap();
-    symlink("linked", at(b"link")).unwrap();
-    symlink("/nowhere/at all", at(b"dangling")).unwrap();
-    symlink(".", at(b"loop")).unwrap();
-    symlink("../../../../etc/passwd", at(b"outside")).unwrap();
-    UnixListener::bind(at(b"socket")).unwrap();
-    rustix::fs::mknodat(rustix::fs::CWD, at(b"pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-    let mut deep = folder.path().to_path_buf();
-    for _ in 0..120 {
-        deep.push("deep");
-        fs::create_dir(&deep).unwrap();
-    }
-    write(&deep.join("bottom"), b"here");
-    fs::create_dir(at(b"closed")).unwrap();
-    write(&at(b"closed/inside"), b"x");
-    for (name, mode) in [(&b"empty"[..], 0o000), (b"-rf", 0o4755), (b"zeros", 0o2640), (b"closed", 0o1111)] {
-        fs::set_permissions(at(name), fs::Permissions::from_mode(mode)).unwrap();
-    }
-    filetime::set_file_mtime(at(b"zeros"), FileTime::from_unix_time(-86_400, 123_456_789)).unwrap();
-    filetime::set_symlink_file_times(at(b"link"), FileTime::zero(), FileTime::from_unix_time(1, 5)).unwrap();
-    let _ = xattr::set(at(b"linked"), "user.colour", b"blue");
-    filetime::set_file_mtime(at(b"deep"), FileTime::from_unix_time(1_000, 7)).unwrap();
-    folder
-}
 
 #[test]
 fn everything_odd_comes_back_as_it_was() {
@@ -145,7 +68,7 @@ fn copy_apart(path: &Path) {
 }
 
 fn lchown(path: &Path) {
-    std::os::unix::fs::lchown(path, Some(4_242), None).unwrap();
+    std::os::unix::fs::lchown(path, Some(4_999), None).unwrap();
 }
 
 #[test]
@@ -178,7 +101,108 @@ fn nothing_is_restored_over_other_files() {
     write(&folder.path().join("file"), b"x");
     let done = backed_up(folder.path()).unwrap();
     let archive = done.archive;
-    let error = restore(&archive, &archive.versions()[0], folder.path(), &mut |_| {}).unwrap_err();
+    let error = bring_back(&archive, folder.path(), &Selection::whole(), (false, false)).unwrap_err();
     assert!(matches!(error, FilesError::NotEmpty { .. }), "{error}");
     assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"x");
+}
+
+#[test]
+fn holes_come_back_as_holes() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join("dense"), &vec![0; 8_000_000]);
+    let sparse = fs::File::create(folder.path().join("sparse")).unwrap();
+    sparse.set_len(8_000_000).unwrap();
+    let (_out, target, warnings) = round_trip(folder.path());
+    assert_eq!((differences(folder.path(), &target), warnings), (vec![], vec![]));
+    let blocks = |path: &Path| fs::metadata(path).unwrap().blocks();
+    assert!(blocks(&target.join("sparse")) <= blocks(&folder.path().join("sparse")) + 8);
+    assert!(blocks(&target.join("dense")) * 512 >= 8_000_000);
+}
+
+/// A folder in memory if the system has such, where making a file costs little.
+fn in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+#[test]
+fn a_folder_may_have_a_hundred_thousand_files() {
+    let folder = in_memory();
+    let handle = rustix::fs::open(folder.path(), rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty()).unwrap();
+    for i in 0..100_000 {
+        let flags = rustix::fs::OFlags::CREATE | rustix::fs::OFlags::WRONLY;
+        rustix::fs::openat(&handle, format!("{i}"), flags, rustix::fs::Mode::RUSR).unwrap();
+    }
+    let started = Instant::now();
+    let done = backed_up(folder.path()).unwrap();
+    assert_eq!((done.totals.entries, done.changes.new.files, done.warnings), (100_001, 100_000, vec![]));
+    let out = in_memory();
+    let target = out.path().join("restored");
+    let restored = bring_back(&done.archive, &target, &Selection::whole(), (false, false)).unwrap();
+    assert_eq!((restored.entries, restored.warnings, restored.damaged), (100_001, vec![], vec![]));
+    assert_eq!(fs::read_dir(&target).unwrap().count(), 100_000);
+    // Linear, it is a second or two; a list that is searched for each name would take minutes.
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}
+
+#[test]
+fn what_cannot_be_kept_or_read_is_named_and_the_rest_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut deep = folder.path().to_path_buf();
+    // Deeper than a path may be long, and than a tree may be deep: each folder is made from the one above it.
+    let mut handle = rustix::fs::open(&deep, rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty()).unwrap();
+    for _ in 0..514 {
+        rustix::fs::mkdirat(&handle, "in", rustix::fs::Mode::RWXU).unwrap();
+        handle = rustix::fs::openat(&handle, "in", rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty()).unwrap();
+        deep.push("in");
+    }
+    write(&folder.path().join("z"), b"kept");
+    let done = backed_up(folder.path()).unwrap();
+    assert_eq!(done.warnings.len(), 1, "{:?}", done.warnings);
+    assert!(done.warnings[0].to_string().ends_with("left out: path: too many components"), "{}", done.warnings[0]);
+    let out = tempfile::tempdir().unwrap();
+    let target = out.path().join("restored");
+    let restored = bring_back(&done.archive, &target, &Selection::whole(), (false, false)).unwrap();
+    assert_eq!((restored.entries, restored.warnings), (512 + 2, vec![]));
+    assert_eq!(fs::read(target.join("z")).unwrap(), b"kept");
+}
+
+#[test]
+fn excludes_prune_and_places_are_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for name in ["kept", "pruned", "pruned/deep", "archive"] {
+        fs::create_dir(at(name)).unwrap();
+    }
+    for name in ["kept/a.o", "kept/b", "pruned/deep/keep.o", "archive/segment", "keep.o"] {
+        write(&at(name), b"x");
+    }
+    let excludes = bailee_files::Patterns::new(&["*.o".into(), "!keep.o".into(), "/pruned/".into()], &[]).unwrap();
+    let scope = Scope { excludes, without: vec![at("archive")], ..Scope::default() };
+    let done = save(common::fresh(), folder.path(), &scope, None).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let target = out.path().join("restored");
+    bring_back(&done.archive, &target, &Selection::whole(), (false, false)).unwrap();
+    let mut missing = differences(folder.path(), &target);
+    missing.retain(|difference| !difference.contains("time of change"));
+    missing.sort();
+    assert_eq!(
+        missing,
+        ["archive: missing on the right", "kept/a.o: missing on the right", "pruned: missing on the right"]
+    );
+    assert_eq!(done.warnings, vec![]);
+}
+
+#[test]
+fn another_file_system_is_kept_empty_if_so_asked() {
+    // The kernel's own file systems are mounted nearly everywhere, and no test may mount one.
+    let scope = |one_file_system| Scope { one_file_system, ..Scope::default() };
+    let device = |path: &str| fs::metadata(path).unwrap().dev();
+    if !Path::new("/dev/shm").is_dir() || device("/dev") == device("/dev/shm") {
+        return;
+    }
+    let place = tempfile::tempdir_in("/dev/shm").unwrap();
+    write(&place.path().join("inside"), b"x");
+    let walked = |one| bailee_files::dry_run(&common::fresh(), Path::new("/dev"), &scope(one), None).unwrap();
+    let (all, one) = (walked(false), walked(true));
+    assert!(one.entries < all.entries && one.changes.new.files < all.changes.new.files, "{one:?} {all:?}");
 }

@@ -8,19 +8,25 @@ mod system;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::Instant;
 
-use bailee_archive::tree::Time;
-use bailee_archive::{Archive, ArchiveError, ArchiveKeys, DeviceId, FolderStore};
+use bailee_archive::{Archive, ArchiveError, ArchiveKeys, BackUp, Counters, DeviceId, FolderStore, System};
 use bailee_core::crypto::keys::Owner;
-use bailee_files::{FilesError, Warning, back_up, compare, restore};
+use bailee_files::{
+    FilesError, RestoreOptions, RestoreProgress, Scope, Selection, Warning, back_up, compare, restore,
+};
 use bailee_spec::action::{Action, Asking, Caller, Handing, Point, Purpose, Requester};
 use bailee_spec::outcome::{Outcome, Refusal};
 use serde_json::json;
 
+use crate::local::engine;
+use crate::local::progress::{Goal, Progress, Voice};
+use crate::local::when;
 use crate::narrator::Narrator;
+use crate::random;
 use place::Place;
-use system::System;
+use system::System as Roles;
 
 /// What is asked for.
 pub(crate) struct Demo {
@@ -97,7 +103,7 @@ pub(crate) fn run(demo: &Demo, narrator: &mut Narrator) -> Done<Ending> {
     let mut run = Run {
         folder: &demo.folder,
         place: &place,
-        system: System::new(demo.seed)?,
+        system: Roles::new(demo.seed)?,
         narrator,
         warnings: Vec::new(),
         differences: Vec::new(),
@@ -118,18 +124,13 @@ pub(crate) fn run(demo: &Demo, narrator: &mut Narrator) -> Done<Ending> {
 struct Run<'a> {
     folder: &'a Path,
     place: &'a Place,
-    system: System,
+    system: Roles,
     narrator: &'a mut Narrator,
     warnings: Vec<Warning>,
     /// What a restored tree has otherwise than the source, but for what was left out by name.
     differences: Vec<String>,
     /// Entries and bytes of the source.
     totals: (u64, u64),
-}
-
-fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Time { seconds: since.as_secs() as i64, nanoseconds: since.subsec_nanos() }
 }
 
 fn mib(bytes: u64) -> String {
@@ -205,14 +206,14 @@ impl Run<'_> {
     fn open_archive(&self, key: &bailee_core::crypto::keys::ArchiveKey) -> Done<Archive<FolderStore>> {
         let store = FolderStore::open(self.place.archive()).map_err(self.place.io("opening"))?;
         let device = self.system.manifest_key(FIRST).ok_or_else(no_key)?;
-        Ok(Archive::open(store, self.keys(key), &[DeviceId(device.public())])?)
+        Ok(Archive::open(store, self.keys(key), &[DeviceId(device.public())])?.sound()?)
     }
 
     fn first_backup(&mut self) -> Done {
         self.narrator.step("The device backs the folder up into a local archive");
         let key = self.system.archive_key(FIRST).ok_or_else(no_key)?;
         let store = FolderStore::create_in(self.place.archive()).map_err(self.place.io("making"))?;
-        let archive = Archive::create(store, self.keys(&key), &bailee_archive::System)?;
+        let archive = Archive::create(store, self.keys(&key), &System)?;
         self.back_up(archive)
     }
 
@@ -220,13 +221,21 @@ impl Run<'_> {
     fn back_up(&mut self, archive: Archive<FolderStore>) -> Done {
         self.must(Action::OpenBackup { device: FIRST })?;
         let device = self.system.manifest_key(FIRST).ok_or_else(no_key)?;
+        random::works().map_err(DemoError::Random)?;
+        // Never the seed: no choice on the command line makes two archives alike.
+        let counters = Arc::<Counters>::default();
+        let label = engine::label(self.folder);
+        let how = BackUp { label: &label, ..BackUp::new(&device, when::now(), &System, &counters) };
         let done = {
-            let mut progress = self.narrator.counting("backing up");
-            back_up(archive, self.folder, now(), &device, &bailee_archive::System, &mut progress)?
+            let counting = counters.clone();
+            let state = move || engine::backup_state(&counting);
+            let _progress = Progress::start(Some(Voice::for_people()), "backing up", Goal::default(), state);
+            back_up(archive, self.folder, &Scope::default(), None, &how)?
         };
         let version = done.archive.versions().last().ok_or_else(no_key)?;
         let digest = version.digest;
-        let bailee_archive::Stored { blocks, bytes, .. } = done.archive.stored();
+        let stored = done.archive.stored();
+        let (blocks, bytes) = (stored.blocks, stored.bytes);
         self.system
             .append(FIRST, &digest.0)
             .map_err(|refusal| DemoError::Protocol(format!("storage refused the backup: {refusal:?}")))?;
@@ -340,9 +349,17 @@ impl Run<'_> {
     fn restore_with(&mut self, who: &str, key: &bailee_core::crypto::keys::ArchiveKey, target: &Path) -> Done {
         let archive = self.open_archive(key)?;
         let version = archive.versions().last().ok_or_else(no_key)?;
-        let restored = restore(&archive, version, target, &mut self.narrator.counting("restoring"))?;
+        let progress = Arc::<RestoreProgress>::default();
+        let restored = {
+            let counting = progress.clone();
+            let state = move || engine::restore_state(&counting);
+            let _progress = Progress::start(Some(Voice::for_people()), "restoring", Goal::default(), state);
+            let how =
+                RestoreOptions { threads: engine::processors(), resume: false, verify: false, progress: &progress };
+            restore(&archive, version, target, &Selection::whole(), &how)?
+        };
         self.fact(who, format!("restored {} entries, {}", restored.entries, mib(restored.bytes)));
-        for warning in restored.warnings {
+        for warning in restored.warnings.into_iter().chain(restored.damaged) {
             self.fact(who, format!("warning: {warning}"));
         }
         self.compare_with(target)

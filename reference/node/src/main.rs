@@ -1,7 +1,10 @@
 //! `bailee`: the reference as a program.
 
 mod demo;
+mod exit;
+mod local;
 mod narrator;
+mod random;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,20 +12,12 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use demo::{Demo, Ending};
+use exit::Exit;
 use narrator::Narrator;
 
-/// Everything is as it should be.
-const OK: u8 = 0;
-/// Something failed; the message says what.
-const FAILURE: u8 = 1;
-/// The command was used wrongly.
-const USAGE: u8 = 2;
-/// The backup is whole but for what could not be read.
-const PARTIAL: u8 = 3;
-
-/// The reference implementation of the Bailee key-escrow protocol.
+/// Backups that only you can read, and the reference implementation of the Bailee key-escrow protocol.
 #[derive(Parser)]
-#[command(name = "bailee", version)]
+#[command(name = "bailee", version, after_help = exit::TABLE)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -30,6 +25,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Local(local::Command),
     /// Run the whole protocol over a folder, every role in this one process.
     ///
     /// The folder is only read. Enrols a device, backs the folder up, restarts the keystore sealed, unseals it with three of
@@ -41,7 +38,8 @@ enum Command {
         /// Keep archive and restored folders here, in a folder that does not exist yet.
         #[arg(long, value_name = "NEW_DIR")]
         keep: Option<PathBuf>,
-        /// Make every random choice from this number: the keys are then no secret. For replaying a run.
+        /// Make every random choice of the protocol from this number: its keys are then no secret. For replaying a run. The
+        /// archive is written with the system's randomness all the same.
         #[arg(long)]
         seed: Option<u64>,
         /// JSON lines instead of the narration.
@@ -51,15 +49,22 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Command::Demo { folder, keep, seed, json } = Arguments::parse().command;
+    let exit = match Arguments::parse().command {
+        Command::Local(command) => local::run(&command),
+        Command::Demo { folder, keep, seed, json } => run_demo(&Demo { folder, keep, seed }, json),
+    };
+    exit.into()
+}
+
+fn run_demo(demo: &Demo, json: bool) -> Exit {
     let mut narrator = Narrator::new(json);
-    match demo::run(&Demo { folder, keep, seed }, &mut narrator) {
-        Ok(Ending::Whole) => ExitCode::from(OK),
-        Ok(Ending::Partial) => ExitCode::from(PARTIAL),
-        Ok(Ending::Different) => ExitCode::from(FAILURE),
+    match demo::run(demo, &mut narrator) {
+        Ok(Ending::Whole) => Exit::Ok,
+        Ok(Ending::Partial) => Exit::Partial,
+        Ok(Ending::Different) => Exit::Failure,
         Err(error) => {
             narrator.error(&error.to_string());
-            ExitCode::from(if error.is_usage() { USAGE } else { FAILURE })
+            if error.is_usage() { Exit::Usage } else { Exit::Failure }
         }
     }
 }

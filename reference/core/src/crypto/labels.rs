@@ -24,6 +24,8 @@ labels! {
     KEY_PREV = "key/prev";
     /// Key tree: seed of slots.
     KEY_SLOT_SEED = "key/slot-seed";
+    /// Key tree: seed of the signing key of an archive that stands alone.
+    KEY_STANDALONE_DEVICE = "key/standalone-device";
     /// Seal: a block of an archive.
     SEAL_BLOCK = "seal/block";
     /// Seal: a manifest of an archive.

@@ -9,10 +9,11 @@ use bailee_spec::action::{Action, Lane};
 use bailee_spec::observation::Message;
 use bailee_spec::outcome::{Outcome, Refusal};
 use rand_chacha::ChaCha20Rng;
-use rand_core::{CryptoRng, SeedableRng};
+use rand_core::SeedableRng;
 
 use super::place::contains;
 use super::{DemoError, Done};
+use crate::random;
 
 /// One user, two devices, one node, three of five custodians.
 const SIZE: Size = Size { users: 1, devices_per_user: 2, nodes: 1, custodians: 5, threshold: 3, late: false };
@@ -46,20 +47,12 @@ impl System {
     pub(crate) fn new(seed: Option<u64>) -> Done<Self> {
         let mut rng = match seed {
             Some(seed) => ChaCha20Rng::seed_from_u64(seed),
-            None => {
-                let mut seed = [0; 32];
-                getrandom::fill(&mut seed).map_err(DemoError::Random)?;
-                ChaCha20Rng::from_seed(seed)
-            }
+            None => random::generator().map_err(DemoError::Random)?,
         };
         let ensemble = Ensemble::new(SIZE, Cost::TEST, Quirks::none(), &mut rng)
             .map_err(|error| DemoError::Protocol(format!("setting up: {error:?}")))?;
         let received = ensemble.disks().iter().map(|(who, _)| (*who, Vec::new())).collect();
         Ok(System { ensemble, rng, received })
-    }
-
-    pub(crate) fn rng(&mut self) -> &mut dyn CryptoRng {
-        &mut self.rng
     }
 
     pub(crate) fn act(&mut self, action: Action) -> Outcome {

@@ -1,0 +1,218 @@
+//! From a folder into an archive.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bailee_archive::engine::{BackUp, Closed, Files, Journal, Plan};
+use bailee_archive::tree::Time;
+use bailee_archive::{Archive, ArchiveError, Digest, ReadStore, Store, Totals, TreePath};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
+
+use crate::catalogue::{Catalogue, Recorder};
+use crate::error::{FilesError, Warning};
+use crate::meta::{self, State};
+use crate::walk::{Changes, Notes, Scope, SeenFile, Tallies, Walk, key_of};
+
+/// A finished backup.
+pub struct BackedUp<S> {
+    /// The archive, with one version more.
+    pub archive: Archive<S>,
+    /// What was read and stored.
+    pub totals: Totals,
+    /// What the walk found, as compared with the catalogue.
+    pub changes: Changes,
+    /// What was left out, by path. None: the version is whole.
+    pub warnings: Vec<Warning>,
+    /// What made it slower than it need be: a catalogue that could not be used or written. The version lacks nothing by it.
+    pub notes: Vec<String>,
+}
+
+/// What a backup would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DryRun {
+    /// What the walk found, as compared with the catalogue.
+    pub changes: Changes,
+    /// Entries of the version: files, folders and everything else.
+    pub entries: u64,
+    /// What would be left out because it cannot be listed; whether a file can be read is not tried.
+    pub warnings: Vec<Warning>,
+    /// As in [`BackedUp`].
+    pub notes: Vec<String>,
+}
+
+/// Backs a folder up as one version. What cannot be read is left out and named in the warnings. With a catalogue, files that did
+/// not change since the version that it is of are not read; it is that of the new version afterwards.
+///
+/// # Errors
+/// `NotADirectory`, `Io` if the folder itself cannot be read, and what the archive says of its own store.
+pub fn back_up<S: Store>(
+    archive: Archive<S>,
+    folder: &Path,
+    scope: &Scope,
+    catalogue: Option<&Path>,
+    how: &BackUp<'_>,
+) -> Result<BackedUp<S>, FilesError> {
+    let (notes, tallies) = (Notes::new(folder), Tallies::default());
+    let mut remarks = Vec::new();
+    let begun = now();
+    let known = catalogue.and_then(|path| open_catalogue(&archive, path, &mut remarks));
+    let mut walk = Walk::new(folder, scope, known, &notes, &tallies)?;
+    let recorder = catalogue.and_then(|path| match Recorder::create(path, archive.id(), begun) {
+        Ok(recorder) => Some(recorder),
+        Err(error) => {
+            remarks.push(format!("the catalogue cannot be written, the next backup reads everything: {error}"));
+            None
+        }
+    });
+    recorder.iter().flat_map(Recorder::places).for_each(|place| walk.leave_out(place));
+    let mut keeper = Keeper { notes: &notes, recorder, key: Vec::new() };
+    let (archive, totals) = archive.back_up(walk, &Disk { notes: &notes }, &mut keeper, how)?;
+    if let (Some(recorder), Some(version)) = (keeper.recorder, archive.versions().last())
+        && let Err(error) = recorder.finish(version.digest)
+    {
+        remarks.push(format!("the catalogue was not written, the next backup reads everything: {error}"));
+    }
+    remark_trouble(&tallies, &mut remarks);
+    Ok(BackedUp { archive, totals, changes: tallies.changes(), warnings: notes.into_warnings(), notes: remarks })
+}
+
+/// Says what a backup would read, and writes nothing.
+///
+/// # Errors
+/// `NotADirectory`, `Io` if the folder itself cannot be read.
+pub fn dry_run<S: ReadStore>(
+    archive: &Archive<S>,
+    folder: &Path,
+    scope: &Scope,
+    catalogue: Option<&Path>,
+) -> Result<DryRun, FilesError> {
+    let (notes, tallies) = (Notes::new(folder), Tallies::default());
+    let mut remarks = Vec::new();
+    let known = catalogue.and_then(|path| open_catalogue(archive, path, &mut remarks));
+    let mut walk = Walk::new(folder, scope, known, &notes, &tallies)?;
+    catalogue.into_iter().for_each(|place| walk.leave_out(place));
+    let mut entries = 0;
+    while walk.next().is_some() {
+        entries += 1;
+    }
+    drop(walk);
+    remark_trouble(&tallies, &mut remarks);
+    Ok(DryRun { changes: tallies.changes(), entries, warnings: notes.into_warnings(), notes: remarks })
+}
+
+fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time { seconds: since.as_secs() as i64, nanoseconds: since.subsec_nanos() }
+}
+
+/// The catalogue, if it is of a version that the archive still has, and the archive has all that its versions need.
+fn open_catalogue<S: ReadStore>(archive: &Archive<S>, path: &Path, remarks: &mut Vec<String>) -> Option<Catalogue> {
+    let has_version = |digest: &Digest| archive.versions().iter().any(|version| version.digest == *digest);
+    let opened = if archive.damage().is_empty() {
+        Catalogue::open(path, archive.id(), has_version)
+    } else {
+        Err("the archive is damaged, so that what it has cannot be relied on".into())
+    };
+    opened.unwrap_or_else(|why| {
+        remarks.push(format!("the catalogue is not used, everything is read: {why}"));
+        None
+    })
+}
+
+fn remark_trouble(tallies: &Tallies, remarks: &mut Vec<String>) {
+    let trouble = *tallies.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+    remarks.extend(trouble.map(|what| format!("the catalogue was not used to its end: {what}")));
+}
+
+/// Files on disk, reached from the folders that the walk holds.
+struct Disk<'a> {
+    notes: &'a Notes,
+}
+
+/// A file that is being read.
+struct OpenFile {
+    file: File,
+    /// Its state when it was opened.
+    stat: Stat,
+}
+
+impl Files for Disk<'_> {
+    type File = SeenFile;
+    type Open = OpenFile;
+
+    /// Never through a link, and without waiting for the other end of a pipe that took the file's place.
+    fn open(&self, file: &SeenFile) -> io::Result<OpenFile> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let open: OwnedFd = rustix::fs::openat(&*file.folder.handle()?, &*file.name, flags, Mode::empty())?;
+        let stat = rustix::fs::fstat(&open)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(io::Error::other("it was replaced by something that is no file"));
+        }
+        Ok(OpenFile { file: File::from(open), stat })
+    }
+
+    fn path(&self, file: &SeenFile) -> TreePath {
+        file.path()
+    }
+
+    fn read_at(&self, open: &OpenFile, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match open.file.read_at(buffer, offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
+    }
+
+    fn close(&self, file: &SeenFile, open: &OpenFile, size_read: u64) -> Closed {
+        let path = file.path();
+        let after = rustix::fs::fstat(&open.file);
+        let changed = after.as_ref().map(State::of) != Ok(file.state) || size_read != file.state.size;
+        let stat = after.unwrap_or(open.stat);
+        let mut meta = meta::of(&stat);
+        match meta::xattrs_of(&open.file) {
+            Ok(xattrs) => meta.xattrs = xattrs,
+            Err(error) => self.notes.warn(&path, format!("its extended attributes are left out: {error}")),
+        }
+        if changed {
+            file.changed.store(true, Ordering::Relaxed);
+            self.notes.warn(&path, "it changed while it was read: what is kept may mix two states".into());
+        }
+        // Whatever its block size, a file system counts in units of 512 bytes here.
+        let allocated = u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512);
+        Closed { path, meta, changed, sparse: allocated < file.state.size }
+    }
+}
+
+/// Hears what became of each file: it goes into the next catalogue or into the warnings.
+struct Keeper<'a> {
+    notes: &'a Notes,
+    recorder: Option<Recorder>,
+    key: Vec<u8>,
+}
+
+impl Journal for Keeper<'_> {
+    type File = SeenFile;
+
+    fn stored(&mut self, file: &SeenFile, items: &[u8]) {
+        let Some(recorder) = &mut self.recorder else { return };
+        if !file.changed.load(Ordering::Relaxed) {
+            key_of(file, &mut self.key);
+            recorder.add(&self.key, &file.state, items);
+        }
+    }
+
+    fn left_out(&mut self, file: &SeenFile, error: &io::Error) {
+        self.notes.warn(&file.path(), format!("left out: {error}"));
+    }
+
+    fn refused(&mut self, path: &TreePath, error: &ArchiveError) {
+        self.notes.warn(path, format!("left out: {error}"));
+    }
+}

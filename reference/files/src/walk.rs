@@ -1,0 +1,396 @@
+//! The walk over a folder, in the order of the paths of a tree.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, CString};
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bailee_archive::TreePath;
+use bailee_archive::engine::{Plan, Planned};
+use bailee_archive::limits::PATH_COMPONENTS;
+use bailee_archive::tree::{Entry, EntryKind, Xattr};
+use rustix::fs::{FileType, Stat};
+
+use crate::catalogue::{Catalogue, Finding, key};
+use crate::error::{FilesError, Warning};
+use crate::folder::{Folder, Names};
+use crate::meta::{self, State};
+use crate::patterns::Patterns;
+
+/// What of a folder belongs to a version.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// What is left out without a word; a folder that matches is not entered.
+    pub excludes: Patterns,
+    /// Whether folders of another file system than that of the folder itself are kept empty.
+    pub one_file_system: bool,
+    /// Places that are left out without a word, should they lie in the folder: the archive itself, the key store.
+    pub without: Vec<PathBuf>,
+}
+
+/// Files, and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amount {
+    /// How many files.
+    pub files: u64,
+    /// Their lengths together, in bytes, as the walk saw them.
+    pub bytes: u64,
+}
+
+/// What is to be read and what is not, as compared with the catalogue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Files that the catalogue does not have; all of them, if there is none.
+    pub new: Amount,
+    /// Files that are not as the catalogue has them, or of which that cannot be said.
+    pub changed: Amount,
+    /// Files that are as the catalogue has them: they are not read.
+    pub unchanged: Amount,
+}
+
+/// What is found on the way: the walk and the readers of files tell it from several threads.
+pub(crate) struct Notes {
+    folder: PathBuf,
+    warnings: Mutex<Vec<Warning>>,
+}
+
+impl Notes {
+    pub(crate) fn new(folder: &Path) -> Self {
+        Notes { folder: folder.to_path_buf(), warnings: Mutex::default() }
+    }
+
+    pub(crate) fn warn(&self, path: &TreePath, what: String) {
+        self.push(on_disk(&self.folder, path), what);
+    }
+
+    fn warn_name(&self, folder: &Folder, name: &CStr, what: String) {
+        let path = on_disk(&self.folder, folder.path()).join(std::ffi::OsStr::from_bytes(name.to_bytes()));
+        self.push(path, what);
+    }
+
+    fn push(&self, path: PathBuf, what: String) {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(Warning { path, what });
+    }
+
+    /// Everything, in the order of paths: the threads tell it in any.
+    pub(crate) fn into_warnings(self) -> Vec<Warning> {
+        let mut warnings = self.warnings.into_inner().unwrap_or_else(PoisonError::into_inner);
+        warnings.sort_by(|a, b| a.path.cmp(&b.path));
+        warnings
+    }
+}
+
+/// A path of a tree, on disk below a folder.
+pub(crate) fn on_disk(folder: &Path, path: &TreePath) -> PathBuf {
+    let mut out = folder.to_path_buf();
+    out.extend(path.components().iter().map(|name| std::ffi::OsStr::from_bytes(name)));
+    out
+}
+
+/// A file that the walk saw.
+pub(crate) struct SeenFile {
+    pub(crate) folder: Arc<Folder>,
+    pub(crate) name: CString,
+    pub(crate) state: State,
+    /// Whether it was another before or after it was read.
+    pub(crate) changed: AtomicBool,
+}
+
+impl SeenFile {
+    pub(crate) fn path(&self) -> TreePath {
+        let path = self.folder.path().join(self.name.to_bytes());
+        path.unwrap_or_else(|error| unreachable!("the walk checked it: {error}"))
+    }
+}
+
+/// A running count of [`Amount`], which another thread reads when the walk is over.
+#[derive(Default)]
+struct Tally {
+    files: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Tally {
+    fn add(&self, bytes: u64) {
+        self.files.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn amount(&self) -> Amount {
+        Amount { files: self.files.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
+    }
+}
+
+/// What the walk found, for whoever has given it away.
+#[derive(Default)]
+pub(crate) struct Tallies {
+    new: Tally,
+    changed: Tally,
+    unchanged: Tally,
+    /// Why the catalogue was not read to its end.
+    pub(crate) trouble: Mutex<Option<&'static str>>,
+}
+
+impl Tallies {
+    pub(crate) fn changes(&self) -> Changes {
+        Changes { new: self.new.amount(), changed: self.changed.amount(), unchanged: self.unchanged.amount() }
+    }
+}
+
+/// A folder whose names are not all visited.
+struct Level {
+    folder: Arc<Folder>,
+    names: Names,
+    /// How much of the walk's key is this folder.
+    key_length: usize,
+}
+
+/// A file with several names, of which the first was met.
+struct Linked {
+    first: TreePath,
+    /// Names that were not met yet, if nobody adds any.
+    missing: u64,
+}
+
+/// The walk: it enters folders without recursion, since they may be nested deeper than a stack.
+pub(crate) struct Walk<'a> {
+    scope: &'a Scope,
+    notes: &'a Notes,
+    tallies: &'a Tallies,
+    catalogue: Option<Catalogue>,
+    root: Option<Entry>,
+    device: u64,
+    /// Device and inode of what is left out without a word.
+    without: Vec<(u64, u64)>,
+    levels: Vec<Level>,
+    linked: HashMap<(u64, u64), Linked>,
+    /// The key of the folder that the walk is in, and the path that patterns are matched with.
+    key: Vec<u8>,
+    slashed: Vec<u8>,
+}
+
+impl<'a> Walk<'a> {
+    /// Begins at a folder, which may be named by a link; what is in it is never followed.
+    ///
+    /// # Errors
+    /// `NotADirectory`; `Io` if the folder itself cannot be read.
+    pub(crate) fn new(
+        folder: &Path,
+        scope: &'a Scope,
+        catalogue: Option<Catalogue>,
+        notes: &'a Notes,
+        tallies: &'a Tallies,
+    ) -> Result<Self, FilesError> {
+        let reading = || FilesError::io("reading", folder);
+        if !fs::metadata(folder).map_err(reading())?.is_dir() {
+            return Err(FilesError::NotADirectory { path: folder.to_path_buf() });
+        }
+        let root = Folder::root(folder).map_err(reading())?;
+        let handle = root.handle().map_err(reading())?;
+        let stat = rustix::fs::fstat(&*handle).map_err(io::Error::from).map_err(reading())?;
+        let names = Names::read(&*handle).map_err(reading())?;
+        let mut walk = Walk {
+            scope,
+            notes,
+            tallies,
+            catalogue,
+            root: None,
+            device: State::of(&stat).dev,
+            without: Vec::new(),
+            levels: vec![Level { folder: Arc::clone(&root), names, key_length: 0 }],
+            linked: HashMap::new(),
+            key: Vec::new(),
+            slashed: Vec::new(),
+        };
+        let xattrs = meta::xattrs_of(handle.as_fd());
+        let path = root.path();
+        walk.root = Some(walk.entry(path.clone(), &stat, EntryKind::Directory, xattrs));
+        scope.without.iter().for_each(|place| walk.leave_out(place));
+        Ok(walk)
+    }
+
+    /// Leaves a place out, if it is there.
+    pub(crate) fn leave_out(&mut self, place: &Path) {
+        if let Ok(metadata) = fs::symlink_metadata(place) {
+            self.without.push((metadata.dev(), metadata.ino()));
+        }
+        // A place may be named by a link: then both are meant.
+        if let Ok(metadata) = fs::metadata(place) {
+            self.without.push((metadata.dev(), metadata.ino()));
+        }
+    }
+
+    fn entry(&self, path: TreePath, stat: &Stat, kind: EntryKind, xattrs: io::Result<Vec<Xattr>>) -> Entry {
+        let mut meta = meta::of(stat);
+        match xattrs {
+            Ok(xattrs) => meta.xattrs = xattrs,
+            Err(error) => self.notes.warn(&path, format!("its extended attributes are left out: {error}")),
+        }
+        Entry { path, meta, kind }
+    }
+
+    /// What has this name, if it belongs to the version.
+    fn visit(&mut self, folder: &Arc<Folder>, name: CString, listed: FileType) -> Option<Planned<SeenFile>> {
+        // What is excluded is not even looked at, as it may not let itself be looked at; not all file systems list kinds.
+        if listed != FileType::Unknown && self.is_excluded(listed == FileType::Directory) {
+            return None;
+        }
+        let stat = match folder.look(&name) {
+            Ok(stat) => stat,
+            Err(error) => {
+                self.notes.warn_name(folder, &name, format!("left out: {error}"));
+                return None;
+            }
+        };
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        if kind != listed && self.is_excluded(kind == FileType::Directory) {
+            return None;
+        }
+        let state = State::of(&stat);
+        if self.without.contains(&(state.dev, state.ino)) {
+            return None;
+        }
+        if kind == FileType::RegularFile && folder.path().components().len() < PATH_COMPONENTS {
+            return Some(self.file(folder, name, &stat, state));
+        }
+        let path = match folder.path().join(name.to_bytes()) {
+            Ok(path) => path,
+            Err(error) => {
+                self.notes.warn_name(folder, &name, format!("left out: {error}"));
+                return None;
+            }
+        };
+        let kind = match kind {
+            FileType::Directory => return Some(self.folder(folder, name, path, &stat)),
+            FileType::Symlink => match folder.target(&name) {
+                Ok(target) => EntryKind::Symlink { target },
+                Err(error) => {
+                    self.notes.warn(&path, format!("left out: {error}"));
+                    return None;
+                }
+            },
+            FileType::Fifo => EntryKind::Fifo,
+            FileType::Socket => EntryKind::Socket,
+            kind => {
+                let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
+                EntryKind::Device { block: kind == FileType::BlockDevice, major, minor }
+            }
+        };
+        let xattrs = meta::xattrs_in(folder, &name);
+        Some(Planned::Entry(self.entry(path, &stat, kind, xattrs)))
+    }
+
+    fn is_excluded(&mut self, is_folder: bool) -> bool {
+        if self.scope.excludes.is_empty() {
+            return false;
+        }
+        self.slashed.clear();
+        self.slashed.extend(self.key.iter().map(|byte| if *byte == 0 { b'/' } else { *byte }));
+        self.scope.excludes.match_path(&self.slashed, is_folder)
+    }
+
+    /// A folder is kept even if it cannot be read; what is in it is then left out.
+    fn folder(&mut self, above: &Arc<Folder>, name: CString, path: TreePath, stat: &Stat) -> Planned<SeenFile> {
+        let folder = above.inner(name.clone(), path.clone());
+        let enter = !self.scope.one_file_system || State::of(stat).dev == self.device;
+        let opened = folder.handle();
+        let xattrs = match &opened {
+            Ok(handle) => meta::xattrs_of(&**handle),
+            Err(_) => meta::xattrs_in(above, &name),
+        };
+        if enter {
+            match opened.and_then(|handle| Names::read(&*handle)) {
+                Ok(names) => self.levels.push(Level { folder, names, key_length: self.key.len() }),
+                Err(error) => {
+                    self.notes.warn(&path, format!("the folder is kept, what is in it is left out: {error}"))
+                }
+            }
+        }
+        Planned::Entry(self.entry(path, stat, EntryKind::Directory, xattrs))
+    }
+
+    fn file(&mut self, folder: &Arc<Folder>, name: CString, stat: &Stat, state: State) -> Planned<SeenFile> {
+        let file = SeenFile { folder: Arc::clone(folder), name, state, changed: AtomicBool::new(false) };
+        if stat.st_nlink > 1
+            && let Some(first) = self.first_name(&file, stat)
+        {
+            // Its metadata is that of the first name, and so are its extended attributes.
+            return Planned::Entry(Entry {
+                path: file.path(),
+                meta: meta::of(stat),
+                kind: EntryKind::HardLink { to: first },
+            });
+        }
+        let finding = match &mut self.catalogue {
+            None => Finding::New,
+            Some(catalogue) => catalogue.find(&self.key, &state),
+        };
+        let size = state.size;
+        match finding {
+            Finding::Unchanged(items) => {
+                self.tallies.unchanged.add(size);
+                return Planned::Known { file, items };
+            }
+            Finding::Changed => self.tallies.changed.add(size),
+            Finding::New => self.tallies.new.add(size),
+        }
+        Planned::File { file, size }
+    }
+
+    /// The first name of a file with several; none if this is it.
+    fn first_name(&mut self, file: &SeenFile, stat: &Stat) -> Option<TreePath> {
+        let inode = (file.state.dev, file.state.ino);
+        let Some(linked) = self.linked.get_mut(&inode) else {
+            #[allow(clippy::unnecessary_cast)] // Its type differs between machines.
+            let missing = stat.st_nlink as u64 - 1;
+            self.linked.insert(inode, Linked { first: file.path(), missing });
+            return None;
+        };
+        linked.missing = linked.missing.saturating_sub(1);
+        let first = linked.first.clone();
+        // A name that is added while the walk goes on is then kept as a file of its own.
+        if linked.missing == 0 {
+            self.linked.remove(&inode);
+        }
+        Some(first)
+    }
+}
+
+impl Plan for Walk<'_> {
+    type File = SeenFile;
+
+    fn next(&mut self) -> Option<Planned<SeenFile>> {
+        if let Some(root) = self.root.take() {
+            return Some(Planned::Entry(root));
+        }
+        while let Some(level) = self.levels.last_mut() {
+            let Some((name, listed)) = level.names.next() else {
+                self.levels.pop();
+                continue;
+            };
+            let folder = Arc::clone(&level.folder);
+            self.key.truncate(level.key_length);
+            if level.key_length > 0 {
+                self.key.push(0);
+            }
+            self.key.extend_from_slice(name.to_bytes());
+            if let Some(planned) = self.visit(&folder, name, listed) {
+                return Some(planned);
+            }
+        }
+        let trouble = self.catalogue.as_ref().and_then(Catalogue::trouble);
+        *self.tallies.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        None
+    }
+}
+
+/// The key of a file, as the catalogue has it.
+pub(crate) fn key_of(file: &SeenFile, out: &mut Vec<u8>) {
+    key(file.folder.path(), file.name.to_bytes(), out);
+}

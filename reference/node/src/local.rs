@@ -1,0 +1,127 @@
+//! Local archives: backups into a folder, before and without services.
+
+mod code;
+mod commands;
+mod diff;
+pub(crate) mod engine;
+mod entry;
+mod failure;
+mod home;
+mod interrupt;
+mod pattern;
+mod policy;
+pub(crate) mod progress;
+mod prompt;
+mod record;
+mod report;
+mod select;
+mod session;
+pub(crate) mod when;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::exit::Exit;
+use commands::{backup, check, diff as diff_command, find, forget, init, ls, prune, restore, snapshots, stats};
+use failure::{Done, Failure};
+use report::Report;
+use session::Session;
+
+/// What every command on an archive is told.
+#[derive(Args, Debug)]
+pub(crate) struct Common {
+    /// The folder of the archive.
+    #[arg(long, value_name = "DIR", env = "BAILEE_ARCHIVE", hide_env_values = true)]
+    archive: PathBuf,
+    /// JSON lines on standard output, each with a `message_type`; the last one is a `summary` or an `error`.
+    #[arg(long)]
+    json: bool,
+    /// No progress and no notes; warnings and errors all the same.
+    #[arg(long, short)]
+    quiet: bool,
+    /// Take the archive though it lacks a version that was seen in it before.
+    #[arg(long)]
+    accept_rollback: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make an archive and its key, and print the recovery code.
+    Init(init::Init),
+    /// Back a folder up as a new version.
+    Backup(backup::Backup),
+    /// List the versions of an archive.
+    Snapshots(snapshots::Snapshots),
+    /// List what is in a version.
+    Ls(ls::Ls),
+    /// Find names in all versions.
+    Find(find::Find),
+    /// Restore a version, or part of it, into a new folder.
+    Restore(restore::Restore),
+    /// Say how two versions differ.
+    Diff(diff_command::Diff),
+    /// Check an archive.
+    Check(check::Check),
+    /// Forget versions.
+    Forget(forget::Forget),
+    /// Remove what no version needs any more.
+    Prune(prune::Prune),
+    /// Say how large an archive is.
+    Stats(stats::Stats),
+}
+
+impl Command {
+    fn common(&self) -> &Common {
+        match self {
+            Command::Init(command) => &command.common,
+            Command::Backup(command) => &command.common,
+            Command::Snapshots(command) => &command.common,
+            Command::Ls(command) => &command.common,
+            Command::Find(command) => &command.common,
+            Command::Restore(command) => &command.common,
+            Command::Diff(command) => &command.common,
+            Command::Check(command) => &command.common,
+            Command::Forget(command) => &command.common,
+            Command::Prune(command) => &command.common,
+            Command::Stats(command) => &command.common,
+        }
+    }
+
+    fn run(&self, session: &mut Session<'_>) -> Done<Exit> {
+        match self {
+            Command::Init(command) => command.run(session),
+            Command::Backup(command) => command.run(session),
+            Command::Snapshots(command) => command.run(session),
+            Command::Ls(command) => command.run(session),
+            Command::Find(command) => command.run(session),
+            Command::Restore(command) => command.run(session),
+            Command::Diff(command) => command.run(session),
+            Command::Check(command) => command.run(session),
+            Command::Forget(command) => command.run(session),
+            Command::Prune(command) => command.run(session),
+            Command::Stats(command) => command.run(session),
+        }
+    }
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(command: &Command) -> Exit {
+    let common = command.common();
+    let mut report = Report::new(common.json, common.quiet);
+    match prepare(common).and_then(|()| command.run(&mut Session::new(common, &mut report)?)) {
+        Ok(exit) => exit,
+        Err(Failure::ReaderLeft) => Exit::Ok,
+        Err(Failure::Because { exit, what, next }) => {
+            report.failure(exit, &what, &next);
+            exit
+        }
+    }
+}
+
+fn prepare(common: &Common) -> Done {
+    // A system that does not know the call keeps its dumps; the keys are locked and wiped all the same.
+    let _ = bailee_secret::disable_core_dumps();
+    interrupt::watch(common.json)
+        .map_err(|error| Failure::new(Exit::Failure, format!("watching for signals: {error}"), ""))
+}

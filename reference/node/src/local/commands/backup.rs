@@ -1,0 +1,161 @@
+//! `bailee backup`: a folder as a new version.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bailee_archive::Counters;
+use bailee_files::Amount;
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+use crate::local::Common;
+use crate::local::engine::{self, Archive, BackUp, BackedUp, To};
+use crate::local::failure::{Done, Failure, shown};
+use crate::local::interrupt;
+use crate::local::progress::{Goal, Progress, Voice, span};
+use crate::local::report::{count, size, unheard};
+use crate::local::select;
+use crate::local::session::Session;
+
+/// Backs a folder up as a new version. What did not change since the last one is not stored again.
+#[derive(Args, Debug)]
+pub(crate) struct Backup {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// The folder to back up. It is only read.
+    #[arg(value_name = "FOLDER")]
+    folder: PathBuf,
+    /// Leave out what matches, in the syntax of .gitignore. May be given several times.
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// Leave out what the lines of this file match, in the syntax of .gitignore.
+    #[arg(long, value_name = "FILE")]
+    exclude_file: Option<PathBuf>,
+    /// The level of zstd.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=19))]
+    level: Option<i32>,
+    /// How many threads read, compress and seal; as many as there are processors if it is left out.
+    #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=256))]
+    threads: Option<usize>,
+    /// Do not pad blocks: the archive is smaller, and their lengths say more about what is in them.
+    #[arg(long)]
+    no_padding: bool,
+    /// Say what would be backed up, and write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Stay, and back up again whenever something in the folder changed. Stop it with ^C.
+    #[arg(long, conflicts_with = "dry_run")]
+    watch: bool,
+}
+
+impl Backup {
+    pub(crate) fn run(&self, session: &mut Session<'_>) -> Done<Exit> {
+        if !self.watch {
+            return self.once(session);
+        }
+        let (place, home) = (session.place(), session.home.folder().to_path_buf());
+        let mut round = || match self.once(session) {
+            // Another writer is a matter of time.
+            Err(Failure::Because { exit: Exit::Locked, what, .. }) => {
+                session.report.warn(None, &what);
+                Ok(())
+            }
+            done => done.map(|_| ()),
+        };
+        engine::watch(&self.folder, [place, &home], &mut round).map(|()| Exit::Ok)
+    }
+
+    fn once(&self, session: &mut Session<'_>) -> Done<Exit> {
+        let started = Instant::now();
+        let (archive, record) = session.open(To::Write)?;
+        interrupt::means("no version was made; what was stored so far is not stored again by the next backup");
+        let counters = Arc::<Counters>::default();
+        let catalogue = session.home.catalogue(archive.id(), &self.folder)?;
+        let home = session.home.folder().to_path_buf();
+        let job = self.job(catalogue, [session.place(), &home]);
+        let goal = self.goal(session, &archive, &job)?;
+        let done = {
+            let counting = counters.clone();
+            let _progress = Progress::start(Voice::of(session.report), "backing up", goal, move || {
+                engine::backup_state(&counting)
+            });
+            engine::back_up(archive, session.place(), &job, &record.device(), &counters)?
+        };
+        interrupt::means("the version was made");
+        for warning in &done.warnings {
+            session.report.warn(Some(&shown(&warning.path)), &warning.what);
+        }
+        for note in &done.notes {
+            session.report.note(note);
+        }
+        if let Some(archive) = &done.archive {
+            session.remember(archive, &record);
+        }
+        self.summary(session, &done, started.elapsed().as_secs_f64())?;
+        Ok(if done.warnings.is_empty() { Exit::Ok } else { Exit::Partial })
+    }
+
+    fn job<'a>(&'a self, catalogue: PathBuf, without: [&'a Path; 2]) -> BackUp<'a> {
+        BackUp {
+            folder: &self.folder,
+            excludes: &self.exclude,
+            exclude_file: self.exclude_file.as_deref(),
+            level: self.level,
+            threads: self.threads,
+            padding: !self.no_padding,
+            dry_run: self.dry_run,
+            catalogue,
+            without,
+        }
+    }
+
+    /// The last version of a folder of this name is about as large as the next one. If there is none, the folder is walked
+    /// beforehand, but only where somebody watches.
+    fn goal(&self, session: &mut Session<'_>, archive: &Archive, job: &BackUp<'_>) -> Done<Goal> {
+        let label = engine::label(&self.folder);
+        if let Some(last) = archive.versions().iter().rev().find(|version| version.root.label[..] == label) {
+            return Ok(Goal { entries: Some(last.root.entries), bytes: Some(last.root.bytes) });
+        }
+        if self.dry_run || Voice::of(session.report) != Some(Voice::Bar) {
+            return Ok(Goal::default());
+        }
+        session.report.note("Looking how much there is …");
+        engine::size_up(archive, session.place(), job)
+    }
+
+    fn summary(&self, session: &mut Session<'_>, done: &BackedUp, seconds: f64) -> Done {
+        let totals = done.totals;
+        let (version, digest) = match &done.version {
+            Some(version) => (Some(version.seq), Some(version.digest.to_string())),
+            None => (None, None),
+        };
+        let object = json!({"version": version, "digest": digest, "entries": totals.entries, "bytes_read": totals.read,
+            "bytes_new": totals.new, "bytes_stored": totals.stored, "warnings": session.report.warnings(),
+            "files_new": amount(done.changes.new), "files_changed": amount(done.changes.changed),
+            "files_unchanged": amount(done.changes.unchanged), "notes": done.notes, "dry_run": self.dry_run,
+            "seconds": seconds});
+        let what = match &done.version {
+            Some(version) => format!("Version {} ({})", version.seq, select::short(version)),
+            None => "Nothing was written (dry run)".to_string(),
+        };
+        let left_out = match done.warnings.len() {
+            0 => String::new(),
+            some => format!(" {} above.", count(some as u64, "warning", "warnings")),
+        };
+        let text = format!(
+            "{what}: {}, {} read, {} new, {} written, in {}.{left_out}",
+            count(totals.entries, "entry", "entries"),
+            size(totals.read),
+            size(totals.new),
+            size(totals.stored),
+            span(seconds)
+        );
+        unheard(session.report.summary(object, &text))
+    }
+}
+
+fn amount(amount: Amount) -> Value {
+    json!({"files": amount.files, "bytes": amount.bytes})
+}

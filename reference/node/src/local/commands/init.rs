@@ -1,0 +1,116 @@
+//! `bailee init`: a new archive, or the key of an old one.
+
+use std::io::{self, IsTerminal};
+
+use clap::Args;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::exit::Exit;
+use crate::local::Common;
+use crate::local::code::{self, TYPED_BYTES};
+use crate::local::engine::{self, Trial};
+use crate::local::failure::{Done, Failure, shown};
+use crate::local::prompt;
+use crate::local::record::{Record, standalone};
+use crate::local::session::Session;
+use crate::random;
+use bailee_archive::ArchiveKeys;
+use bailee_core::crypto::keys::ArchiveKey;
+
+/// Makes an archive and its key, keeps the key in the key store and prints its recovery code, once.
+///
+/// Whoever has the recovery code reads the archive, and nobody without it does, once the key store is lost: write it down and
+/// keep it away from both. The key store is $BAILEE_HOME, else $XDG_DATA_HOME/bailee, else ~/.local/share/bailee.
+#[derive(Args, Debug)]
+pub(crate) struct Init {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Store the key of an archive that exists: its recovery code is asked for, or read from standard input.
+    #[arg(long)]
+    recover: bool,
+}
+
+impl Init {
+    pub(crate) fn run(&self, session: &mut Session<'_>) -> Done<Exit> {
+        if self.recover { recover(session) } else { create(session) }
+    }
+}
+
+fn create(session: &mut Session<'_>) -> Done<Exit> {
+    let place = session.place();
+    if !engine::is_free(place)? {
+        return Err(refusal(session));
+    }
+    let key = random::archive_key().map_err(Failure::random)?;
+    let id = engine::create(place, ArchiveKeys::new(&key, &standalone()))?;
+    let record = Record::new(id, key);
+    session.home.save(&record)?;
+    let code = code::encode(&record.key);
+    let kept = session.home.path(id);
+    session.report.note(&format!("The archive {id} is made in {}.", shown(place)));
+    session.report.note(&format!("Its key is kept in {}.", shown(&kept)));
+    session
+        .report
+        .note("This is its recovery code. It is not shown again: write it down, and keep it away from this machine.");
+    let object = || json!({"message_type": "recovery_code", "code": *code});
+    let said = session.report.data(object, || code::grouped(&code).to_string()).and_then(|()| session.report.flush());
+    if said.is_err() {
+        // A code that nobody saw is worth an error, even where the reader only went away.
+        let what = "the recovery code could not be written to standard output";
+        let next = format!("remove {} and {} and make the archive again", shown(place), shown(&kept));
+        return Err(Failure::new(Exit::Failure, what, next));
+    }
+    session.report.summary(json!({"archive_id": id.to_string(), "key_file": shown(&kept)}), "")?;
+    Ok(Exit::Ok)
+}
+
+/// Why no archive is made in this folder.
+fn refusal(session: &Session<'_>) -> Failure {
+    let place = session.place();
+    match engine::identify(place) {
+        Ok(_) => Failure::usage(
+            format!("there is an archive in {} already", shown(place)),
+            "name another folder, or enter the recovery code of this archive with --recover",
+        ),
+        Err(_) => Failure::usage(
+            format!("{} has something in it that is no archive", shown(place)),
+            "name a folder that is empty or absent",
+        ),
+    }
+}
+
+fn recover(session: &mut Session<'_>) -> Done<Exit> {
+    let place = session.place();
+    let id = engine::identify(place)?;
+    if session.home.load(id)?.is_some() {
+        session
+            .report
+            .summary(json!({"archive_id": id.to_string(), "known": true}), "The key store has this key already.")?;
+        return Ok(Exit::Ok);
+    }
+    let record = Record::new(id, ask()?);
+    match engine::try_key(place, &record)? {
+        Trial::Wrong => return Err(Failure::wrong_key(place)),
+        Trial::Right => {}
+        Trial::Nothing => {
+            session
+                .report
+                .warn(None, "the archive is empty: whether this is its code will show with the first backup");
+        }
+    }
+    session.home.save(&record)?;
+    let kept = session.home.path(id);
+    let text = format!("The key of archive {id} is kept in {}.", shown(&kept));
+    session.report.summary(json!({"archive_id": id.to_string(), "key_file": shown(&kept), "known": false}), &text)?;
+    Ok(Exit::Ok)
+}
+
+fn ask() -> Done<ArchiveKey> {
+    let typed: Zeroizing<String> = prompt::secret("Recovery code (not shown): ", TYPED_BYTES)
+        .map_err(|error| Failure::usage(format!("reading the recovery code: {error}"), ""))?;
+    code::decode(&typed).map_err(|error| {
+        let next = if io::stdin().is_terminal() { "type it again" } else { "give the code on standard input" };
+        Failure::usage(error.to_string(), next)
+    })
+}

@@ -1,0 +1,139 @@
+//! `bailee restore`: a version, or part of it, into a folder, or a file of it to standard output.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bailee_archive::tree::{Content, EntryKind};
+use bailee_archive::{ArchiveError, TreePath, Version};
+use bailee_files::RestoreProgress;
+use clap::Args;
+use serde_json::json;
+
+use crate::exit::Exit;
+use crate::local::Common;
+use crate::local::engine::{self, Archive, Restore as Job, To};
+use crate::local::failure::{Done, Failure, shown};
+use crate::local::interrupt;
+use crate::local::pattern;
+use crate::local::progress::{Goal, Progress, Voice, span};
+use crate::local::report::{count, gone, size, unheard};
+use crate::local::select;
+use crate::local::session::Session;
+
+/// Restores a version, or what of it is named, into a folder that is empty or absent.
+#[derive(Args, Debug)]
+pub(crate) struct Restore {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Which version: `latest`, a number, or 4 digits or more of its digest.
+    #[arg(value_name = "VERSION")]
+    version: String,
+    /// Paths, or patterns as of `bailee find`: only what they name. All of the version if there are none.
+    #[arg(value_name = "PATH|GLOB")]
+    what: Vec<OsString>,
+    /// The folder to restore into.
+    #[arg(long, value_name = "DIR", required_unless_present = "stdout", conflicts_with = "stdout")]
+    target: Option<PathBuf>,
+    /// Write the content of the one file that is named to standard output.
+    #[arg(long, requires = "what", conflicts_with_all = ["json", "verify", "resume"])]
+    stdout: bool,
+    /// Read everything again after it was written, and compare.
+    #[arg(long)]
+    verify: bool,
+    /// Go on with a restore that was interrupted: what is there and right is left as it is.
+    #[arg(long)]
+    resume: bool,
+}
+
+impl Restore {
+    pub(crate) fn run(&self, session: &mut Session<'_>) -> Done<Exit> {
+        let (archive, _) = session.open(To::Read)?;
+        let version = select::version(archive.versions(), &self.version)?;
+        match &self.target {
+            Some(target) => self.to_folder(session, &archive, version, target),
+            None => self.to_stdout(session, &archive, version),
+        }
+    }
+
+    fn to_folder(
+        &self,
+        session: &mut Session<'_>,
+        archive: &Archive,
+        version: &Version,
+        target: &Path,
+    ) -> Done<Exit> {
+        let started = Instant::now();
+        interrupt::means("what was restored so far is whole; go on with --resume");
+        let counters = Arc::<RestoreProgress>::default();
+        let all = self.what.is_empty().then_some(&version.root);
+        let goal = Goal { entries: all.map(|root| root.entries), bytes: all.map(|root| root.bytes) };
+        let job = Job { target, what: &self.what, verify: self.verify, resume: self.resume };
+        let done = {
+            let counting = counters.clone();
+            let _progress = Progress::start(Voice::of(session.report), "restoring", goal, move || {
+                engine::restore_state(&counting)
+            });
+            engine::restore(archive, session.place(), version, &job, &counters)?
+        };
+        for warning in &done.warnings {
+            session.report.warn(Some(&shown(&warning.path)), &warning.what);
+        }
+        for damaged in &done.damaged {
+            session.report.warn(Some(&shown(&damaged.path)), &damaged.what);
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        let object = json!({"version": version.seq, "digest": version.digest.to_string(), "entries": done.entries,
+            "bytes": done.bytes, "kept": done.kept, "damaged": done.damaged.len(), "warnings": session.report.warnings(), "target": shown(target), "seconds": seconds});
+        let text = format!(
+            "Version {}: {}, {}, restored into {} in {}.",
+            version.seq,
+            count(done.entries, "entry", "entries"),
+            size(done.bytes),
+            shown(target),
+            span(seconds)
+        );
+        unheard(session.report.summary(object, &text))?;
+        Ok(if done.warnings.is_empty() && done.damaged.is_empty() { Exit::Ok } else { Exit::Partial })
+    }
+
+    fn to_stdout(&self, session: &mut Session<'_>, archive: &Archive, version: &Version) -> Done<Exit> {
+        let [named] = &self.what[..] else {
+            return Err(Failure::usage("--stdout writes one file", "name one path"));
+        };
+        let content = file(session.place(), archive, version, named)?;
+        match engine::copy_content(archive, &content, session.report.bytes()) {
+            Err(ArchiveError::Sink { error }) => Err(gone(error)),
+            Err(error) => Err(Failure::archive(session.place(), &error)),
+            Ok(()) => session.report.flush().map(|()| Exit::Ok),
+        }
+    }
+}
+
+/// The content of the file at a path; a hard link leads to its first name.
+fn file(place: &Path, archive: &Archive, version: &Version, named: &OsStr) -> Done<Content> {
+    let mut path = pattern::path(named)?;
+    loop {
+        match at(place, archive, version, &path)? {
+            Some(EntryKind::File { content, .. }) => return Ok(content),
+            Some(EntryKind::HardLink { to }) if to < path => path = to,
+            Some(_) => {
+                let next = "name a file, or restore into a folder with --target";
+                return Err(Failure::usage(format!("{path} is no file in version {}", version.seq), next));
+            }
+            None => {
+                let next = "see what it has with `bailee ls`, or search with `bailee find`";
+                return Err(Failure::new(Exit::Failure, format!("version {} has no {path}", version.seq), next));
+            }
+        }
+    }
+}
+
+fn at(place: &Path, archive: &Archive, version: &Version, path: &TreePath) -> Done<Option<EntryKind>> {
+    let failed = |error| Failure::archive(place, &error);
+    match engine::tree_from(archive, version, path).map_err(failed)?.next() {
+        Some(entry) => Ok(Some(entry.map_err(failed)?).filter(|entry| entry.path == *path).map(|entry| entry.kind)),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,48 @@
+//! `bailee stats`: how large an archive is.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::exit::Exit;
+use crate::local::Common;
+use crate::local::engine::{self, To};
+use crate::local::failure::Done;
+use crate::local::report::size;
+use crate::local::session::Session;
+
+/// Says how large an archive is, and what it would take without deduplication and compression.
+#[derive(Args, Debug)]
+pub(crate) struct Stats {
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+impl Stats {
+    pub(crate) fn run(&self, session: &mut Session<'_>) -> Done<Exit> {
+        let (archive, _) = session.open(To::Read)?;
+        let versions = archive.versions();
+        let stored = archive.stored();
+        let (blocks, block_bytes) = (stored.blocks, stored.bytes);
+        let (segments, on_disk) = engine::on_disk(session.place())?;
+        let restored: u64 = versions.iter().map(|version| version.root.bytes).sum();
+        let latest = versions.last().map(|version| &version.root);
+        let id = archive.id().to_string();
+        let lines = [
+            ("archive", id.clone()),
+            ("versions", versions.len().to_string()),
+            ("entries in the latest", latest.map_or(0, |root| root.entries).to_string()),
+            ("size of the latest", size(latest.map_or(0, |root| root.bytes))),
+            ("size of all, restored", size(restored)),
+            ("blocks", format!("{blocks} of {}", size(block_bytes))),
+            ("on disk", format!("{} in {segments} segments", size(on_disk))),
+        ];
+        for (name, value) in &lines {
+            session.report.text(&format!("{name:<24}{value}"))?;
+        }
+        let object = json!({"archive_id": id, "versions": versions.len(), "latest_entries": latest.map(|root| root.entries),
+            "latest_bytes": latest.map(|root| root.bytes), "restored_bytes": restored, "blocks": blocks,
+            "block_bytes": block_bytes, "segments": segments, "bytes_on_disk": on_disk});
+        session.report.summary(object, "")?;
+        Ok(Exit::Ok)
+    }
+}

@@ -1,0 +1,385 @@
+//! The archive and the files, as the commands need them: the only module that calls their engines.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bailee_archive::engine::{self, Counters, Totals};
+use bailee_archive::segment::read_segment_head;
+use bailee_archive::tree::{Content, Entry};
+use bailee_archive::{
+    ArchiveError, ArchiveId, ArchiveKeys, DeviceId, Digest, FolderStore, Padding, Prune, ReadStore, Store as _,
+    System, TreePath, Version,
+};
+use bailee_core::crypto::sign::Signing;
+use bailee_files::{
+    Cause, Changes, FilesError, Patterns, RestoreOptions, RestoreProgress, Restored, Scope, Selection, Warning,
+    WatchOptions,
+};
+
+use super::failure::{Done, Failure};
+use super::progress::{Goal, State};
+use super::record::{Record, Remembered};
+use super::when;
+use crate::random;
+
+/// An archive in a folder.
+pub(crate) type Archive = bailee_archive::Archive<FolderStore>;
+
+/// What a version has lost.
+pub(crate) struct Lost {
+    /// The version's number.
+    pub(crate) version: u64,
+    /// The file; none if the list of files is lost from some place on.
+    pub(crate) path: Option<TreePath>,
+    /// Why.
+    pub(crate) what: String,
+}
+
+/// What a check found.
+#[derive(Default)]
+pub(crate) struct Checked {
+    /// What is damaged, and where.
+    pub(crate) damage: Vec<String>,
+    /// What that costs.
+    pub(crate) lost: Vec<Lost>,
+    /// Entries that were looked at, in all versions.
+    pub(crate) entries: u64,
+}
+
+/// What a prune did, or would do.
+pub(crate) struct Pruned {
+    /// Segments that were removed.
+    pub(crate) segments: u64,
+    /// Bytes that were removed, and bytes that were written to keep what is needed of them.
+    pub(crate) removed: u64,
+    pub(crate) written: u64,
+}
+
+fn store(folder: &Path) -> Done<FolderStore> {
+    FolderStore::open(folder).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => Failure::no_archive(folder),
+        _ => Failure::io("opening the archive", folder, &error),
+    })
+}
+
+/// Which archive is in a folder: read without any key.
+pub(crate) fn identify(folder: &Path) -> Done<ArchiveId> {
+    let store = store(folder)?;
+    let numbers = store.list().map_err(|error| Failure::io("reading the archive", folder, &error))?;
+    let mut first = ArchiveError::NoArchive {};
+    // Any segment names its archive; a damaged one is passed over.
+    for (at, number) in numbers.into_iter().enumerate() {
+        match read_segment_head(&store, number) {
+            Ok(head) => return Ok(head.archive),
+            Err(error) if at == 0 => first = error,
+            Err(_) => {}
+        }
+    }
+    Err(Failure::archive(folder, &first))
+}
+
+/// Makes an archive in a folder that is absent or empty.
+pub(crate) fn create(folder: &Path, keys: ArchiveKeys) -> Done<ArchiveId> {
+    let store = FolderStore::create_in(folder).map_err(|error| Failure::io("making the archive", folder, &error))?;
+    random::works().map_err(Failure::random)?;
+    let archive = bailee_archive::Archive::create(store, keys, &System);
+    archive.map(|archive| archive.id()).map_err(|error| Failure::archive(folder, &error))
+}
+
+/// Opens an archive with the key of its record.
+pub(crate) fn open(folder: &Path, record: &Record, to: To) -> Done<Archive> {
+    open_raw(folder, record, to)?.map_err(|error| Failure::archive(folder, &error))
+}
+
+/// What an archive is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum To {
+    /// Others may write to it meanwhile.
+    Read,
+    /// Others are kept out, before it is read.
+    Write,
+}
+
+fn open_raw(folder: &Path, record: &Record, to: To) -> Done<Result<Archive, ArchiveError>> {
+    let device = DeviceId(record.device().public());
+    let mut store = store(folder)?;
+    if to == To::Write
+        && let Err(error) = store.claim()
+    {
+        return Ok(Err(ArchiveError::Store { doing: "keeping other writers out", error }));
+    }
+    Ok(bailee_archive::Archive::open(store, record.keys(), &[device]))
+}
+
+/// What is wrong with an archive that was opened all the same.
+pub(crate) fn damage(archive: &Archive) -> Vec<String> {
+    archive.damage().iter().map(ToString::to_string).collect()
+}
+
+/// What trying a key on an archive shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trial {
+    /// A version opened.
+    Right,
+    /// Nothing opened.
+    Wrong,
+    /// There is nothing that could open.
+    Nothing,
+}
+
+/// Tries a key.
+pub(crate) fn try_key(folder: &Path, record: &Record) -> Done<Trial> {
+    let archive = match open_raw(folder, record, To::Read)? {
+        Err(error) if is_of_another_key(&error) => return Ok(Trial::Wrong),
+        other => other.map_err(|error| Failure::archive(folder, &error))?,
+    };
+    Ok(match archive.newest(DeviceId(record.device().public())) {
+        Some(_) => Trial::Right,
+        None if archive.damage().is_empty() && archive.stored().blocks == 0 => Trial::Nothing,
+        None => Trial::Wrong,
+    })
+}
+
+fn is_of_another_key(error: &ArchiveError) -> bool {
+    use ArchiveError as E;
+    matches!(error, E::UnknownDevice { .. } | E::NotOpened { .. } | E::UnknownEpoch { .. })
+}
+
+/// Refuses an archive that lacks what was seen in it before.
+pub(crate) fn remember(archive: &Archive, device: DeviceId, seen: Remembered) -> Result<(), ArchiveError> {
+    archive.remember(device, seen.seq, seen.digest)
+}
+
+/// The newest link of each device's chain: a version, or what was forgotten.
+pub(crate) fn newest(archive: &Archive, own: DeviceId) -> Vec<(DeviceId, Remembered)> {
+    let mut devices: Vec<DeviceId> = archive.versions().iter().map(|version| version.device).chain([own]).collect();
+    devices.sort_unstable();
+    devices.dedup();
+    let newest = |device| archive.newest(device).map(|(seq, digest)| (device, Remembered { seq, digest }));
+    devices.into_iter().filter_map(newest).collect()
+}
+
+/// A backup to be made.
+pub(crate) struct BackUp<'a> {
+    pub(crate) folder: &'a Path,
+    pub(crate) excludes: &'a [String],
+    pub(crate) exclude_file: Option<&'a Path>,
+    pub(crate) level: Option<i32>,
+    pub(crate) threads: Option<usize>,
+    pub(crate) padding: bool,
+    pub(crate) dry_run: bool,
+    /// What is known of the folder's files from the last backup, so that unchanged ones are not read.
+    pub(crate) catalogue: PathBuf,
+    /// Places that are left out, should they lie in the folder: the archive itself and the key store.
+    pub(crate) without: [&'a Path; 2],
+}
+
+/// A backup that was made, or that would be.
+pub(crate) struct BackedUp {
+    /// What was read and stored; of a dry run only what would be read.
+    pub(crate) totals: Totals,
+    /// What the walk found, as compared with the last backup.
+    pub(crate) changes: Changes,
+    /// The archive with the new version in it; none for a dry run.
+    pub(crate) archive: Option<Archive>,
+    /// The new version; none for a dry run.
+    pub(crate) version: Option<Version>,
+    /// What was left out.
+    pub(crate) warnings: Vec<Warning>,
+    /// What made it slower than it need be.
+    pub(crate) notes: Vec<String>,
+}
+
+/// How far a backup is.
+pub(crate) fn backup_state(counters: &Counters) -> State {
+    State { entries: counters.entries.load(Ordering::Relaxed), bytes: counters.read.load(Ordering::Relaxed) }
+}
+
+/// Makes a version of a folder, or says what would be in it.
+pub(crate) fn back_up(
+    archive: Archive,
+    place: &Path,
+    job: &BackUp<'_>,
+    device: &Signing,
+    counters: &Counters,
+) -> Done<BackedUp> {
+    let failed = |error| Failure::files(place, &error);
+    let scope = scope(job).map_err(failed)?;
+    if job.dry_run {
+        let planned = bailee_files::dry_run(&archive, job.folder, &scope, Some(&job.catalogue)).map_err(failed)?;
+        let changes = planned.changes;
+        let read = changes.new.bytes + changes.changed.bytes;
+        let totals = Totals { entries: planned.entries, read, ..Totals::default() };
+        let (warnings, notes) = (planned.warnings, planned.notes);
+        return Ok(BackedUp { totals, changes, archive: None, version: None, warnings, notes });
+    }
+    random::works().map_err(Failure::random)?;
+    let label = label(job.folder);
+    let usual = engine::BackUp::new(device, when::now(), &System, counters);
+    let how = engine::BackUp {
+        label: &label,
+        level: job.level.unwrap_or(usual.level),
+        padding: if job.padding { Padding::Padme } else { Padding::Exact },
+        threads: job.threads.unwrap_or_else(processors),
+        ..usual
+    };
+    let done = bailee_files::back_up(archive, job.folder, &scope, Some(&job.catalogue), &how).map_err(failed)?;
+    let newest = done.archive.newest(DeviceId(device.public())).map(|(_, digest)| digest);
+    let version = done.archive.versions().iter().find(|version| Some(version.digest) == newest).cloned();
+    let (archive, warnings, notes) = (Some(done.archive), done.warnings, done.notes);
+    Ok(BackedUp { totals: done.totals, changes: done.changes, archive, version, warnings, notes })
+}
+
+/// What of the folder belongs to the version.
+fn scope(job: &BackUp<'_>) -> Result<Scope, FilesError> {
+    let files: Vec<PathBuf> = job.exclude_file.iter().map(|file| file.to_path_buf()).collect();
+    let excludes = Patterns::new(job.excludes, &files)?;
+    let without = job.without.iter().map(|place| place.to_path_buf()).collect();
+    Ok(Scope { excludes, without, ..Scope::default() })
+}
+
+/// How much a backup would have to go through.
+pub(crate) fn size_up(archive: &Archive, place: &Path, job: &BackUp<'_>) -> Done<Goal> {
+    let walked = scope(job).and_then(|scope| bailee_files::dry_run(archive, job.folder, &scope, None));
+    let walked = walked.map_err(|error| Failure::files(place, &error))?;
+    let bytes = walked.changes.new.bytes + walked.changes.changed.bytes + walked.changes.unchanged.bytes;
+    Ok(Goal { entries: Some(walked.entries), bytes: Some(bytes) })
+}
+
+/// The folder's name, by which a person knows it.
+pub(crate) fn label(folder: &Path) -> Vec<u8> {
+    let real = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf());
+    real.file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default()
+}
+
+pub(crate) fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// A restore to be made.
+pub(crate) struct Restore<'a> {
+    pub(crate) target: &'a Path,
+    pub(crate) what: &'a [OsString],
+    pub(crate) verify: bool,
+    pub(crate) resume: bool,
+}
+
+/// How far a restore is.
+pub(crate) fn restore_state(progress: &RestoreProgress) -> State {
+    State { entries: progress.entries.load(Ordering::Relaxed), bytes: progress.bytes.load(Ordering::Relaxed) }
+}
+
+/// Makes a folder from a version.
+pub(crate) fn restore(
+    archive: &Archive,
+    place: &Path,
+    version: &Version,
+    job: &Restore<'_>,
+    progress: &RestoreProgress,
+) -> Done<Restored> {
+    let failed = |error| Failure::files(place, &error);
+    let what = Selection::of(job.what).map_err(failed)?;
+    let how = RestoreOptions { threads: processors(), resume: job.resume, verify: job.verify, progress };
+    bailee_files::restore(archive, version, job.target, &what, &how).map_err(failed)
+}
+
+/// Calls for a backup now, and again whenever something in the folder changed, until one fails.
+pub(crate) fn watch(folder: &Path, without: [&Path; 2], round: &mut dyn FnMut() -> Done) -> Done {
+    let without = without.iter().map(|place| place.to_path_buf()).collect();
+    let options = WatchOptions { without, ..WatchOptions::default() };
+    // A signal ends the process: nothing else stops it.
+    let stop = AtomicBool::new(false);
+    let each = |_: &Cause| match round() {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(failure) => ControlFlow::Break(failure),
+    };
+    match bailee_files::watch(folder, &options, &stop, each).map_err(|error| Failure::files(folder, &error))? {
+        Some(failure) => Err(failure),
+        None => Ok(()),
+    }
+}
+
+/// The entries of a version, one after the other.
+pub(crate) fn tree<'a>(
+    archive: &'a Archive,
+    version: &'a Version,
+) -> impl Iterator<Item = Result<Entry, ArchiveError>> + use<'a> {
+    archive.tree(version)
+}
+
+/// The entries of a version from a path on.
+pub(crate) fn tree_from<'a>(
+    archive: &'a Archive,
+    version: &'a Version,
+    path: &TreePath,
+) -> Result<impl Iterator<Item = Result<Entry, ArchiveError>> + use<'a>, ArchiveError> {
+    archive.tree_from(version, path)
+}
+
+/// Writes a file's content.
+pub(crate) fn copy_content(archive: &Archive, content: &Content, sink: &mut dyn Write) -> Result<(), ArchiveError> {
+    archive.copy_content(content, sink)
+}
+
+/// Checks an archive: its structure, or with `read_data` every byte of it. `blocks` counts those that were opened.
+pub(crate) fn check(archive: &mut Archive, read_data: bool, blocks: &AtomicU64) -> Checked {
+    let report = archive.check(read_data, &mut |done, _| blocks.store(done, Ordering::Relaxed));
+    let number = |digest| archive.versions().iter().find(|version| version.digest == digest).map_or(0, |v| v.seq);
+    let lost = report.lost.into_iter().map(|lost| Lost {
+        version: number(lost.version),
+        path: lost.path,
+        what: lost.error.to_string(),
+    });
+    let damage = damage(archive).into_iter().chain(report.damage.iter().map(ToString::to_string));
+    Checked { damage: damage.collect(), lost: lost.collect(), entries: report.entries }
+}
+
+/// Forgets versions: they are no longer offered; their data stays until the next prune.
+pub(crate) fn forget(archive: Archive, place: &Path, versions: &[Digest], device: &Signing) -> Done<Archive> {
+    archive.forget(versions, device).map_err(|error| Failure::archive(place, &error))
+}
+
+/// Removes what no version needs, or says what would be removed.
+pub(crate) fn prune(archive: Archive, place: &Path, device: &Signing, dry_run: bool) -> Done<(Archive, Pruned)> {
+    let failed = |error| Failure::archive(place, &error);
+    let choice = Prune::default();
+    let (archive, done) = if dry_run {
+        let done = archive.plan_prune(&choice).map_err(failed)?;
+        (archive, done)
+    } else {
+        random::works().map_err(Failure::random)?;
+        let counters = Counters::default();
+        archive.prune(&choice, &engine::BackUp::new(device, when::now(), &System, &counters)).map_err(failed)?
+    };
+    let segments = done.segments.len() as u64;
+    Ok((archive, Pruned { segments, removed: done.removed, written: done.written }))
+}
+
+/// The bytes that an archive takes in its folder.
+pub(crate) fn on_disk(folder: &Path) -> Done<(u64, u64)> {
+    let store = store(folder)?;
+    let failed = |error| Failure::io("reading the archive", folder, &error);
+    let numbers = store.list().map_err(failed)?;
+    let lengths: Result<Vec<u64>, _> = numbers.iter().map(|number| store.length(*number)).collect();
+    Ok((numbers.len() as u64, lengths.map_err(failed)?.iter().sum()))
+}
+
+/// Whether a folder may become an archive: absent, or empty but for what an interrupted `init` leaves.
+pub(crate) fn is_free(folder: &Path) -> Done<bool> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(Failure::io("reading", folder, &error)),
+        Ok(entries) => entries,
+    };
+    for entry in entries {
+        let name = PathBuf::from(entry.map_err(|error| Failure::io("reading", folder, &error))?.file_name());
+        if name != Path::new("lock") && name.extension().is_none_or(|extension| extension != "tmp") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

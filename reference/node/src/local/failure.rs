@@ -1,0 +1,167 @@
+//! Why a command ended otherwise than well, and what to do next.
+
+use std::io;
+use std::path::Path;
+
+use bailee_archive::ArchiveError;
+use bailee_files::FilesError;
+
+use crate::exit::Exit;
+
+/// Why a command stopped.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Whoever read standard output has gone away: no error, there is nothing more to say.
+    ReaderLeft,
+    /// Everything else.
+    Because {
+        /// The exit code.
+        exit: Exit,
+        /// What happened, and where.
+        what: String,
+        /// What to do next; empty if the first part says it.
+        next: String,
+    },
+}
+
+pub(crate) type Done<T = ()> = Result<T, Failure>;
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, what: impl Into<String>, next: impl Into<String>) -> Self {
+        Failure::Because { exit, what: what.into(), next: next.into() }
+    }
+
+    pub(crate) fn usage(what: impl Into<String>, next: impl Into<String>) -> Self {
+        Failure::new(Exit::Usage, what, next)
+    }
+
+    /// Something of the system, with the file that it is about.
+    pub(crate) fn io(doing: &str, path: &Path, error: &io::Error) -> Self {
+        Failure::new(Exit::Failure, format!("{doing} {}: {error}", shown(path)), "")
+    }
+
+    pub(crate) fn random(error: getrandom::Error) -> Self {
+        Failure::new(Exit::Failure, format!("no randomness from the system: {error}"), "")
+    }
+
+    pub(crate) fn no_archive(folder: &Path) -> Self {
+        Failure::new(
+            Exit::NoArchive,
+            format!("there is no archive in {}", shown(folder)),
+            format!("make one with `bailee init --archive {}`, or name another folder", quoted(folder)),
+        )
+    }
+
+    pub(crate) fn no_key(folder: &Path) -> Self {
+        Failure::new(
+            Exit::KeyRefused,
+            format!("the key store has no key for the archive in {}", shown(folder)),
+            format!("enter its recovery code with `bailee init --archive {} --recover`", quoted(folder)),
+        )
+    }
+
+    pub(crate) fn wrong_key(folder: &Path) -> Self {
+        Failure::new(
+            Exit::KeyRefused,
+            format!("this key does not open the archive in {}", shown(folder)),
+            "look for the recovery code that was printed when this very archive was made",
+        )
+    }
+
+    /// What the archive in a folder said.
+    pub(crate) fn archive(folder: &Path, error: &ArchiveError) -> Self {
+        use ArchiveError as E;
+        let (exit, next) = match error {
+            E::NoArchive { .. } => return Failure::no_archive(folder),
+            E::Store { error, .. } if error.kind() == io::ErrorKind::WouldBlock => {
+                let next = "wait until the other backup has ended; a lock that nobody holds frees itself";
+                (Exit::Locked, next.to_string())
+            }
+            E::Store { .. } => (Exit::Failure, "nothing that was committed is lost: run it again".to_string()),
+            E::UnknownDevice { .. } | E::UnknownEpoch { .. } => return Failure::wrong_key(folder),
+            E::RolledBack { .. } => (
+                Exit::Failure,
+                "look for who replaced the archive with an older copy; with --accept-rollback the older copy counts"
+                    .to_string(),
+            ),
+            E::UnknownVersion { .. } => (Exit::Usage, format!("see `bailee snapshots --archive {}`", quoted(folder))),
+            _ => (
+                Exit::Failure,
+                format!("see what is lost and what is whole with `bailee check --archive {}`", quoted(folder)),
+            ),
+        };
+        Failure::new(exit, format!("{}: {error}", shown(folder)), next)
+    }
+
+    /// What a backup or a restore said, of the archive in a folder.
+    pub(crate) fn files(folder: &Path, error: &FilesError) -> Self {
+        match error {
+            FilesError::Archive(error) => Failure::archive(folder, error),
+            FilesError::NotADirectory { .. } => Failure::usage(error.to_string(), ""),
+            FilesError::BadPattern { .. } => Failure::usage(error.to_string(), ""),
+            FilesError::NotInVersion { .. } | FilesError::NothingChosen => Failure::new(
+                Exit::Failure,
+                error.to_string(),
+                "see what the version has with `bailee ls`, or search with `bailee find`",
+            ),
+            FilesError::NotEmpty { .. } => Failure::usage(
+                error.to_string(),
+                "name a folder that is empty or absent, or go on with an earlier restore with --resume",
+            ),
+            other => Failure::new(Exit::Failure, other.to_string(), ""),
+        }
+    }
+}
+
+/// A path as text: control characters and bytes that are no text are escaped, so that no name writes to the terminal.
+pub(crate) fn shown(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    escaped(path.as_os_str().as_bytes())
+}
+
+/// Bytes as text, as [`shown`].
+pub(crate) fn escaped(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+        }
+        for byte in chunk.invalid() {
+            out += &format!("\\x{byte:02x}");
+        }
+    }
+    out
+}
+
+/// A path to be pasted into a shell.
+fn quoted(path: &Path) -> String {
+    let text = shown(path);
+    let plain = |c: char| c.is_alphanumeric() || "/._-+@%,:=".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_does_not_reach_the_terminal_or_break_out_of_a_quote() {
+        assert_eq!(escaped(b"a\x1b[2J\xff"), "a\\u{1b}[2J\\xff");
+        assert_eq!(quoted(Path::new("/srv/plain-1")), "/srv/plain-1");
+        assert_eq!(quoted(Path::new("it's here")), "'it'\\''s here'");
+    }
+
+    #[test]
+    fn a_lock_and_a_rollback_are_told_apart_from_damage() {
+        let exit = |error| match Failure::archive(Path::new("/a"), &error) {
+            Failure::Because { exit, .. } => exit,
+            Failure::ReaderLeft => unreachable!("an error of the archive"),
+        };
+        let store = |kind: io::ErrorKind| ArchiveError::Store { doing: "writing", error: kind.into() };
+        assert_eq!(exit(store(io::ErrorKind::WouldBlock)), Exit::Locked);
+        assert_eq!(exit(store(io::ErrorKind::StorageFull)), Exit::Failure);
+        assert_eq!(exit(ArchiveError::NoArchive {}), Exit::NoArchive);
+        assert_eq!(exit(ArchiveError::UnknownEpoch { epoch: 1 }), Exit::KeyRefused);
+        assert_eq!(exit(ArchiveError::MissingChunk {}), Exit::Failure);
+    }
+}

@@ -1,0 +1,90 @@
+//! Names and patterns on the command line, over paths of a version.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use bailee_archive::TreePath;
+use globset::{GlobBuilder, GlobMatcher};
+
+use super::failure::{Done, Failure, escaped};
+
+/// A path as a person names it: a leading or trailing `/` and a leading `./` mean nothing.
+///
+/// # Errors
+/// `Usage`: no path of a version.
+pub(crate) fn path(named: &OsStr) -> Done<TreePath> {
+    let names = named.as_bytes().split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b"."));
+    TreePath::new(names.map(<[u8]>::to_vec).collect()).map_err(|error| {
+        let what = format!("{}: {error}", escaped(named.as_bytes()));
+        Failure::usage(what, "name a path as `bailee ls` shows it")
+    })
+}
+
+/// Whether the path is the folder or lies in it.
+pub(crate) fn within(folder: &TreePath, path: &TreePath) -> bool {
+    path.components().starts_with(folder.components())
+}
+
+/// A pattern as a person writes it. Without a `/` it is of a name in any folder; with one, of the whole path; `**` is any number
+/// of folders.
+pub(crate) struct Pattern {
+    matcher: GlobMatcher,
+}
+
+impl Pattern {
+    /// # Errors
+    /// `Usage`: no pattern.
+    pub(crate) fn new(written: &str) -> Done<Self> {
+        let anchored = written.trim_end_matches('/');
+        let glob = match anchored.strip_prefix('/') {
+            Some(rest) => rest.to_string(),
+            None if anchored.contains('/') => anchored.to_string(),
+            None => format!("**/{anchored}"),
+        };
+        let built = GlobBuilder::new(&glob).literal_separator(true).backslash_escape(true).build();
+        let glob = built.map_err(|error| Failure::usage(format!("the pattern is wrong: {error}"), ""))?;
+        Ok(Pattern { matcher: glob.compile_matcher() })
+    }
+
+    pub(crate) fn matches(&self, path: &TreePath) -> bool {
+        let bytes = path.components().join(&b'/');
+        self.matcher.is_match(Path::new(OsStr::from_bytes(&bytes)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> TreePath {
+        path(OsStr::new(text)).unwrap()
+    }
+
+    #[test]
+    fn paths_as_people_write_them() {
+        assert_eq!(at("/a//b/"), at("./a/b"));
+        assert!(at("").is_root() && at("/").is_root() && at(".").is_root());
+        assert!(path(OsStr::new("a/../b")).is_err());
+        assert!(within(&at("a"), &at("a/b")) && within(&at("a"), &at("a")) && within(&at(""), &at("x")));
+        assert!(!within(&at("a"), &at("ab")));
+    }
+
+    #[test]
+    fn a_pattern_is_of_a_name_or_of_a_path() {
+        let found = |pattern: &str, path: &str| Pattern::new(pattern).unwrap().matches(&at(path));
+        assert!(found("*.txt", "deep/inside/a.txt") && found("*.txt", "a.txt"));
+        assert!(found("/a.txt", "a.txt") && !found("/a.txt", "deep/a.txt"));
+        assert!(found("deep/*.txt", "deep/a.txt") && !found("deep/*.txt", "deep/er/a.txt"));
+        assert!(found("deep/**/*.txt", "deep/er/a.txt") && found("**/er/*", "deep/er/a.txt"));
+        assert!(found("[ab]?", "x/b1") && !found("[ab]?", "x/c1"));
+        assert!(found("\\*", "a/*") && !found("\\*", "a/b"));
+        assert!(Pattern::new("a[").is_err());
+    }
+
+    #[test]
+    fn a_pattern_meets_names_that_are_no_text() {
+        let odd = TreePath::root().join(b"\xff.txt").unwrap();
+        assert!(Pattern::new("*.txt").unwrap().matches(&odd));
+    }
+}

@@ -1,0 +1,72 @@
+//! One command on one archive: which archive, with which key, and what is remembered of it.
+
+use std::path::Path;
+
+use bailee_archive::{ArchiveError, DeviceId};
+
+use super::Common;
+use super::engine::{self, Archive, To};
+use super::failure::{Done, Failure};
+use super::home::Home;
+use super::record::Record;
+use super::report::Report;
+
+/// What a command works with.
+pub(crate) struct Session<'a> {
+    common: &'a Common,
+    pub(crate) home: Home,
+    pub(crate) report: &'a mut Report,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(common: &'a Common, report: &'a mut Report) -> Done<Self> {
+        Ok(Session { common, home: Home::locate()?, report })
+    }
+
+    /// The folder of the archive.
+    pub(crate) fn place(&self) -> &'a Path {
+        &self.common.archive
+    }
+
+    /// The archive and its record. Refuses one that lacks what was seen in it before, and remembers what is new in it.
+    pub(crate) fn open(&mut self, to: To) -> Done<(Archive, Record)> {
+        let place = self.place();
+        let id = engine::identify(place)?;
+        let record = self.home.load(id)?.ok_or_else(|| Failure::no_key(place))?;
+        let archive = engine::open(place, &record, to)?;
+        self.refuse_rollback(&archive, &record)?;
+        for damage in engine::damage(&archive) {
+            let text = format!("{damage}: see what that costs with `bailee check`");
+            self.report.warn(None, &text);
+        }
+        self.remember(&archive, &record);
+        Ok((archive, record))
+    }
+
+    fn refuse_rollback(&mut self, archive: &Archive, record: &Record) -> Done {
+        let lacks = |(device, seen): (&_, &_)| engine::remember(archive, *device, *seen).err();
+        match record.remembered.iter().find_map(lacks) {
+            None => Ok(()),
+            Some(error @ ArchiveError::RolledBack { .. }) if self.common.accept_rollback => {
+                self.report.warn(None, &format!("{error}: accepted, the archive counts as it is"));
+                self.home.update(archive.id(), |record| {
+                    record.remembered.clear();
+                    true
+                })
+            }
+            Some(error) => Err(Failure::archive(self.place(), &error)),
+        }
+    }
+
+    /// Remembers the newest version of each device. An archive is no worse for a key store that cannot be written.
+    pub(crate) fn remember(&mut self, archive: &Archive, record: &Record) {
+        let newest = engine::newest(archive, DeviceId(record.device().public()));
+        let done = self.home.update(archive.id(), |record| {
+            newest.iter().fold(false, |changed, (device, seen)| record.remember(*device, *seen) || changed)
+        });
+        if let Err(Failure::Because { what, .. }) = done {
+            self.report
+                .warn(None, &format!("what was seen is not remembered, so no rollback will be noticed: {what}"));
+        }
+    }
+}
