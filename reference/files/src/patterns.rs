@@ -124,7 +124,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let file = place.path().join("patterns");
         std::fs::write(&file, "*.o\n# comment\n").unwrap();
-        let patterns = Patterns::new(&["!x.o".into()], &[file.clone()]).unwrap();
+        let patterns = Patterns::new(&["!x.o".into()], std::slice::from_ref(&file)).unwrap();
         assert!(patterns.match_path(b"y.o", false) && !patterns.match_path(b"x.o", false));
         std::fs::write(&file, b"\xff").unwrap();
         assert!(matches!(Patterns::new(&[], &[file]), Err(FilesError::Io { .. })));
