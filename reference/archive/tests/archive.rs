@@ -1,18 +1,17 @@
 //! Versions written and read back, interrupted, damaged, rolled back; and what the store shows without a key.
 
+mod common;
+
 use std::io::{self, Read};
 
 use bailee_archive::testing::Seeded;
 use bailee_archive::tree::{Entry, EntryKind, Meta, Time};
 use bailee_archive::{
-    Archive, ArchiveError, ArchiveKeys, BackUp, Counters, DeviceId, FolderStore, MemoryStore, Padding, ReadStore,
-    Store, Totals, TreePath,
+    Archive, ArchiveError, ArchiveKeys, BackUp, Counters, DeviceId, FolderStore, Padding, ReadStore, Store, Totals,
 };
 use bailee_core::crypto::keys::{Owner, Secret};
-use bailee_core::crypto::sign::Signing;
+use common::*;
 use proptest::prelude::*;
-use rand_chacha::ChaCha20Rng;
-use rand_core::{Rng, SeedableRng};
 
 type Files = Vec<(&'static str, Vec<u8>)>;
 
@@ -21,51 +20,30 @@ fn keys_of(user: &str, byte: u8) -> ArchiveKeys {
     ArchiveKeys::new(&Secret::take(&mut [byte; 32]), &owner)
 }
 
-fn keys() -> ArchiveKeys {
-    keys_of("user", 7)
-}
-
-fn device() -> Signing {
-    Signing::from_seed(&[3; 32])
-}
-
-fn trusted() -> [DeviceId; 1] {
-    [DeviceId(device().public())]
-}
-
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut bytes = vec![0; length];
-    ChaCha20Rng::seed_from_u64(seed).fill_bytes(&mut bytes);
-    bytes
-}
-
-fn root() -> Entry {
-    Entry { path: TreePath::root(), meta: Meta::default(), kind: EntryKind::Directory }
-}
-
+/// A backup by the plain writer.
 fn back_up<S: Store>(archive: Archive<S>, files: &Files, seed: u64) -> Result<(Archive<S>, Totals), ArchiveError> {
     let (device, random, counters) = (device(), Seeded(seed), Counters::default());
     let mut writer = archive.begin(&BackUp::new(&device, Time::default(), &random, &counters))?;
     writer.entry(&root())?;
     for (name, bytes) in files {
         let content = writer.content(&mut &bytes[..])?;
-        let path = TreePath::root().join(name.as_bytes())?;
-        writer.entry(&Entry {
-            path,
-            meta: Meta::default(),
-            kind: EntryKind::File { content, changed: false, sparse: false },
-        })?;
+        let kind = EntryKind::File { content, changed: false, sparse: false };
+        writer.entry(&Entry { path: path(name), meta: Meta::default(), kind })?;
     }
     writer.commit(Time { seconds: seed as i64, nanoseconds: 0 }, b"label")
 }
 
-fn fresh() -> Archive<MemoryStore> {
-    Archive::create(MemoryStore::default(), keys(), &Seeded(0)).unwrap()
+/// The files of a version, in full.
+fn files_of<S: ReadStore>(archive: &Archive<S>, version: usize) -> Result<Content, ArchiveError> {
+    content_of(archive, &archive.versions()[version])
 }
 
-/// An archive with which nothing is wrong.
-fn reopen<S: ReadStore>(store: S) -> Result<Archive<S>, ArchiveError> {
-    Archive::open(store, keys(), &trusted())?.sound()
+fn same(found: &Content, files: &Files) -> bool {
+    found.len() == files.len() && found.iter().zip(files).all(|((a, b), (c, d))| a == c && b == d)
+}
+
+fn sample() -> Files {
+    vec![("a", noise(1, 3_000_000)), ("b", b"short".to_vec()), ("c", Vec::new()), ("d", vec![0; 1_000_000])]
 }
 
 /// Opens every block and follows every chunk.
@@ -73,28 +51,6 @@ fn verify<S: ReadStore>(archive: &mut Archive<S>) -> Result<(), ArchiveError> {
     let mut report = archive.check(true, &mut |_, _| {});
     let damage = report.damage.pop().map(|damage| damage.error);
     damage.or(report.lost.pop().map(|lost| lost.error)).map_or(Ok(()), Err)
-}
-
-/// The files of a version, in full.
-fn files_of<S: ReadStore>(archive: &Archive<S>, version: usize) -> Result<Vec<(String, Vec<u8>)>, ArchiveError> {
-    let mut files = Vec::new();
-    for entry in archive.tree(&archive.versions()[version]) {
-        let entry = entry?;
-        if let EntryKind::File { content, .. } = &entry.kind {
-            let mut bytes = Vec::new();
-            archive.copy_content(content, &mut bytes)?;
-            files.push((entry.path.to_string(), bytes));
-        }
-    }
-    Ok(files)
-}
-
-fn same(found: &[(String, Vec<u8>)], files: &Files) -> bool {
-    found.len() == files.len() && found.iter().zip(files).all(|((a, b), (c, d))| a == c && b == d)
-}
-
-fn sample() -> Files {
-    vec![("a", noise(1, 3_000_000)), ("b", b"short".to_vec()), ("c", Vec::new()), ("d", vec![0; 1_000_000])]
 }
 
 #[test]
