@@ -151,7 +151,7 @@ fn an_interrupted_restore_goes_on_where_it_was() {
     fs::remove_file(at("pipe")).unwrap();
     symlink("/etc", at("pipe")).unwrap();
     filetime::set_file_mtime(at("deep"), FileTime::zero()).unwrap();
-    fs::set_permissions(at("closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(at("closed"), fs::Permissions::from_mode(0o000)).unwrap();
     write(&at("of somebody else"), b"x");
 
     let again = bring_back(&done.archive, &target, &whole, RESUMED_VERIFIED).unwrap();
