@@ -1,6 +1,7 @@
 //! What a lockstep step is made of: the constructions, one message, one observation, one save-point.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use bailee_core::crypto::aead::{AwsLc, OneTimeAead, Portable};
 use bailee_core::crypto::hpke::{Recipient, seal_to};
@@ -106,5 +107,17 @@ fn explorer(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, constructions, aead, lockstep, explorer);
+/// Short: all of `cargo bench` in a few minutes. `--measurement-time` asks for more.
+fn quick() -> Criterion {
+    Criterion::default()
+        .warm_up_time(Duration::from_millis(200))
+        .measurement_time(Duration::from_millis(800))
+        .sample_size(20)
+}
+
+criterion_group! {
+    name = benches;
+    config = quick();
+    targets = constructions, aead, lockstep, explorer
+}
 criterion_main!(benches);

@@ -19,7 +19,7 @@ pub use copied::copy_text;
 pub use second_day::{Changes, change};
 pub use statistics::{Statistics, statistics};
 pub(crate) use tree::walk;
-pub use tree::{files_of, make};
+pub use tree::{files_of, make, text_in_memory};
 
 /// Raised whenever the generators change: older cached trees are then made anew.
 const GENERATION: u32 = 1;

@@ -23,6 +23,8 @@ const RANDOM_FILE: f64 = 134_217_728.0;
 const SPREAD: f64 = 1.5;
 /// No file of text is larger.
 const TEXT_MOST: f64 = 4_194_304.0;
+/// How many files a project has in memory.
+const FILES_OF_A_PROJECT: usize = 50;
 /// In a thousand projects: the next release of the one before, most of whose lines are the same.
 const RELEASES: usize = 120;
 
@@ -46,6 +48,18 @@ pub fn make(kind: Kind, seed: u64, scale: f64, folder: &Path) -> io::Result<()> 
 /// It cannot be written.
 pub fn files_of(folder: &Path, seed: u64, files: usize, size: usize) -> io::Result<()> {
     projects(folder, seed, &vec![size; files])
+}
+
+/// Text files in memory, in projects of fifty, log-normal sizes that sum to about `bytes`.
+pub fn text_in_memory(seed: u64, bytes: usize) -> Vec<Vec<u8>> {
+    let files = (bytes as f64 * TEXT_FILES / TEXT_BYTES).ceil() as usize;
+    let language = Language::new(seed);
+    let sizes = sizes(seed, files, bytes as f64, TEXT_MOST);
+    let project = |(number, sizes): (u64, &[usize])| {
+        let mut project = Project::new(&language, seed, number);
+        sizes.iter().map(|&size| project.file(size).0).collect::<Vec<_>>()
+    };
+    (0..).zip(sizes.chunks(FILES_OF_A_PROJECT)).flat_map(project).collect()
 }
 
 fn text(folder: &Path, seed: u64, files: usize, bytes: f64) -> io::Result<()> {

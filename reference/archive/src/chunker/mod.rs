@@ -61,6 +61,11 @@ impl KeyedChunker {
         Self::under(keys.current().chunk.expose(), proposals::fastest())
     }
 
+    /// The same chunker without SIMD, as on a machine that has none. The cuts are the same.
+    pub fn portable(keys: &ArchiveKeys) -> Self {
+        Self::under(keys.current().chunk.expose(), proposals::portable)
+    }
+
     fn under(subkey: &[u8; 32], propose: Propose) -> Self {
         let mut key = *subkey.first_chunk().unwrap_or_else(|| unreachable!("32 bytes"));
         KeyedChunker { key: Secret::take(&mut key), propose }
