@@ -57,10 +57,10 @@ pub struct Comparison {
     pub verdict: Verdict,
 }
 
-/// Every bench that both runs have, by name.
+/// Every bench that both runs have, by name. One that was not run again is the same file in both, and not told.
 ///
 /// # Errors
-/// A folder or file cannot be read, or is not what criterion writes; `NotFound` if no bench has both.
+/// A folder or file cannot be read, or is not what criterion writes; `NotFound` if no bench was run twice.
 pub fn compare(criterion: &Path, before: &str, after: &str) -> io::Result<Vec<Comparison>> {
     let mut found = Vec::new();
     let mut folders = vec![criterion.to_path_buf()];
@@ -72,12 +72,13 @@ pub fn compare(criterion: &Path, before: &str, after: &str) -> io::Result<Vec<Co
             }
         }
         let (old, new) = (folder.join(before), folder.join(after));
-        if old.join("estimates.json").is_file() && new.join("estimates.json").is_file() {
+        let estimates = [&old, &new].map(|run| run.join("estimates.json"));
+        if estimates.iter().all(|file| file.is_file()) && fs::read(&estimates[0])? != fs::read(&estimates[1])? {
             found.push(comparison(&old, &new)?);
         }
     }
     if found.is_empty() {
-        let what = format!("no bench in {} has both {before:?} and {after:?}", criterion.display());
+        let what = format!("no bench in {} was run as {before:?} and again as {after:?}", criterion.display());
         return Err(io::Error::new(io::ErrorKind::NotFound, what));
     }
     found.sort_by(|a, b| a.bench.cmp(&b.bench));
@@ -134,6 +135,8 @@ mod tests {
             write(folder.path(), bench, "new", after);
         }
         write(folder.path(), "only-now", "new", 1.0);
+        write(folder.path(), "not-again", "before", 1.0);
+        write(folder.path(), "not-again", "new", 1.0);
         let found = compare(folder.path(), "before", "new").unwrap();
         let told: Vec<_> = found.iter().map(|one| (one.bench.as_str(), one.verdict)).collect();
         assert_eq!(told, [("a/x", Verdict::Faster), ("a/y", Verdict::Slower), ("b", Verdict::Same)]);
