@@ -66,12 +66,43 @@ pub fn decode<'a, T: Decode<'a, ()> + Encode<()>>(bytes: &'a [u8], limit: usize)
     if decoder.position() != bytes.len() {
         return Err(CborError::Trailing { at: decoder.position() });
     }
-    let again = encode(&value);
-    if again != bytes {
-        let at = again.iter().zip(bytes).take_while(|(a, b)| a == b).count();
-        return Err(CborError::NotCanonical { at });
+    match first_difference(&value, bytes) {
+        None => Ok(value),
+        Some(at) => Err(CborError::NotCanonical { at }),
     }
-    Ok(value)
+}
+
+/// Where bytes first differ from the encoding of a value. They are compared as they are written: a copy of the encoding would cost
+/// more than decoding does.
+fn first_difference<T: Encode<()>>(value: &T, bytes: &[u8]) -> Option<usize> {
+    let mut compared = Compared { bytes, same: 0 };
+    match minicbor::encode(value, &mut compared) {
+        Ok(()) if compared.same == bytes.len() => None,
+        _ => Some(compared.same),
+    }
+}
+
+/// A writer that keeps nothing: it fails at the first byte that is not the expected one.
+struct Compared<'a> {
+    bytes: &'a [u8],
+    same: usize,
+}
+
+/// What was written is not what is expected.
+struct Differs;
+
+impl minicbor::encode::Write for Compared<'_> {
+    type Error = Differs;
+
+    fn write_all(&mut self, written: &[u8]) -> Result<(), Differs> {
+        let expected = &self.bytes[self.same..];
+        if expected.starts_with(written) {
+            self.same += written.len();
+            return Ok(());
+        }
+        self.same += expected.iter().zip(written).take_while(|(a, b)| a == b).count();
+        Err(Differs)
+    }
 }
 
 #[cfg(test)]
