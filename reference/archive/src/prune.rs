@@ -75,6 +75,9 @@ struct Fill {
     chunks: u64,
     needed: u64,
     bytes: u64,
+    /// Bytes of blocks that hold nothing needed that is not elsewhere too: a prune that was killed leaves such, with chunks that
+    /// count where they came from.
+    idle: u64,
 }
 
 impl<S: Store> Archive<S> {
@@ -149,22 +152,29 @@ impl<S: Store> Archive<S> {
     fn choose(&self, needed: &Needed, prune: &Prune) -> Pruned {
         let mut fills: BTreeMap<u64, Fill> = BTreeMap::new();
         let place_of = |block| self.blocks.get(block).and_then(|known| known.place);
-        for (_, block) in self.blocks.iter() {
-            if let Some(place) = block.place {
-                fills.entry(place.segment).or_default().bytes += u64::from(block.length);
-            }
-        }
+        let mut in_use = vec![false; self.blocks.next_number() as usize];
         for ((_, at), needed) in self.chunks.iter().zip(needed.iter()) {
             if let Some(place) = place_of(at.block) {
                 let fill = fills.entry(place.segment).or_default();
                 fill.chunks += 1;
-                fill.needed += u64::from(needed.is_some());
+                if needed.is_some() {
+                    fill.needed += 1;
+                    in_use[at.block as usize] = true;
+                }
+            }
+        }
+        for (number, block) in self.blocks.iter() {
+            if let Some(place) = block.place {
+                let fill = fills.entry(place.segment).or_default();
+                fill.bytes += u64::from(block.length);
+                fill.idle += if in_use[number as usize] { 0 } else { u64::from(block.length) };
             }
         }
         let mut chosen = Pruned::default();
         for (segment, fill) in fills {
             let unneeded = fill.chunks - fill.needed;
-            if fill.needed == 0 || (unneeded > 0 && unneeded * 100 >= fill.chunks * prune.unneeded_percent) {
+            let is_much = |part: u64, whole: u64| part > 0 && part * 100 >= whole * prune.unneeded_percent;
+            if fill.needed == 0 || is_much(unneeded, fill.chunks) || is_much(fill.idle, fill.bytes) {
                 chosen.segments.push(segment);
                 chosen.removed += fill.bytes;
                 chosen.chunks += unneeded;

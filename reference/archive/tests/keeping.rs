@@ -127,6 +127,32 @@ fn a_segment_that_came_back_is_removed_again() {
     assert!(pruned.segments.iter().all(|segment| !store.segments.contains_key(segment)));
 }
 
+/// A prune is killed before it gives anything up: what it moved is there twice. The next backup goes on behind it, and the next
+/// prune removes it all the same.
+#[test]
+fn what_a_killed_prune_moved_is_not_kept_twice() {
+    let content = |seed: u64| vec![("a".to_string(), noise(seed, 1_000_000)), ("b".into(), noise(99, 400_000))];
+    let one_segment = 10_000_000;
+    let mut archive = fresh();
+    for seed in 1..=2 {
+        archive = back_up(archive, &content(seed), seed, 2, one_segment).unwrap().0;
+    }
+    let (first, second) = (archive.versions()[0].digest, archive.versions()[1].digest);
+    let old = archive.forget(&[first], &device()).unwrap().into_store();
+    let mut killed = prune(reopen(old.clone()).unwrap(), 3, 20).unwrap().0.into_store();
+    // The retention record is the last one.
+    killed.segments.last_entry().unwrap().get_mut().pop();
+    let moved: usize = killed.segments.values().map(Vec::len).sum();
+    killed.segments.extend(old.segments);
+    let archive = assert_has(reopen(killed).unwrap(), &[(second, content(2))]);
+    let (archive, _) = back_up(archive, &content(4), 4, 2, one_segment).unwrap();
+    let third = archive.versions()[1].digest;
+    assert!(archive.stored().bytes as usize > 2 * moved, "it is there twice");
+    let archive = prune(archive, 5, 20).unwrap().0;
+    assert!(archive.stored().bytes < 2_600_000, "{:?}", archive.stored());
+    assert_has(archive, &[(second, content(2)), (third, content(4))]);
+}
+
 /// Each segment of an archive is lost in turn: what does not need it restores, what does is listed, and the next backup of the same
 /// content heals every version.
 #[test]
