@@ -1,122 +1,13 @@
 //! Local archives through the program, as a user runs it: whole sessions on temporary folders.
 
+mod common;
+
 use std::fs::{self, File};
-use std::io::Write;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 
+use common::{Place, code, copy_of, err, noise, objects, out};
 use serde_json::Value;
-use tempfile::TempDir;
-
-/// A place of its own: key stores, archive, source.
-struct Place {
-    folder: TempDir,
-    home: PathBuf,
-}
-
-impl Place {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let home = folder.path().join("home");
-        Place { folder, home }
-    }
-
-    /// With an archive, and its recovery code.
-    fn with_archive() -> (Self, String) {
-        let place = Place::new();
-        let made = place.run(&["init"]);
-        assert_eq!(code(&made), 0, "{}", err(&made));
-        (place, out(&made))
-    }
-
-    /// With an archive that has one version of `source`.
-    fn with_version() -> (Self, String) {
-        let (place, recovery) = Place::with_archive();
-        place.fill();
-        place.succeed(&["backup", &place.text("source")]);
-        (place, recovery)
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn text(&self, name: &str) -> String {
-        self.at(name).to_str().unwrap().to_string()
-    }
-
-    fn fill(&self) {
-        let at = |name: &str| self.at("source").join(name);
-        fs::create_dir_all(at("docs/deep")).unwrap();
-        fs::write(at("docs/report.txt"), b"quarterly figures\n".repeat(5000)).unwrap();
-        fs::write(at("docs/deep/note.txt"), b"note").unwrap();
-        fs::write(at("empty"), b"").unwrap();
-        fs::hard_link(at("docs/deep/note.txt"), at("same note")).unwrap();
-        symlink("docs", at("link")).unwrap();
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bailee"));
-        command.args(arguments).env("BAILEE_HOME", &self.home).env("BAILEE_ARCHIVE", self.at("archive"));
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).stdin(Stdio::null()).output().unwrap()
-    }
-
-    fn succeed(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert_eq!(code(&output), 0, "{arguments:?}: {}{}", out(&output), err(&output));
-        out(&output)
-    }
-
-    /// Runs a command that fails so, and says what it said.
-    fn fail(&self, expected: i32, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert_eq!(code(&output), expected, "{arguments:?}: {}{}", out(&output), err(&output));
-        err(&output)
-    }
-
-    fn recover(&self, home: &str, typed: &str) -> Output {
-        let mut command = self.command(&["init", "--recover"]);
-        let mut child = command
-            .env("BAILEE_HOME", self.at(home))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // It may refuse before it reads.
-        let _ = child.stdin.take().unwrap().write_all(typed.as_bytes());
-        child.wait_with_output().unwrap()
-    }
-}
-
-fn out(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn err(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-fn code(output: &Output) -> i32 {
-    output.status.code().unwrap()
-}
-
-fn objects(text: &str) -> Vec<Value> {
-    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect()
-}
-
-fn copy_of(folder: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(folder).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-    }
-}
 
 #[test]
 fn a_whole_session() {
@@ -539,16 +430,6 @@ fn a_machine_that_remembers_a_forgotten_version_goes_on() {
     place.succeed(&["prune"]);
     let seen = second(&["snapshots"]);
     assert_eq!((code(&seen), out(&seen).lines().count()), (0, 1), "{}", err(&seen));
-}
-
-/// Bytes that neither compress nor repeat.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 1u64;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (state >> 56) as u8
-    };
-    (0..length).map(|_| next()).collect()
 }
 
 #[test]

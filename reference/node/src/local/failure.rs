@@ -77,7 +77,7 @@ impl Failure {
                 let next = "wait until the other backup has ended; a lock that nobody holds frees itself";
                 (Exit::Locked, next.to_string())
             }
-            E::Store { .. } => (Exit::Failure, "nothing that was committed is lost: run it again".to_string()),
+            E::Store { error, .. } => (Exit::Failure, after_store(error).to_string()),
             E::UnknownDevice { .. } | E::UnknownEpoch { .. } => return Failure::wrong_key(folder),
             E::RolledBack { .. } => (
                 Exit::Failure,
@@ -108,8 +108,30 @@ impl Failure {
                 error.to_string(),
                 "name a folder that is empty or absent, or go on with an earlier restore with --resume",
             ),
+            FilesError::Io { error: system, .. } if is_full(system) => Failure::new(
+                Exit::Failure,
+                error.to_string(),
+                "what was restored so far is whole: make room and go on with --resume",
+            ),
             other => Failure::new(Exit::Failure, other.to_string(), ""),
         }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// What to do when the archive's folder did not take a write.
+fn after_store(error: &io::Error) -> &'static str {
+    match error.kind() {
+        _ if is_full(error) => {
+            "nothing that was committed is lost: make room and run it again, what was stored so far is used"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "the archive may not be written from here, only read: look at who owns its folder and how it is mounted"
+        }
+        _ => "nothing that was committed is lost: run it again",
     }
 }
 

@@ -1,0 +1,260 @@
+//! A machine that does not give what is asked of it: a full disk, no permission, files that go. A line says so, the exit code is
+//! right, and everything else is saved.
+
+mod common;
+
+use std::fs::{self, File, Permissions};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use common::{Place, code, err, noise, objects, out};
+
+/// A disk of its own, in memory, in a mount namespace that a child process holds open.
+struct SmallDisk {
+    holder: Child,
+    path: PathBuf,
+}
+
+impl SmallDisk {
+    /// None, and a line that says so, where the system does not allow it.
+    fn new(place: &Place, megabytes: usize) -> Option<Self> {
+        let folder = place.at("disk");
+        fs::create_dir(&folder).unwrap();
+        let script = r#"mount -t tmpfs -o "size=$1m" tmpfs "$0" && echo ready && read end"#;
+        let mut holder = Command::new("unshare")
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
+            .arg(&folder)
+            .arg(megabytes.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .ok()?;
+        let mut said = String::new();
+        BufReader::new(holder.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        let path = PathBuf::from(format!("/proc/{}/root{}", holder.id(), folder.to_str().unwrap()));
+        let disk = SmallDisk { holder, path };
+        if said != "ready\n" {
+            eprintln!("skipped: no disk can be mounted here");
+            return None;
+        }
+        Some(disk)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path.join(name).to_str().unwrap().to_string()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
+/// Files of a million bytes each that do not compress.
+fn fill(place: &Place, files: usize) {
+    let bytes = noise(files * 1_000_000);
+    for (number, bytes) in bytes.chunks(1_000_000).enumerate() {
+        fs::write(place.at("source").join(number.to_string()), bytes).unwrap();
+    }
+}
+
+fn is_as_restored(place: &Place, arguments: &[&str]) {
+    place.succeed(&[&["restore", "latest", "--target", &place.text("restored")], arguments].concat());
+    assert_eq!(bailee_files::compare(&place.at("source"), &place.at("restored")).unwrap(), []);
+}
+
+#[test]
+fn an_archive_on_a_full_disk_keeps_its_versions_and_goes_on_when_there_is_room() {
+    let place = Place::new();
+    let Some(disk) = SmallDisk::new(&place, 24) else { return };
+    let (archive, source) = (disk.text("archive"), place.text("source"));
+    let on = ["--archive", &archive];
+    place.succeed(&[&["init"], &on[..]].concat());
+    place.fill();
+    place.succeed(&[&["backup", &source], &on[..]].concat());
+    let filler = disk.path.join("filler");
+    fs::write(&filler, noise(14_000_000)).unwrap();
+    fill(&place, 15);
+
+    let said = place.fail(1, &[&["backup", &source], &on[..]].concat());
+    assert!(said.contains("No space left on device") && said.contains("make room"), "{said}");
+    assert_eq!(said.lines().count(), 2, "{said}");
+    assert_eq!(place.succeed(&[&["snapshots"], &on[..]].concat()).lines().count(), 1);
+    place.succeed(&[&["check", "--read-data"], &on[..]].concat());
+    assert_eq!(place.succeed(&[&["restore", "1", "--stdout", "docs/deep/note.txt"], &on[..]].concat()), "note");
+
+    fs::remove_file(filler).unwrap();
+    let again = objects(&place.succeed(&[&["backup", &source, "--json"], &on[..]].concat())).pop().unwrap();
+    let new = again["bytes_new"].as_u64().unwrap();
+    assert!(new < 12_000_000, "{new} bytes are stored a second time");
+    is_as_restored(&place, &on);
+}
+
+#[test]
+fn a_restore_to_a_full_disk_goes_on_when_there_is_room() {
+    let (place, _) = Place::with_version();
+    let Some(disk) = SmallDisk::new(&place, 16) else { return };
+    fill(&place, 10);
+    place.succeed(&["backup", &place.text("source")]);
+    let filler = disk.path.join("filler");
+    fs::write(&filler, noise(10_000_000)).unwrap();
+    let target = disk.text("target");
+    let said = place.fail(1, &["restore", "latest", "--target", &target]);
+    assert!(said.contains("No space left on device") && said.contains("--resume"), "{said}");
+    assert_eq!(said.lines().count(), 2, "{said}");
+    fs::remove_file(filler).unwrap();
+    let resumed = place.succeed(&["restore", "latest", "--target", &target, "--resume", "--json"]);
+    assert!(objects(&resumed).last().unwrap()["kept"].as_u64().unwrap() > 0);
+    assert_eq!(bailee_files::compare(&place.at("source"), &disk.path.join("target")).unwrap(), []);
+}
+
+/// Segments may not grow beyond a limit of the process: a write fails in its midst.
+#[test]
+fn a_write_that_fails_in_its_midst_costs_that_backup_alone() {
+    let (place, _) = Place::with_version();
+    fill(&place, 8);
+    let script = r#"trap "" XFSZ; ulimit -f 8192; exec "$0" "$@""#;
+    let output = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_bailee"), "backup", &place.text("source")])
+        .env("BAILEE_HOME", &place.home)
+        .env("BAILEE_ARCHIVE", place.at("archive"))
+        .output()
+        .unwrap();
+    let said = err(&output);
+    assert_eq!(code(&output), 1, "{said}");
+    assert!(said.contains("File too large") && said.contains("nothing that was committed is lost"), "{said}");
+    place.succeed(&["check", "--read-data"]);
+    assert_eq!(place.succeed(&["snapshots"]).lines().count(), 1);
+    place.succeed(&["backup", &place.text("source")]);
+    is_as_restored(&place, &[]);
+}
+
+#[test]
+fn a_listing_that_cannot_be_written_is_an_error() {
+    let (place, _) = Place::with_version();
+    for arguments in [&["ls"][..], &["snapshots", "--json"], &["restore", "1", "--stdout", "docs/report.txt"]] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = place.command(arguments).stdout(full).output().unwrap();
+        assert_eq!(code(&output), 1, "{arguments:?}");
+        assert!(err(&output).contains("standard output: No space left on device"), "{}", err(&output));
+    }
+}
+
+/// Runs a command for which permissions count, though the test may be root's. None where that cannot be.
+fn bound_by_permissions(place: &Place, arguments: &[&str]) -> Option<Output> {
+    let mut command = if rustix::process::geteuid().is_root() {
+        let mut command = Command::new("setpriv");
+        command.arg("--bounding-set=-dac_override,-dac_read_search").arg(env!("CARGO_BIN_EXE_bailee"));
+        command
+    } else {
+        Command::new(env!("CARGO_BIN_EXE_bailee"))
+    };
+    command.args(arguments).env("BAILEE_HOME", &place.home).env("BAILEE_ARCHIVE", place.at("archive"));
+    match command.stdin(Stdio::null()).output() {
+        Ok(output) => Some(output),
+        Err(error) => {
+            eprintln!("skipped: root cannot lay down its rights here: {error}");
+            None
+        }
+    }
+}
+
+fn allow(place: &Place, name: &str, mode: u32) {
+    fs::set_permissions(place.at(name), Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn what_may_not_be_read_is_named_and_the_rest_is_saved() {
+    let (place, _) = Place::with_archive();
+    place.fill();
+    fs::create_dir(place.at("source/closed")).unwrap();
+    fs::write(place.at("source/closed/inside"), b"inside").unwrap();
+    fs::write(place.at("source/secret"), b"secret").unwrap();
+    allow(&place, "source/closed", 0);
+    allow(&place, "source/secret", 0);
+    let output = bound_by_permissions(&place, &["backup", &place.text("source"), "--json"]);
+    allow(&place, "source/closed", 0o700);
+    let Some(output) = output else { return };
+    let said = err(&output);
+    assert_eq!(code(&output), 3, "{said}");
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 2, "{said}");
+    assert!(lines[0].contains("source/closed: ") && lines[1].contains("source/secret: left out: "), "{said}");
+    assert!(lines.iter().all(|line| line.contains("Permission denied")), "{said}");
+    assert_eq!(objects(&out(&output)).last().unwrap()["warnings"], 2);
+    let listed = place.succeed(&["ls"]);
+    assert!(!listed.contains("secret") && !listed.contains("inside"), "{listed}");
+    fs::remove_file(place.at("source/closed/inside")).unwrap();
+    place.succeed(&["restore", "1", "--target", &place.text("restored")]);
+    assert_eq!(fs::read(place.at("restored/docs/deep/note.txt")).unwrap(), b"note");
+}
+
+#[test]
+fn an_archive_that_may_not_be_written_is_read_all_the_same() {
+    let (place, _) = Place::with_version();
+    for entry in fs::read_dir(place.at("archive")).unwrap() {
+        fs::set_permissions(entry.unwrap().path(), Permissions::from_mode(0o400)).unwrap();
+    }
+    allow(&place, "archive", 0o500);
+    let source = place.text("source");
+    for arguments in [&["backup", &source][..], &["forget", "1"], &["prune"]] {
+        let Some(output) = bound_by_permissions(&place, arguments) else { return };
+        let said = err(&output);
+        assert_eq!(code(&output), 1, "{arguments:?}: {said}");
+        assert!(said.contains("Permission denied") && said.contains("may not be written"), "{said}");
+    }
+    let target = place.text("restored");
+    for arguments in
+        [&["snapshots"][..], &["ls"], &["check", "--read-data"], &["restore", "1", "--target", &target], &["stats"]]
+    {
+        let output = bound_by_permissions(&place, arguments).unwrap();
+        assert_eq!(code(&output), 0, "{arguments:?}: {}", err(&output));
+    }
+    assert_eq!(bailee_files::compare(&place.at("source"), &place.at("restored")).unwrap(), []);
+    allow(&place, "archive", 0o700);
+}
+
+#[test]
+fn a_target_that_may_not_be_written_is_named() {
+    let (place, _) = Place::with_version();
+    fs::create_dir(place.at("shut")).unwrap();
+    allow(&place, "shut", 0o500);
+    let Some(output) = bound_by_permissions(&place, &["restore", "1", "--target", &place.text("shut/inner")]) else {
+        return;
+    };
+    assert_eq!(code(&output), 1, "{}", err(&output));
+    assert!(err(&output).contains("shut/inner: Permission denied"), "{}", err(&output));
+}
+
+/// While a long file is read, one that comes after it goes.
+#[test]
+fn a_file_that_vanishes_is_named_and_the_rest_is_saved() {
+    let (place, _) = Place::with_archive();
+    place.fill();
+    File::create(place.at("source/a long one")).unwrap().set_len(256 << 20).unwrap();
+    fs::write(place.at("source/left"), b"left").unwrap();
+    let mut pause = Duration::from_millis(2);
+    // It may go before the folder is listed, or after it was read.
+    for _ in 0..40 {
+        fs::write(place.at("source/vanishing"), b"there a moment ago").unwrap();
+        let arguments = ["backup", &place.text("source"), "--json"];
+        let child = place.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(pause);
+        fs::remove_file(place.at("source/vanishing")).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said = err(&output);
+        if code(&output) == 3 && said.contains("source/vanishing: left out: No such file or directory") {
+            assert_eq!(place.succeed(&["restore", "latest", "--stdout", "left"]), "left");
+            assert!(!place.succeed(&["ls", "latest"]).contains("vanishing"));
+            return;
+        }
+        assert!([0, 3].contains(&code(&output)), "{said}");
+        pause += Duration::from_millis(2);
+    }
+    panic!("it never vanished in time");
+}
