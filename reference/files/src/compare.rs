@@ -81,9 +81,11 @@ fn names(folder: &Path) -> Result<BTreeSet<OsString>, FilesError> {
     entries.map(|entry| entry.map(|entry| entry.file_name()).map_err(FilesError::io("reading", folder))).collect()
 }
 
-fn first_name(seen: &mut FirstNames, metadata: &Metadata, path: &Path) -> Option<PathBuf> {
-    (metadata.is_file() && metadata.nlink() > 1)
-        .then(|| seen.entry((metadata.dev(), metadata.ino())).or_insert_with(|| path.to_path_buf()).clone())
+/// The name under which a file was seen first. Names that it has elsewhere, outside of the folder, are nothing to the folder.
+fn first_name(seen: &mut FirstNames, metadata: &Metadata, path: &Path) -> PathBuf {
+    let has_several = metadata.is_file() && metadata.nlink() > 1;
+    let own = || path.to_path_buf();
+    if has_several { seen.entry((metadata.dev(), metadata.ino())).or_insert_with(own).clone() } else { own() }
 }
 
 fn metadata(a: &Path, a_meta: &Metadata, b: &Path, b_meta: &Metadata) -> Result<Vec<&'static str>, FilesError> {

@@ -50,6 +50,32 @@ fn the_comparison_sees_each_kind_of_difference() {
     }
 }
 
+/// A file that has a further name elsewhere is the same file without it; which names inside are one file is seen all the same.
+#[test]
+fn a_name_outside_of_the_folder_is_no_difference() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    for folder in ["left", "right"] {
+        fs::create_dir(at(folder)).unwrap();
+        fs::write(at(folder).join("file"), b"bytes").unwrap();
+        fs::hard_link(at(folder).join("file"), at(folder).join("twin")).unwrap();
+    }
+    for (from, to) in [("left/file", "right/file"), ("left", "right")] {
+        let time = filetime::FileTime::from_last_modification_time(&fs::metadata(at(from)).unwrap());
+        filetime::set_file_mtime(at(to), time).unwrap();
+    }
+    assert_eq!(compare(&at("left"), &at("right")).unwrap(), []);
+    fs::hard_link(at("left/file"), at("elsewhere")).unwrap();
+    assert_eq!(compare(&at("left"), &at("right")).unwrap(), []);
+    for name in ["left/twin", "right/twin"] {
+        fs::remove_file(at(name)).unwrap();
+    }
+    for folder in ["left", "right"] {
+        filetime::set_file_mtime(at(folder), filetime::FileTime::from_unix_time(1, 0)).unwrap();
+    }
+    assert_eq!(compare(&at("left"), &at("right")).unwrap(), []);
+}
+
 fn relink(path: &Path, to: &str) {
     fs::remove_file(path).unwrap();
     symlink(to, path).unwrap();
