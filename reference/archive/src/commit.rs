@@ -68,9 +68,8 @@ impl<S: Store> Archive<S> {
             let doing = "cutting off what a crash left";
             store.cut(torn.place.segment, torn.place.offset).map_err(ArchiveError::store(doing))?;
         }
-        for segment in archive.leftovers.drain(..) {
-            store.remove(segment).map_err(ArchiveError::store("removing a segment that was given up"))?;
-        }
+        let leftovers = std::mem::take(&mut archive.leftovers);
+        store.remove(&leftovers).map_err(ArchiveError::store("removing segments that were given up"))?;
         let tail = Tail { store, archive: archive.id, end: archive.end, segment_bytes, written: 0 };
         Ok((archive, tail))
     }

@@ -19,7 +19,7 @@ pub enum SyncPoint {
     NewName,
     /// A segment that was appended to, or cut.
     Appended,
-    /// The archive's folder, after a segment was removed.
+    /// The archive's folder, after segments were removed.
     Removed,
 }
 

@@ -210,12 +210,17 @@ impl<D: Disk> Store for FolderStore<D> {
         self.or_fail(done)
     }
 
-    fn remove(&mut self, segment: u64) -> io::Result<()> {
+    fn remove(&mut self, segments: &[u64]) -> io::Result<()> {
         self.for_writing()?;
-        self.synced = None;
-        self.disk.remove(&self.path(segment))?;
-        self.open_files().remove(&segment);
+        if segments.is_empty() {
+            return Ok(());
+        }
+        self.synced = self.synced.filter(|synced| !segments.contains(synced));
+        let removed = segments.iter().try_for_each(|&segment| {
+            self.open_files().remove(&segment);
+            self.disk.remove(&self.path(segment))
+        });
         let done = self.disk.sync_folder(&self.folder, SyncPoint::Removed);
-        self.or_fail(done)
+        self.or_fail(done).and(removed)
     }
 }

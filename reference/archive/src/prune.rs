@@ -271,6 +271,8 @@ impl<'a, S: Store> Moving<'a, S> {
                     blocks.retain(|block| self.stays(&block.id));
                     self.blocks.appender.index_of(&blocks)?;
                 } else if self.is_wanted(&Digest::of(&payload)) {
+                    // A link vouches for all before it (BAK-12), also where it is a copy.
+                    self.blocks.appender.tail.sync()?;
                     self.blocks.appender.tail.append_payload(frame.head.kind, &payload)?;
                 }
             }
@@ -305,9 +307,7 @@ impl<'a, S: Store> Moving<'a, S> {
 
         let (_, mut tail) = archive.detach_tail(u64::MAX)?;
         append_retention(&mut tail, &retention, self.device)?;
-        for &segment in &self.pruned.segments {
-            tail.store.remove(segment).map_err(ArchiveError::store("removing a segment"))?;
-        }
+        tail.store.remove(&self.pruned.segments).map_err(ArchiveError::store("removing segments"))?;
         Ok((tail.store, self.pruned))
     }
 }

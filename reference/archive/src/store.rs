@@ -58,11 +58,11 @@ pub trait Store: ReadStore {
     /// What the medium said.
     fn cut(&mut self, segment: u64, length: u64) -> io::Result<()>;
 
-    /// Removes a segment. When this returns, no crash brings it back.
+    /// Removes segments. When this returns, no crash brings them back.
     ///
     /// # Errors
-    /// What the medium said; `NotFound` for no such segment.
-    fn remove(&mut self, segment: u64) -> io::Result<()>;
+    /// What the medium said; `NotFound` at the first that there is none of: those before it are removed.
+    fn remove(&mut self, segments: &[u64]) -> io::Result<()>;
 }
 
 /// Segments in memory. Everything is durable at once; the segments are open for tests to damage.
@@ -132,7 +132,9 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn remove(&mut self, segment: u64) -> io::Result<()> {
-        self.segments.remove(&segment).map(|_| ()).ok_or_else(|| not_found(segment))
+    fn remove(&mut self, segments: &[u64]) -> io::Result<()> {
+        segments
+            .iter()
+            .try_for_each(|segment| self.segments.remove(segment).map(|_| ()).ok_or_else(|| not_found(*segment)))
     }
 }

@@ -79,8 +79,8 @@ fn the_stores_do_the_same() {
         agree(store, memory, |store| store.append(1, b"end"));
         agree(store, memory, |store| store.sync(1));
         agree(store, memory, |store| store.read(2, 1, &mut [0; 3]));
-        agree(store, memory, |store| store.remove(1));
-        agree(store, memory, |store| store.remove(1));
+        agree(store, memory, |store| store.remove(&[1]));
+        agree(store, memory, |store| store.remove(&[1]));
         agree(store, memory, |store| store.read(1, 0, &mut [0; 1]));
         agree(store, memory, |store| store.sync(1));
     }
@@ -96,7 +96,7 @@ fn a_removed_segment_stays_removed() {
         if let Some(fault) = fault {
             disk.break_sync(SyncPoint::Removed, 0, fault);
         }
-        store.remove(1).unwrap();
+        store.remove(&[1]).unwrap();
         let found = |seed| FolderStore::open_on(disk.crash(seed), "/archive").unwrap().list().unwrap();
         (0..50).any(|seed| found(seed) != [2])
     };
