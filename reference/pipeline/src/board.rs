@@ -14,7 +14,19 @@ pub(crate) enum Job<S: Stages> {
     Plan { planner: S::Planner, number: u64 },
 }
 
+/// What may be planted in a board, so that the interleavings are seen to find it.
+#[cfg(loom)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The appender takes what was sealed first, not what comes next.
+    TakesAnySealed,
+    /// The sequencer takes what was read first, not what was planned first.
+    TakesAnyRead,
+}
+
 struct State<S: Stages> {
+    #[cfg(loom)]
+    fault: Option<Fault>,
     planner: Option<S::Planner>,
     sequencer: Option<S::Sequencer>,
     appender: Option<S::Appender>,
@@ -42,7 +54,7 @@ impl<S: Stages> State<S> {
     /// The job that brings what is furthest on one step further: that keeps the least in memory.
     fn choose(&mut self, threads: u64) -> Option<Job<S>> {
         if self.appender.is_some()
-            && let Some(sealed) = self.sealed.remove(&self.appended)
+            && let Some(sealed) = self.next_sealed()
             && let Some(appender) = self.appender.take()
         {
             return Some(Job::Append { appender, sealed });
@@ -50,7 +62,7 @@ impl<S: Stages> State<S> {
         // Groups in the making are bounded where they come into being.
         if self.grouped - self.appended <= 2 * threads {
             if self.sequencer.is_some()
-                && let Some(read) = self.read.remove(&self.sequenced)
+                && let Some(read) = self.next_read()
                 && let Some(sequencer) = self.sequencer.take()
             {
                 return Some(Job::Sequence { sequencer, read });
@@ -75,6 +87,22 @@ impl<S: Stages> State<S> {
         None
     }
 
+    fn next_sealed(&mut self) -> Option<S::Sealed> {
+        #[cfg(loom)]
+        if self.fault == Some(Fault::TakesAnySealed) {
+            return self.sealed.pop_first().map(|(_, sealed)| sealed);
+        }
+        self.sealed.remove(&self.appended)
+    }
+
+    fn next_read(&mut self) -> Option<S::Read> {
+        #[cfg(loom)]
+        if self.fault == Some(Fault::TakesAnyRead) {
+            return self.read.pop_first().map(|(_, read)| read);
+        }
+        self.read.remove(&self.sequenced)
+    }
+
     fn add_groups(&mut self, groups: Vec<S::Group>) {
         for group in groups {
             self.groups.push_back((self.grouped, group));
@@ -93,6 +121,8 @@ pub(crate) struct Board<S: Stages> {
 impl<S: Stages> Board<S> {
     pub(crate) fn new(seats: Seats<S>, threads: usize) -> Self {
         let state = State {
+            #[cfg(loom)]
+            fault: None,
             planner: Some(seats.planner),
             sequencer: Some(seats.sequencer),
             appender: Some(seats.appender),
@@ -109,6 +139,12 @@ impl<S: Stages> Board<S> {
             abandoned: false,
         };
         Board { state: Mutex::new(state), changed: Condvar::new(), threads: threads as u64 }
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn with_fault(self, fault: Option<Fault>) -> Self {
+        lock(&self.state).fault = fault;
+        self
     }
 
     /// Waits for the next job; none when the run is over.

@@ -1,9 +1,11 @@
 //! Every interleaving of two threads at the board, by loom.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use loom::sync::Arc;
 use loom::thread;
 
-use crate::board::Board;
+use crate::board::{Board, Fault};
 use crate::{Seats, Stages, work};
 
 /// Passes numbers through; groups are single numbers, and may fail when they are sealed.
@@ -57,12 +59,12 @@ impl Stages for Passing {
     }
 }
 
-fn two_threads(until: u64, fails: bool) {
+fn two_threads(until: u64, fails: bool, fault: Option<Fault>) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
     model.check(move || {
         let seats = Seats { planner: 0, sequencer: Vec::new(), appender: Vec::new() };
-        let shared = Arc::new((Passing { until, fails }, Board::<Passing>::new(seats, 2)));
+        let shared = Arc::new((Passing { until, fails }, Board::<Passing>::new(seats, 2).with_fault(fault)));
         let other = Arc::clone(&shared);
         let thread = thread::spawn(move || work(&other.0, &other.1));
         work(&shared.0, &shared.1);
@@ -81,10 +83,34 @@ fn two_threads(until: u64, fails: bool) {
 /// Nothing is lost, doubled or out of order, and nobody waits for ever: loom reports a deadlock.
 #[test]
 fn all_work_is_done_once_and_in_order() {
-    two_threads(2, false);
+    two_threads(2, false, None);
 }
 
 #[test]
 fn an_error_ends_both_threads() {
-    two_threads(1, true);
+    two_threads(1, true, None);
+}
+
+/// A board with a fault is tried by the same test, which says what is wrong.
+fn found(fault: Fault) -> String {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(|| two_threads(2, false, Some(fault)))) else {
+        panic!("{fault:?} passed: the test shows nothing");
+    };
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or(panic.downcast_ref::<&str>().map(ToString::to_string))
+        .unwrap_or_default()
+}
+
+#[test]
+fn loom_finds_what_is_sealed_and_appended_out_of_order() {
+    let said = found(Fault::TakesAnySealed);
+    assert!(said.contains("seats.appender == expected"), "{said}");
+}
+
+#[test]
+fn loom_finds_what_is_read_and_sequenced_out_of_order() {
+    let said = found(Fault::TakesAnyRead);
+    assert!(said.contains("seats.appender == expected"), "{said}");
 }
