@@ -13,9 +13,9 @@ use crate::block::{BLOCK_HEADER_BYTES, peek_id};
 use crate::error::{ArchiveError, Part, Place};
 use crate::id::{ArchiveId, BlockId, ChunkId, DeviceId, Digest};
 use crate::keys::ArchiveKeys;
-use crate::manifest::{IndexedBlock, Listing, Manifest, decode_manifest, open_index};
+use crate::manifest::{Clear, IndexedBlock, Listing, Manifest, decode_manifest, open_index};
 use crate::retention::{Retention, decode_retention};
-use crate::segment::{Frame, Kind, SegmentHead, read_segment_head, scan_segment};
+use crate::segment::{Frame, Kind, read_segment_head, scan_segment};
 use crate::store::ReadStore;
 use crate::table::{ChunkTable, Located};
 use crate::tail::cut_torn_tail;
@@ -61,8 +61,7 @@ impl<S: ReadStore> Archive<S> {
     pub(crate) fn open_with(store: S, keys: Arc<ArchiveKeys>, devices: &[DeviceId]) -> Result<Self, ArchiveError> {
         let numbers = store.list().map_err(ArchiveError::store("listing the archive"))?;
         let Some(&last) = numbers.last() else { return Err(ArchiveError::NoArchive {}) };
-        let heads: Vec<_> = numbers.iter().map(|&number| read_segment_head(&store, number)).collect();
-        let id = first_id(heads)?;
+        let id = archive_id(&store, &numbers, devices)?;
         let mut archive = Archive {
             store,
             keys,
@@ -368,14 +367,48 @@ fn is_about_links(error: &ArchiveError) -> bool {
     }
 }
 
-/// The archive that the first readable segment is of.
-fn first_id(heads: Vec<Result<SegmentHead, ArchiveError>>) -> Result<ArchiveId, ArchiveError> {
-    let mut refused = None;
-    for head in heads {
-        match head {
-            Ok(head) => return Ok(head.archive),
-            Err(error) => refused = refused.or(Some(error)),
+/// The archive that most heads of segments name. Where they are at odds, or there is one alone, a link that a known device signed
+/// decides: a head authenticates nothing.
+fn archive_id(store: &dyn ReadStore, numbers: &[u64], devices: &[DeviceId]) -> Result<ArchiveId, ArchiveError> {
+    let heads: Vec<_> = numbers.iter().map(|&number| read_segment_head(store, number)).collect();
+    let mut named: Vec<(ArchiveId, usize)> = Vec::new();
+    for head in heads.iter().flatten() {
+        match named.iter_mut().find(|(id, _)| *id == head.archive) {
+            Some((_, count)) => *count += 1,
+            None => named.push((head.archive, 1)),
         }
     }
-    Err(refused.unwrap_or(ArchiveError::NoArchive {}))
+    named.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    match named[..] {
+        [(id, count)] if count > 1 => Ok(id),
+        [(id, count), (_, fewer), ..] if count > fewer => Ok(id),
+        _ => {
+            let signed = signed_ids(store, numbers, devices);
+            let vouched = named.iter().map(|(id, _)| *id).find(|id| signed.contains(id));
+            let id = vouched.or(signed.first().copied()).or(named.first().map(|(id, _)| *id));
+            id.ok_or_else(|| heads.into_iter().find_map(Result::err).unwrap_or(ArchiveError::NoArchive {}))
+        }
+    }
+}
+
+/// The archives that links name which a known device signed.
+fn signed_ids(store: &dyn ReadStore, numbers: &[u64], devices: &[DeviceId]) -> Vec<ArchiveId> {
+    let signed = |frame: Frame| {
+        let bytes = frame.read(store).ok()?;
+        let (archive, device) = match frame.head.kind {
+            Kind::Manifest => {
+                let manifest = decode_manifest(&bytes).ok()?;
+                let Clear { archive, device, .. } = manifest.clear;
+                sign::verify(&device.0, labels::SIGN_MANIFEST, &manifest.body, &manifest.signature)
+                    .then_some((archive, device))?
+            }
+            Kind::Retention => {
+                decode_retention(&bytes).map(|retention| (retention.archive, retention.device)).ok()?
+            }
+            Kind::Block | Kind::Index => return None,
+        };
+        devices.contains(&device).then_some(archive)
+    };
+    let scans = numbers.iter().filter_map(|&number| scan_segment(store, number, ArchiveId([0; 16])).ok());
+    scans.flat_map(|scan| scan.frames).filter_map(signed).collect()
 }

@@ -185,21 +185,24 @@ pub struct Scan {
 
 /// Reads the heads of all records of a segment.
 ///
-/// What is no record is damage, and the search for the next record goes on behind it. What of that a crash may have left is said
+/// What is no record is damage, and the search for the next record goes on behind it. So is the head of a segment of another
+/// archive: each record says of which it is. What of that a crash may have left is said
 /// by what follows the last manifest, not here.
 ///
 /// # Errors
-/// `Store`, and `WrongArchive` for a segment of another archive.
+/// `Store`.
 pub fn scan_segment(store: &dyn ReadStore, number: u64, archive: ArchiveId) -> Result<Scan, ArchiveError> {
     let length = store.length(number).map_err(ArchiveError::store("measuring a segment"))?;
     let mut scan = Scan { frames: Vec::new(), end: SEGMENT_HEAD_BYTES as u64, length, damage: Vec::new() };
-    match read_segment_head(store, number) {
+    let head = match read_segment_head(store, number) {
         Ok(head) if head.archive != archive => {
-            return Err(ArchiveError::WrongArchive { part: Part::Segment, found: head.archive });
+            Err(ArchiveError::WrongArchive { part: Part::Segment, found: head.archive })
         }
-        Ok(_) => {}
         Err(error @ ArchiveError::Store { .. }) => return Err(error),
-        Err(error) => scan.damage.push(Damage { place: Some(Place { segment: number, offset: 0 }), error }),
+        head => head,
+    };
+    if let Err(error) = head {
+        scan.damage.push(Damage { place: Some(Place { segment: number, offset: 0 }), error });
     }
     while scan.end < length {
         let place = Place { segment: number, offset: scan.end };
