@@ -1,0 +1,134 @@
+//! The committed vectors of the archive format: they are what is generated now, and every one reads as it says.
+
+#[path = "vectors/generate.rs"]
+mod generate;
+
+use bailee_archive::block::open_block;
+use bailee_archive::manifest::{decode_manifest, open_index};
+use bailee_archive::retention::decode_retention;
+use bailee_archive::segment::{decode_frame_head, decode_segment_head};
+use bailee_archive::tree::{EntryKind, decode_tree};
+use bailee_archive::{Archive, ArchiveError, ArchiveId, Digest, MemoryStore};
+use bailee_core::crypto::{labels, sign};
+use generate::{PLACE, files, folder, hex, keys, trusted};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+fn committed(name: &str) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(folder().join(name)).unwrap()).unwrap()
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_else(|| panic!("no {field} in {value}"))
+}
+
+fn unhex(hex: &str) -> Vec<u8> {
+    let digit = |byte: u8| (byte as char).to_digit(16).unwrap() as u8;
+    hex.as_bytes().chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
+}
+
+fn store(value: &Value) -> MemoryStore {
+    let segments = value["segments"].as_object().unwrap();
+    let segments = segments.iter().map(|(number, bytes)| (number.parse().unwrap(), unhex(bytes.as_str().unwrap())));
+    MemoryStore { segments: segments.collect() }
+}
+
+fn remembered(value: &Value) -> (u64, Digest) {
+    (value["seq"].as_u64().unwrap(), Digest(unhex(text(value, "digest")).try_into().unwrap()))
+}
+
+#[test]
+fn what_is_committed_is_what_is_generated() {
+    for (name, generated) in files() {
+        let committed = std::fs::read_to_string(folder().join(name)).unwrap_or_default();
+        assert!(committed == generated, "{name} is out of date: cargo run -p bailee-archive --example make-vectors");
+    }
+}
+
+#[test]
+fn the_archive_reads_as_it_says() {
+    let vector = committed("archive.json");
+    let archive = Archive::open(store(&vector), keys(), &trusted()).unwrap().sound().unwrap();
+    let (seq, digest) = remembered(&vector["newest"]);
+    archive.remember(trusted()[0], seq, digest).unwrap();
+    let versions = vector["versions"].as_array().unwrap();
+    assert_eq!(archive.versions().len(), versions.len());
+    for (version, right) in archive.versions().iter().zip(versions) {
+        assert_eq!((version.seq, version.digest), remembered(right));
+        let tree = right["tree"].as_array().unwrap();
+        let entries: Vec<_> = archive.tree(version).collect::<Result<_, _>>().unwrap();
+        assert_eq!(entries.len(), tree.len());
+        for (entry, right) in entries.iter().zip(tree) {
+            let components: Vec<Value> = entry.path.components().iter().map(|name| Value::from(hex(name))).collect();
+            assert_eq!(Value::from(components), right["path"]);
+            assert_eq!(Value::from(entry.meta.mode), right["mode"]);
+            assert_eq!(matches!(entry.kind, EntryKind::File { .. }), right["kind"] == "file");
+            if let EntryKind::File { content, .. } = &entry.kind {
+                let mut bytes = Vec::new();
+                archive.copy_content(content, &mut bytes).unwrap();
+                assert_eq!(hex(Sha256::digest(&bytes)), text(right, "sha256"));
+            }
+        }
+    }
+}
+
+fn read_part(part: &str, bytes: &[u8]) -> Result<(), ArchiveError> {
+    let archive = ArchiveId([0xa1; 16]);
+    match part {
+        "segment" => decode_segment_head(bytes).map(drop),
+        "record" => decode_frame_head(PLACE, bytes).map(drop),
+        "block" => open_block(&keys(), archive, bytes.to_vec()).map(drop),
+        "index" => open_index(&keys(), archive, bytes).map(drop),
+        "manifest" => {
+            let manifest = decode_manifest(bytes)?;
+            let (device, seq) = (manifest.clear.device, manifest.clear.seq);
+            if !sign::verify(&device.0, labels::SIGN_MANIFEST, &manifest.body, &manifest.signature) {
+                return Err(ArchiveError::BadSignature { device, seq });
+            }
+            manifest.open_root(&keys()).map(drop)
+        }
+        "retention" => decode_retention(bytes).map(drop),
+        "tree" => decode_tree(bytes).map(drop),
+        _ => panic!("no part is called {part}"),
+    }
+}
+
+#[test]
+fn every_malformed_part_is_refused_by_its_name() {
+    for vector in committed("malformed_parts.json").as_array().unwrap() {
+        let (part, name) = (text(vector, "part"), text(vector, "name"));
+        let found = read_part(part, &unhex(text(vector, "bytes")));
+        let found = found.map_or_else(|error| error.name(), |()| "");
+        assert_eq!(found, text(vector, "error"), "{part} {name}");
+    }
+}
+
+/// The names of what is wrong, read to the last byte.
+fn wrong(store: MemoryStore, (seq, digest): (u64, Digest)) -> Vec<&'static str> {
+    let archive = match Archive::open(store, keys(), &trusted()) {
+        Ok(archive) => archive,
+        Err(error) => return vec![error.name()],
+    };
+    let mut names: Vec<&'static str> = archive.damage().iter().map(|damage| damage.error.name()).collect();
+    names.extend(archive.remember(trusted()[0], seq, digest).err().map(|error| error.name()));
+    for version in archive.versions() {
+        for entry in archive.tree(version) {
+            let read = entry.and_then(|entry| match &entry.kind {
+                EntryKind::File { content, .. } => archive.copy_content(content, &mut Vec::new()),
+                _ => Ok(()),
+            });
+            names.extend(read.err().map(|error| error.name()));
+        }
+    }
+    names
+}
+
+#[test]
+fn every_malformed_archive_is_named() {
+    for vector in committed("malformed_archives.json").as_array().unwrap() {
+        let names = wrong(store(vector), remembered(&vector["remembered"]));
+        let error = text(vector, "error");
+        let right = if error.is_empty() { names.is_empty() } else { names.contains(&error) };
+        assert!(right, "{}: {names:?}", text(vector, "name"));
+    }
+}
