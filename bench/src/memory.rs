@@ -290,8 +290,12 @@ impl Store for NullStore {
         Ok(())
     }
 
-    fn remove(&mut self, segment: u64) -> io::Result<()> {
-        self.segments.remove(&segment).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into())
+    fn remove(&mut self, segments: &[u64]) -> io::Result<()> {
+        if segments.iter().any(|segment| !self.segments.contains_key(segment)) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        self.segments.retain(|segment, _| !segments.contains(segment));
+        Ok(())
     }
 }
 
