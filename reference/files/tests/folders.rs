@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Instant;
 
-use bailee_files::{FilesError, Scope, Selection};
+use bailee_files::{FilesError, Scope, Selection, compare};
 use common::{backed_up, bring_back, differences, odd, round_trip, save, write};
 use filetime::FileTime;
 
