@@ -9,7 +9,7 @@ pub mod seeds;
 pub mod stage;
 pub mod targets;
 
-use targets::{archive, crypto, lockstep, roles, stored, text, wire};
+use targets::{archive, crypto, lockstep, restore, roles, stored, text, wire};
 
 /// A fuzz target.
 #[derive(Clone, Copy)]
@@ -56,6 +56,7 @@ targets! {
     roles = roles::deliver: "a moment, a role, and a frame delivered to it";
     handoffs = roles::hand_over: "a moment, and what is handed to a service outside the network's frames";
     archive = archive::archive: "a decoder of archives, and its input; or a whole segment";
+    restore = restore::into_a_folder: "what stands in a target, and a tree that is restored into it";
     scope_file = text::scope_file: "a file of scopes";
     actions = text::actions: "the actions of a story, as JSON";
     lockstep = lockstep::lockstep: "a scope, and choices of actions for model and reference";

@@ -46,6 +46,7 @@ pub fn all() -> Vec<Seed> {
     seeds.roles();
     seeds.handed(&STAGE.handed);
     seeds.archive();
+    seeds.restore();
     seeds.text();
     seeds.walks();
     seeds.0
@@ -335,6 +336,26 @@ impl Seeds {
         add("tree".into(), 9, &items);
         add("padded-raw".into(), 1, &[&8u32.to_be_bytes()[..], &8u32.to_be_bytes(), &[0; 8]].concat());
         add("padded-bomb".into(), 2, &[&4u32.to_be_bytes()[..], &[0xff; 4], &[0; 8]].concat());
+    }
+
+    /// Trees with links that lead out, behind what stands in the target before.
+    fn restore(&mut self) {
+        let (folder, link, pipe, hard, file) = (0u8, 1u8, 2u8, 3u8, 4u8);
+        let (a, b, c) = (0u8, 1u8, 2u8);
+        let in_a = |name: u8| 0x40 | name << 2;
+        let trees: [(&str, &[u8]); 5] = [
+            ("files", &[folder, a, 0, file, in_a(b), 9, file, b, 200, hard, c, 2]),
+            ("links-out", &[link, a, 1, link, b, 2, file, c, 3]),
+            ("below-a-link", &[link, a, 1, file, in_a(b), 5]),
+            ("pipes-and-folders", &[pipe, a, 0, folder, b, 0, pipe, c, 0]),
+            ("a-link-to-a-link", &[link, a, 4, hard, b, 0, hard, c, 1]),
+        ];
+        for (name, tree) in trees {
+            for (how, before) in [("anew", 0u8), ("resumed", 1), ("over-links", 1 | 4 | 8 | 16), ("verified", 3 | 4)]
+            {
+                self.add("restore", format!("{name}-{how}"), [&[before], tree].concat());
+            }
+        }
     }
 
     fn text(&mut self) {

@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod crypto;
 pub mod lockstep;
+pub mod restore;
 pub mod roles;
 pub mod stored;
 pub mod text;
