@@ -1,5 +1,7 @@
 //! From gathered chunks to a stored block: compressed, padded, sealed, all in memory that is kept.
 
+use std::io::Cursor;
+
 use bailee_core::crypto::labels::SEAL_BLOCK;
 use bailee_core::crypto::seal::{self, SALT_BYTES};
 use rand_core::CryptoRng;
@@ -117,10 +119,14 @@ impl BlockSealer {
 
     /// The length of the zstd frame, which lies in `spare`; none if it would not be shorter.
     fn compress(&mut self, plain: &[u8]) -> Option<usize> {
-        // An output that would not fit is an error: that is the test for "does not shrink".
-        self.spare.resize(STORED_AT + plain.len(), 0);
-        let room = &mut self.spare[STORED_AT..STORED_AT + plain.len().saturating_sub(1)];
-        self.compressor.compress_to_buffer(plain, room).ok()
+        self.spare.clear();
+        self.spare.reserve(STORED_AT + zstd::zstd_safe::compress_bound(plain.len()));
+        self.spare.resize(STORED_AT, 0);
+        // Written behind what there is, so that the room need not be filled first.
+        let mut room = Cursor::new(&mut self.spare);
+        room.set_position(STORED_AT as u64);
+        let length = self.compressor.compress_to_buffer(plain, &mut room).ok()?;
+        (length < plain.len()).then_some(length)
     }
 
     /// Takes the memory of a block that was written back, for the next one.
