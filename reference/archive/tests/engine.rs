@@ -2,9 +2,15 @@
 
 mod common;
 
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bailee_archive::engine::{Closed, Files};
 use bailee_archive::testing::Seeded;
 use bailee_archive::tree::{Entry, EntryKind, Meta, Time};
-use bailee_archive::{Archive, ArchiveError, BackUp, Counters, MemoryStore, Padding, Plan, Planned};
+use bailee_archive::{Archive, ArchiveError, BackUp, Counters, MemoryStore, Padding, Plan, Planned, TreePath};
 use common::*;
 use proptest::prelude::*;
 
@@ -46,6 +52,54 @@ fn any_number_of_threads_writes_the_same_archive() {
         assert_eq!(totals.read, content.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>());
         assert!(archive.into_store() == plain, "{threads} threads wrote another archive");
     }
+}
+
+/// Fails by a bug while the first part of a long file is read, when another thread has the second.
+#[derive(Default)]
+struct Panics {
+    second_is_read: AtomicBool,
+}
+
+impl Files for Panics {
+    type File = (String, Vec<u8>);
+    type Open = Vec<u8>;
+
+    fn open(&self, file: &Self::File) -> io::Result<Vec<u8>> {
+        MemoryFiles.open(file)
+    }
+
+    fn read_at(&self, open: &Vec<u8>, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        if offset == 0 {
+            while !self.second_is_read.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            panic!("a bug");
+        }
+        self.second_is_read.store(true, Ordering::Relaxed);
+        MemoryFiles.read_at(open, offset, buffer)
+    }
+
+    fn close(&self, file: &Self::File, open: &Vec<u8>, size_read: u64) -> Closed {
+        MemoryFiles.close(file, open, size_read)
+    }
+
+    fn path(&self, file: &Self::File) -> TreePath {
+        MemoryFiles.path(file)
+    }
+}
+
+/// The threads that read later parts of a file are not left waiting for a part that will never come.
+#[test]
+fn a_panic_in_one_part_ends_the_others() {
+    let (ended, wait) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let (device, random, counters) = (device(), Seeded(1), Counters::default());
+        let how = BackUp { threads: 4, ..BackUp::new(&device, Time::default(), &random, &counters) };
+        let plan = MemoryPlan::new(&vec![("long".into(), text(1, 11_000_000))]);
+        let run = AssertUnwindSafe(|| fresh().back_up(plan, &Panics::default(), &mut Heard::default(), &how).is_ok());
+        let _ = ended.send(std::panic::catch_unwind(run).is_err());
+    });
+    assert_eq!(wait.recv_timeout(Duration::from_secs(60)), Ok(true), "the panic is passed on, and nobody waits");
 }
 
 #[test]

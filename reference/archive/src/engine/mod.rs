@@ -332,7 +332,8 @@ impl<J: Journal> Order<'_, J> {
         for piece in batch.pieces() {
             match piece {
                 Piece::Entry(entry) => self.entry(entry, groups)?,
-                Piece::Known { file, items } => self.known(&files.path(file), file, items, groups)?,
+                Piece::Known { file, items, entry: Ok(entry) } => self.known(entry, file, items, groups)?,
+                Piece::Known { file, entry: Err(error), .. } => self.refuse(files.path(file), error),
                 Piece::File { file, closed, chunks } => {
                     let content = self.content(batch, chunks, groups)?;
                     self.file(file, closed, content, groups)?;
@@ -392,10 +393,7 @@ impl<J: Journal> Order<'_, J> {
         let entry = Entry { path, meta, kind: EntryKind::File { content, changed, sparse } };
         match self.sequencer.entry(&entry, &mut self.items, groups) {
             Ok(()) => self.journal.stored(file, &self.items),
-            Err(error) if is_about_the_entry(&error) => {
-                self.journal.refused(&entry.path, &error);
-                self.sequencer.leave_out(entry.path);
-            }
+            Err(error) if is_about_the_entry(&error) => self.refuse(entry.path, &error),
             Err(error) => return Err(error),
         }
         Ok(())
@@ -403,23 +401,28 @@ impl<J: Journal> Order<'_, J> {
 
     fn known(
         &mut self,
-        path: &TreePath,
+        entry: &Entry,
         file: &J::File,
         items: &[u8],
         groups: &mut Vec<Group>,
     ) -> Result<(), ArchiveError> {
-        match self.sequencer.known(items, groups) {
+        match self.sequencer.known(entry, items, groups) {
             Ok(size) => {
                 self.sequencer.counted.read += size;
                 self.journal.stored(file, items);
             }
             Err(error) if is_about_the_entry(&error) || matches!(error, ArchiveError::MissingChunk {}) => {
-                self.journal.refused(path, &error);
-                self.sequencer.leave_out(path.clone());
+                self.refuse(entry.path.clone(), &error);
             }
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Leaves a file out.
+    fn refuse(&mut self, path: TreePath, error: &ArchiveError) {
+        self.journal.refused(&path, error);
+        self.sequencer.leave_out(path);
     }
 }
 

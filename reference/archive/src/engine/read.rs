@@ -11,10 +11,11 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use super::group::Pool;
 use super::{Closed, Files, Plan, Planned};
 use crate::chunker::{Chunker, KeyedChunker, WINDOW_BYTES};
+use crate::error::ArchiveError;
 use crate::id::ChunkId;
 use crate::keys::ArchiveKeys;
 use crate::limits::{CHUNK_MAX_BYTES, CHUNK_MIN_BYTES};
-use crate::tree::Entry;
+use crate::tree::{Entry, decode_one};
 
 /// The most content in a batch, but for a file that is longer than it was; and the length of a part. In bytes.
 const BATCH_BYTES: usize = 2 * 1024 * 1024;
@@ -40,33 +41,64 @@ struct Baton {
     failed: Option<io::Error>,
 }
 
-#[derive(Default)]
+/// Where the baton of a long file is.
+enum Held {
+    Free(Baton),
+    Taken,
+    /// A thread panicked whose turn was still to come, or had come: nobody waits for it.
+    Lost,
+}
+
 struct Relay {
-    baton: Mutex<Option<Baton>>,
-    passed: Condvar,
+    held: Mutex<Held>,
+    changed: Condvar,
 }
 
 impl Relay {
     fn start() -> Self {
-        Relay { baton: Mutex::new(Some(Baton::default())), passed: Condvar::new() }
+        Relay { held: Mutex::new(Held::Free(Baton::default())), changed: Condvar::new() }
     }
 
-    /// Waits until it is this part's turn. The parts before were planned earlier and are being read, or were.
-    fn take(&self, part: u64) -> Baton {
-        let mut held = self.baton.lock().unwrap_or_else(PoisonError::into_inner);
+    fn put(&self, held: Held) {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
+        self.changed.notify_all();
+    }
+}
+
+/// The turn of a part, from before it is read until the baton was passed on.
+struct Turn<'a> {
+    relay: &'a Relay,
+    part: u64,
+}
+
+impl Turn<'_> {
+    /// Waits until it has come; none if it never will. The parts before were planned earlier and are being read, or were.
+    fn take(&self) -> Option<Baton> {
+        let mut held = self.relay.held.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            match held.take() {
-                Some(baton) if baton.part == part => return baton,
+            match std::mem::replace(&mut *held, Held::Taken) {
+                Held::Free(baton) if baton.part == self.part => return Some(baton),
+                Held::Lost => {
+                    *held = Held::Lost;
+                    return None;
+                }
                 other => *held = other,
             }
-            held = self.passed.wait(held).unwrap_or_else(PoisonError::into_inner);
+            held = self.relay.changed.wait(held).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn pass(&self, mut baton: Baton) {
+    fn pass(self, mut baton: Baton) {
         baton.part += 1;
-        *self.baton.lock().unwrap_or_else(PoisonError::into_inner) = Some(baton);
-        self.passed.notify_all();
+        self.relay.put(Held::Free(baton));
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.relay.put(Held::Lost);
+        }
     }
 }
 
@@ -147,6 +179,7 @@ pub(super) enum Piece<F> {
     Known {
         file: F,
         items: Vec<u8>,
+        entry: Result<Entry, ArchiveError>,
     },
     /// A whole file.
     File {
@@ -232,7 +265,10 @@ impl Reader {
     fn short<F: Files>(&self, files: &F, planned: Planned<F::File>, buffer: &mut Buffer) -> Piece<F::File> {
         let (file, size) = match planned {
             Planned::Entry(entry) => return Piece::Entry(entry),
-            Planned::Known { file, items } => return Piece::Known { file, items },
+            Planned::Known { file, items } => {
+                let entry = decode_one(&items);
+                return Piece::Known { file, items, entry };
+            }
             Planned::File { file, size } => (file, size as usize),
         };
         let start = buffer.end;
@@ -277,6 +313,7 @@ impl Reader {
         last: bool,
         buffer: &mut Buffer,
     ) -> Option<Piece<F::File>> {
+        let turn = Turn { relay: &long.relay, part };
         // Room in front for the chunk that goes on from the part before.
         buffer.room(CHUNK_MAX_BYTES);
         buffer.end = CHUNK_MAX_BYTES;
@@ -287,7 +324,7 @@ impl Reader {
         let mut cuts = Vec::new();
         self.chunker.cuts(&buffer.bytes[CHUNK_MAX_BYTES..buffer.end], 0, &mut cuts);
 
-        let mut baton = long.relay.take(part);
+        let mut baton = turn.take()?;
         match read {
             Ok(length) => baton.read += length as u64,
             Err(error) => {
@@ -295,11 +332,11 @@ impl Reader {
             }
         }
         if last && let Some(error) = baton.failed.take() {
-            long.relay.pass(baton);
+            turn.pass(baton);
             return Some(Piece::LeftOut { file: Arc::clone(&long.file), error });
         }
         if baton.failed.is_some() {
-            long.relay.pass(baton);
+            turn.pass(baton);
             return None;
         }
         let size = baton.read;
@@ -309,7 +346,7 @@ impl Reader {
         let (ranges, rest) = chunk_ranges(start, buffer.end, &cuts, last);
         baton.tail.clear();
         baton.tail.extend_from_slice(&buffer.bytes[rest..buffer.end]);
-        long.relay.pass(baton);
+        turn.pass(baton);
 
         ranges.into_iter().for_each(|range| self.name(range, buffer));
         let last = last.then(|| match long.open.get() {

@@ -15,7 +15,7 @@ use crate::keys::ArchiveKeys;
 use crate::limits::{CHUNK_MAX_BYTES, CHUNK_MIN_BYTES};
 use crate::path::TreePath;
 use crate::table::{ChunkTable, Located};
-use crate::tree::{ChunkRef, Entry, EntryKind, TreeOrder, decode_one, encode_entry, split_items};
+use crate::tree::{ChunkRef, Entry, EntryKind, TreeOrder, encode_entry, split_items};
 
 /// What a block is gathered for. File content and trees lie in blocks of their own: whoever looks for a name reads no content.
 #[derive(Clone, Copy)]
@@ -155,12 +155,16 @@ impl Sequencer {
         self.write_tree(items, groups)
     }
 
-    /// Adds the entry of a file as an earlier version wrote it; its length in bytes.
+    /// Adds the entry of a file whose items are as an earlier version wrote them; its length in bytes.
     ///
     /// # Errors
     /// As [`Sequencer::entry`], and `MissingChunk` if the archive lacks a part of it.
-    pub(crate) fn known(&mut self, items: &[u8], groups: &mut Vec<Group>) -> Result<u64, ArchiveError> {
-        let entry = decode_one(items)?;
+    pub(crate) fn known(
+        &mut self,
+        entry: &Entry,
+        items: &[u8],
+        groups: &mut Vec<Group>,
+    ) -> Result<u64, ArchiveError> {
         let EntryKind::File { content, .. } = &entry.kind else {
             return Err(ArchiveError::Malformed { part: Part::Tree, what: "not the items of a file" });
         };
@@ -168,7 +172,7 @@ impl Sequencer {
             let at = self.chunks.get(&chunk.id).ok_or(ArchiveError::MissingChunk {})?;
             self.need(at.block);
         }
-        self.order.accept(&entry)?;
+        self.order.accept(entry)?;
         self.write_tree(items, groups)?;
         Ok(content.size)
     }
