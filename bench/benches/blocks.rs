@@ -218,10 +218,10 @@ fn items() -> Vec<Item> {
     let mut items = vec![entry(&TreePath::root(), RecordKind::Directory)];
     let mut inside = None;
     for (number, path) in (0u32..).zip(folder.paths()) {
-        let (_, parents) = path.split_last().unwrap();
-        if inside.as_deref() != Some(parents) {
-            items.push(entry(&TreePath::new(parents.to_vec()).unwrap(), RecordKind::Directory));
-            inside = Some(parents.to_vec());
+        let folder = path.above().last().unwrap();
+        if inside.as_ref() != Some(&folder) {
+            items.push(entry(&folder, RecordKind::Directory));
+            inside = Some(folder);
         }
         let mut id = [7; 32];
         id[..4].copy_from_slice(&number.to_be_bytes());

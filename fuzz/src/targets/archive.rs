@@ -70,7 +70,7 @@ pub fn archive(data: &[u8]) {
         }
         9 => {
             let entries = named(tree::decode_tree(data)).unwrap_or_default();
-            assert!(entries.iter().all(|entry| entry.path.components().len() <= limits::PATH_COMPONENTS));
+            assert!(entries.iter().all(|entry| entry.path.depth() <= limits::PATH_COMPONENTS));
         }
         10 => drop(named(retention::decode_retention(data))),
         _ => whole(data),

@@ -67,8 +67,8 @@ fn prepare(outside: &Path, inside: &Path, before: u8) -> std::io::Result<()> {
 fn entries(steps: &[u8]) -> BTreeMap<TreePath, (u8, u8)> {
     let mut entries = BTreeMap::new();
     for &[kind, path, content] in steps.as_chunks::<3>().0.iter().take(ENTRIES) {
-        let names = (0..=path >> 6).map(|level| NAMES[usize::from(path >> (2 * level) & 3)].as_bytes().to_vec());
-        if let Ok(path) = TreePath::new(names.collect()) {
+        let names = (0..=path >> 6).map(|level| NAMES[usize::from(path >> (2 * level) & 3)]);
+        if let Ok(path) = TreePath::new(names) {
             entries.entry(path).or_insert((kind, content));
         }
     }

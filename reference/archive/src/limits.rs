@@ -31,7 +31,7 @@ pub const ITEM_CHUNKS: usize = 1024;
 /// The most components of a path.
 pub const PATH_COMPONENTS: usize = 512;
 /// The longest component of a path, in bytes.
-pub const NAME_BYTES: usize = 1024;
+pub const COMPONENT_BYTES: usize = 1024;
 /// The most bytes of all components of a path together.
 pub const PATH_BYTES: usize = 32 * 1024;
 /// The longest target of a symbolic link, in bytes.

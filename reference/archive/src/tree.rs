@@ -16,7 +16,7 @@ use crate::bytes::Bytes;
 use crate::error::{ArchiveError, Part};
 use crate::id::ChunkId;
 use crate::limits::{CHUNK_MAX_BYTES, ITEM_BYTES, ITEM_CHUNKS, LINK_BYTES, XATTR_NAME_BYTES, XATTR_TOTAL_BYTES};
-use crate::path::TreePath;
+use crate::path::{TreePath, starts_with};
 
 /// A chunk of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -435,8 +435,8 @@ impl Assembly {
 #[derive(Default)]
 pub struct TreeOrder {
     last: Option<TreePath>,
-    /// The components of the directory that was entered last.
-    inside: Vec<Vec<u8>>,
+    /// The key of the directory that was entered last.
+    inside: Vec<u8>,
     anywhere: bool,
 }
 
@@ -454,17 +454,20 @@ impl TreeOrder {
         let misplaced = |what| Err(ArchiveError::Misplaced { path: entry.path.to_string(), what });
         let directory = matches!(entry.kind, EntryKind::Directory);
         match (&self.last, entry.path.split_last()) {
-            (None, Some((_, parents))) if self.anywhere => self.inside = parents.to_vec(),
+            (None, Some((_, parents))) if self.anywhere => self.inside.extend_from_slice(parents),
             (None, None) if directory => {}
             (None, _) => return misplaced("a tree begins with its root directory"),
             (Some(last), _) if *last >= entry.path => return misplaced("the order of paths is not ascending"),
-            (Some(_), Some((_, parents))) if self.inside.starts_with(parents) => self.inside.truncate(parents.len()),
+            (Some(_), Some((_, parents))) if starts_with(&self.inside, parents) => {
+                self.inside.truncate(parents.len())
+            }
             (Some(_), _) => return misplaced("it is in no directory of the tree"),
         }
         if directory {
-            self.inside = entry.path.components().to_vec();
+            self.inside.clear();
+            self.inside.extend_from_slice(entry.path.key());
         }
-        self.last = Some(entry.path.clone());
+        self.last.get_or_insert_default().clone_from(&entry.path);
         Ok(())
     }
 }

@@ -59,7 +59,7 @@ fn the_archive_reads_as_it_says() {
         let entries: Vec<_> = archive.tree(version).collect::<Result<_, _>>().unwrap();
         assert_eq!(entries.len(), tree.len());
         for (entry, right) in entries.iter().zip(tree) {
-            let components: Vec<Value> = entry.path.components().iter().map(|name| Value::from(hex(name))).collect();
+            let components: Vec<Value> = entry.path.components().map(|name| Value::from(hex(name))).collect();
             assert_eq!(Value::from(components), right["path"]);
             assert_eq!(Value::from(entry.meta.mode), right["mode"]);
             assert_eq!(matches!(entry.kind, EntryKind::File { .. }), right["kind"] == "file");

@@ -37,15 +37,15 @@ const FIXED_BYTES: usize = 4 + 4 + 8 + 8 + 8 + 12 + 12 + 4;
 /// A frame is closed when it is this long. One record may be longer: that of a very large file.
 const FRAME_BYTES: usize = 256 * 1024;
 /// The longest key, in bytes: the most components of the longest names.
-const KEY_BYTES: usize = bailee_archive::limits::PATH_COMPONENTS * (bailee_archive::limits::NAME_BYTES + 1);
+const KEY_BYTES: usize = bailee_archive::limits::PATH_COMPONENTS * (bailee_archive::limits::COMPONENT_BYTES + 1);
 /// The coarsest tick of a file system's clock, in seconds: that of FAT.
 const TICK_SECONDS: i64 = 2;
 
-/// A path as bytes that compare as paths do: NUL is below every byte of a name.
+/// The key of a name in a folder: bytes that compare as paths do.
 pub(crate) fn key(folder: &TreePath, name: &[u8], out: &mut Vec<u8>) {
     out.clear();
-    for component in folder.components() {
-        out.extend_from_slice(component);
+    out.extend_from_slice(folder.key());
+    if !folder.is_root() {
         out.push(0);
     }
     out.extend_from_slice(name);
@@ -151,7 +151,7 @@ pub(crate) enum Finding {
 
 /// Reads a catalogue, from the first key to the last.
 pub(crate) struct Catalogue {
-    file: io::BufReader<File>,
+    file: File,
     /// Bytes of the file that were not read yet: nothing longer is ever allocated.
     left: u64,
     head: Head,
@@ -178,13 +178,12 @@ impl Catalogue {
         has_version: impl Fn(&Digest) -> bool,
     ) -> Result<Option<Catalogue>, String> {
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-        let file = match OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path) {
+        let mut file = match OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.to_string()),
         };
         let length = file.metadata().map_err(|error| error.to_string())?.len();
-        let mut file = io::BufReader::with_capacity(FRAME_BYTES, file);
         let mut bytes = [0; HEAD_BYTES + HASH_BYTES];
         file.read_exact(&mut bytes).map_err(|_| CUT)?;
         let head = Head::decode(&bytes)?;

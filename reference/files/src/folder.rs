@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString};
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -139,8 +140,8 @@ impl Folder {
 pub(crate) struct Names {
     /// The names one behind the other, each with a NUL.
     bytes: Vec<u8>,
-    /// Where each begins.
-    starts: std::vec::IntoIter<(usize, FileType)>,
+    /// Where each lies, with its NUL.
+    places: std::vec::IntoIter<(Range<usize>, FileType)>,
 }
 
 impl Names {
@@ -149,7 +150,7 @@ impl Names {
     /// # Errors
     /// What the system said.
     pub(crate) fn read(folder: impl AsFd) -> io::Result<Names> {
-        let (mut bytes, mut starts) = (Vec::new(), Vec::new());
+        let (mut bytes, mut places) = (Vec::new(), Vec::new());
         let mut buffer = Vec::with_capacity(32 * 1024);
         let mut entries = RawDir::new(folder, buffer.spare_capacity_mut());
         while let Some(entry) = entries.next() {
@@ -158,25 +159,24 @@ impl Names {
                 entry => entry?,
             };
             if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-                starts.push((bytes.len(), entry.file_type()));
+                let start = bytes.len();
                 bytes.extend_from_slice(entry.file_name().to_bytes_with_nul());
+                places.push((start..bytes.len(), entry.file_type()));
             }
         }
-        starts.sort_unstable_by(|(a, _), (b, _)| name_at(&bytes, *a).cmp(name_at(&bytes, *b)));
-        Ok(Names { bytes, starts: starts.into_iter() })
+        // NUL is below every byte of a name, so that names with it compare as names do.
+        places.sort_unstable_by(|(a, _), (b, _)| bytes[a.clone()].cmp(&bytes[b.clone()]));
+        Ok(Names { bytes, places: places.into_iter() })
     }
-}
-
-fn name_at(bytes: &[u8], start: usize) -> &CStr {
-    CStr::from_bytes_until_nul(&bytes[start..]).unwrap_or_default()
 }
 
 impl Iterator for Names {
     type Item = (CString, FileType);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (start, kind) = self.starts.next()?;
-        Some((name_at(&self.bytes, start).to_owned(), kind))
+        let (place, kind) = self.places.next()?;
+        let name = CStr::from_bytes_with_nul(&self.bytes[place]).unwrap_or_default();
+        Some((name.to_owned(), kind))
     }
 }
 

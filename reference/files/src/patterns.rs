@@ -65,7 +65,7 @@ impl Patterns {
 
     /// The same of a path in a tree; the root never matches.
     pub(crate) fn match_tree_path(&self, path: &TreePath, is_folder: bool) -> bool {
-        !path.is_root() && self.match_path(&path.components().join(&b'/'), is_folder)
+        !path.is_root() && self.match_path(&path.slashed(), is_folder)
     }
 }
 

@@ -32,7 +32,7 @@ use crate::error::{FilesError, Warning};
 use crate::folder::Folder;
 use crate::meta;
 use make::{Batches, Link, Maker, Task};
-use select::{Chosen, check, find, is_within};
+use select::{Chosen, check, find};
 pub use select::{Selection, tree_path};
 
 /// Tasks of a batch, at most: about as long as handing it over is not felt.
@@ -271,7 +271,7 @@ impl<S: ReadStore> Pass<'_, S> {
 
     /// Whether the entry lies in a folder that could not be made.
     fn is_lost(&self, path: &TreePath) -> bool {
-        self.failed.iter().any(|failed| is_within(path, failed))
+        self.failed.iter().any(|failed| path.is_within(failed))
     }
 
     fn make(&mut self, entry: Entry, hand_over: &impl Fn(Vec<Task>), batches: &Batches) {
@@ -283,7 +283,7 @@ impl<S: ReadStore> Pass<'_, S> {
         if self.is_lost(&entry.path) {
             return;
         }
-        let level = self.levels.iter().rposition(|folder| folder.path().components() == above);
+        let level = self.levels.iter().rposition(|folder| folder.path().key() == above);
         let (Some(level), Ok(name)) = (level, c_name(name)) else {
             return self.maker.report.damage(&entry.path, "it is in no folder of the version".into());
         };
@@ -387,11 +387,11 @@ impl<S: ReadStore> Pass<'_, S> {
     fn folder_of(&self, link: &Link, recent: &Arc<Folder>) -> io::Result<(Arc<Folder>, CString)> {
         let (name, above) = link.to.split_last().ok_or(io::ErrorKind::InvalidInput)?;
         let name = c_name(name)?;
-        if let Some(folder) = [&link.folder, recent].into_iter().find(|folder| folder.path().components() == above) {
+        if let Some(folder) = [&link.folder, recent].into_iter().find(|folder| folder.path().key() == above) {
             return Ok((Arc::clone(folder), name));
         }
         let mut folder = Arc::clone(self.root);
-        for component in above {
+        for component in link.to.components().take(link.to.depth() - 1) {
             let path = folder.path().join(component).map_err(io::Error::other)?;
             folder = folder.inner(c_name(component)?, path);
         }
@@ -408,12 +408,12 @@ impl<S: ReadStore> Pass<'_, S> {
             if !matches!(entry.kind, EntryKind::Directory) || self.is_lost(&entry.path) {
                 continue;
             }
-            while let Some((folder, meta)) = open.pop_if(|(folder, _)| !is_within(&entry.path, folder.path())) {
+            while let Some((folder, meta)) = open.pop_if(|(folder, _)| !entry.path.is_within(folder.path())) {
                 self.dress(&folder, &meta);
             }
             let folder = match (entry.path.split_last(), open.last()) {
                 (None, _) => Arc::clone(self.root),
-                (Some((name, above)), Some((folder, _))) if folder.path().components() == above => {
+                (Some((name, above)), Some((folder, _))) if folder.path().key() == above => {
                     let Ok(name) = c_name(name) else { continue };
                     folder.inner(name, entry.path)
                 }

@@ -89,7 +89,7 @@ impl Notes {
 /// A path of a tree, on disk below a folder.
 pub(crate) fn on_disk(folder: &Path, path: &TreePath) -> PathBuf {
     let mut out = folder.to_path_buf();
-    out.extend(path.components().iter().map(|name| std::ffi::OsStr::from_bytes(name)));
+    out.extend(path.components().map(std::ffi::OsStr::from_bytes));
     out
 }
 
@@ -256,7 +256,7 @@ impl<'a> Walk<'a> {
         if self.without.contains(&(state.dev, state.ino)) {
             return None;
         }
-        if kind == FileType::RegularFile && folder.path().components().len() < PATH_COMPONENTS {
+        if kind == FileType::RegularFile && folder.path().depth() < PATH_COMPONENTS {
             return Some(self.file(folder, name, &stat, state));
         }
         let path = match folder.path().join(name.to_bytes()) {

@@ -63,7 +63,7 @@ pub(crate) fn files() -> BTreeMap<&'static str, String> {
 // ---------------------------------------------------------------------------------------------- a sound archive
 
 fn path(name: &str) -> TreePath {
-    TreePath::new(name.split('/').map(|component| component.as_bytes().to_vec()).collect()).unwrap()
+    TreePath::new(name.split('/')).unwrap()
 }
 
 fn counted(length: usize) -> Vec<u8> {
@@ -123,7 +123,7 @@ fn back_up(
 fn described(entry: &Entry, bytes: &[u8]) -> Value {
     let meta = &entry.meta;
     let mut value = json!({
-        "path": entry.path.components().iter().map(hex).collect::<Vec<_>>(),
+        "path": entry.path.components().map(hex).collect::<Vec<_>>(),
         "mode": meta.mode, "uid": meta.uid, "gid": meta.gid,
         "mtime": [meta.mtime.seconds, meta.mtime.nanoseconds],
         "xattrs": meta.xattrs.iter().map(|xattr| [hex(&*xattr.name), hex(&*xattr.value)]).collect::<Vec<_>>(),
@@ -135,7 +135,7 @@ fn described(entry: &Entry, bytes: &[u8]) -> Value {
         EntryKind::Directory => json!({ "kind": "directory" }),
         EntryKind::Symlink { target } => json!({ "kind": "symlink", "target": hex(target) }),
         EntryKind::HardLink { to } => {
-            json!({ "kind": "hard link", "to": to.components().iter().map(hex).collect::<Vec<_>>() })
+            json!({ "kind": "hard link", "to": to.components().map(hex).collect::<Vec<_>>() })
         }
         EntryKind::Fifo => json!({ "kind": "fifo" }),
         EntryKind::Socket => json!({ "kind": "socket" }),

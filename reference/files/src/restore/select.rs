@@ -32,8 +32,7 @@ fn is_pattern(word: &OsStr) -> bool {
 /// `NotInVersion` for what leads out of the version.
 pub fn tree_path(word: &OsStr) -> Result<TreePath, FilesError> {
     let components = word.as_bytes().split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b"."));
-    TreePath::new(components.map(<[u8]>::to_vec).collect())
-        .map_err(|_| FilesError::NotInVersion { path: PathBuf::from(word) })
+    TreePath::new(components).map_err(|_| FilesError::NotInVersion { path: PathBuf::from(word) })
 }
 
 impl Selection {
@@ -63,7 +62,7 @@ impl Selection {
             }
         }
         paths.sort();
-        paths.dedup_by(|path, above| is_within(path, above));
+        paths.dedup_by(|path, above| path.is_within(above));
         let whole = paths.iter().any(TreePath::is_root);
         Ok(Selection { whole, paths, patterns: Patterns::new(&patterns, &[])? })
     }
@@ -74,31 +73,19 @@ impl Selection {
 
     /// Whether the path itself, or a folder above it, is chosen.
     pub(super) fn includes(&self, path: &TreePath) -> bool {
-        let within = |chosen: &TreePath| is_within(path, chosen);
+        let within = |chosen: &TreePath| path.is_within(chosen);
         self.whole || self.paths.iter().any(within) || self.matches_above(path)
     }
 
     fn matches_above(&self, path: &TreePath) -> bool {
-        let length = path.components().len();
-        (1..=length).any(|taken| {
-            let above = path.components()[..taken].join(&b'/');
-            self.patterns.match_path(&above, taken < length)
-        })
+        self.patterns.match_tree_path(path, false)
+            || path.above().any(|folder| self.patterns.match_tree_path(&folder, true))
     }
 
     fn chooses(&self, entry: &Entry) -> bool {
         let is_folder = matches!(entry.kind, EntryKind::Directory);
         self.paths.binary_search(&entry.path).is_ok() || self.patterns.match_tree_path(&entry.path, is_folder)
     }
-}
-
-/// Whether a path is another or lies below it.
-pub(super) fn is_within(path: &TreePath, above: &TreePath) -> bool {
-    path.components().starts_with(above.components())
-}
-
-fn above(path: &TreePath) -> impl Iterator<Item = TreePath> + '_ {
-    (0..path.components().len()).filter_map(|taken| TreePath::new(path.components()[..taken].to_vec()).ok())
 }
 
 /// Entries of a version, each of which may be unreadable.
@@ -139,9 +126,9 @@ impl<'a, S: ReadStore> Chosen<'a, S> {
 
     /// Looks a path up: the folders above it become ready, and the reader begins at it.
     fn look_up(&mut self, path: TreePath) {
-        for folder in above(&path) {
+        for folder in path.above() {
             // What was above the last path, too, was given out with it.
-            if self.last_path.as_ref().is_none_or(|last| !is_within(last, &folder)) {
+            if self.last_path.as_ref().is_none_or(|last| !last.is_within(&folder)) {
                 match self.archive.find_entry(self.version, &folder) {
                     Ok(entry) => self.ready.extend(entry.map(Ok)),
                     Err(error) => self.ready.push_back(Err(error)),
@@ -158,12 +145,12 @@ impl<'a, S: ReadStore> Chosen<'a, S> {
 
     /// Takes an entry in: it is given out, kept for what may be chosen below it, or passed over.
     fn take_in(&mut self, entry: Entry) {
-        if self.inside.as_ref().is_some_and(|inside| is_within(&entry.path, inside)) {
+        if self.inside.as_ref().is_some_and(|inside| entry.path.is_within(inside)) {
             self.ready.push_back(Ok(entry));
             return;
         }
         self.inside = None;
-        while self.above.last().is_some_and(|folder| !is_within(&entry.path, &folder.path)) {
+        while self.above.last().is_some_and(|folder| !entry.path.is_within(&folder.path)) {
             self.above.pop();
         }
         if self.selection.chooses(&entry) {
@@ -187,7 +174,7 @@ impl<S: ReadStore> Iterator for Chosen<'_, S> {
             let looked_up = self.last_path.is_some();
             match self.reader.next() {
                 Some(Ok(entry))
-                    if looked_up && self.last_path.as_ref().is_some_and(|path| !is_within(&entry.path, path)) =>
+                    if looked_up && self.last_path.as_ref().is_some_and(|path| !entry.path.is_within(path)) =>
                 {
                     self.reader = Box::new(std::iter::empty());
                 }

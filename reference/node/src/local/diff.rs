@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     fn entry(path: &str, kind: EntryKind, mode: u32) -> Entry {
-        let path = TreePath::new(path.split('/').map(|name| name.as_bytes().to_vec()).collect()).unwrap();
+        let path = TreePath::new(path.split('/')).unwrap();
         Entry { path, kind, meta: Meta { mode, ..Meta::default() } }
     }
 

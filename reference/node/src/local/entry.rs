@@ -29,14 +29,9 @@ pub(crate) fn length(entry: &Entry) -> Option<u64> {
     }
 }
 
-/// The bytes of a path, with `/` between components.
-fn path_bytes(path: &TreePath) -> Vec<u8> {
-    path.components().join(&b'/')
-}
-
 /// A path for machines: text where it is text; else escaped, with the bytes in hexadecimal beside it.
 pub(crate) fn put_path(object: &mut Value, name: &str, path: &TreePath) {
-    let bytes = path_bytes(path);
+    let bytes = path.slashed();
     match std::str::from_utf8(&bytes) {
         Ok("") => object[name] = ".".into(),
         Ok(text) => object[name] = text.into(),

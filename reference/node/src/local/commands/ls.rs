@@ -10,7 +10,7 @@ use crate::local::Common;
 use crate::local::engine::{self, To};
 use crate::local::entry;
 use crate::local::failure::{Done, Failure};
-use crate::local::pattern::{path, within};
+use crate::local::pattern::path;
 use crate::local::select;
 use crate::local::session::Session;
 
@@ -40,7 +40,7 @@ impl Ls {
         let (mut entries, mut bytes) = (0u64, 0);
         for found in engine::tree_from(&archive, version, &folder).map_err(failed)? {
             let found = found.map_err(failed)?;
-            if !within(&folder, &found.path) {
+            if !found.path.is_within(&folder) {
                 break;
             }
             entries += 1;
