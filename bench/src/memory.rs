@@ -77,7 +77,7 @@ impl MemoryFolder {
     }
 
     /// The contents, in the order of paths.
-    pub fn contents(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn contents(&self) -> impl Iterator<Item = &[u8]> + Clone {
         self.files.iter().map(|(_, content)| content.as_slice())
     }
 
