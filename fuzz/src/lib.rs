@@ -55,7 +55,14 @@ targets! {
     password = crypto::password: "a password record, and a password";
     roles = roles::deliver: "a moment, a role, and a frame delivered to it";
     handoffs = roles::hand_over: "a moment, and what is handed to a service outside the network's frames";
-    archive = archive::archive: "a decoder of archives, and its input; or a whole segment";
+    block = archive::block: "a form; a stored block, and what is sealed in one";
+    zstd_frame = archive::zstd_frame: "a stated length, and a zstd frame that is to have it";
+    segment = archive::segment: "the only segment of an archive, and heads of segments and records";
+    index = archive::index: "an index record, and what is sealed in one";
+    manifest = archive::manifest: "a manifest, and the root of a version";
+    retention = archive::retention: "a retention record, and the body of one";
+    tree = archive::tree: "items of the tree of a version";
+    archive = archive::archive: "records of an archive, sealed and signed";
     restore = restore::into_a_folder: "what stands in a target, and a tree that is restored into it";
     scope_file = text::scope_file: "a file of scopes";
     actions = text::actions: "the actions of a story, as JSON";

@@ -1,6 +1,8 @@
 //! The seeds of the corpora: real messages, and each way of spoiling one. Deterministic, so that a test can say that the
 //! committed files are these.
 
+mod archive;
+
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -287,57 +289,6 @@ impl Seeds {
         add("take-back-what-is-not-lost", last, 7, &[&escrow.unwrap_or_default(), &[0; 32]]);
     }
 
-    /// The parts of a small archive, each behind the number of its decoder, and the whole of it, torn and altered.
-    fn archive(&mut self) {
-        let Some(segment) = small_archive() else { return };
-        let mut add = |name: String, decoder: u8, bytes: &[u8]| {
-            self.add("archive", name, [&[decoder], bytes].concat());
-        };
-        add("whole".into(), 11, &segment);
-        for (name, length) in
-            [("head", 33), ("torn-head", 20), ("torn-record", 60), ("no-manifest", segment.len() - 1)]
-        {
-            add(format!("whole-{name}"), 11, &segment[..length]);
-        }
-        for at in [9, 33, 50, segment.len() - 1] {
-            let mut altered = segment.clone();
-            altered[at] ^= 1;
-            add(format!("whole-altered-at-{at}"), 11, &altered);
-        }
-        add("segment-head".into(), 6, &segment[..33]);
-        let mut at = 33;
-        let mut seen = std::collections::BTreeSet::new();
-        while at < segment.len() {
-            let head = &segment[at..at + 9];
-            let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
-            let payload = &segment[at + 9..at + 9 + length];
-            let (kind, decoder) = match head[0] {
-                1 => ("block", 0),
-                2 => ("index", 5),
-                3 => ("manifest", 3),
-                _ => ("retention", 10),
-            };
-            if !seen.insert(kind) {
-                at += 9 + length;
-                continue;
-            }
-            add(format!("{kind}-{at}-head"), 7, head);
-            add(format!("{kind}-{at}"), decoder, payload);
-            for (how, bytes) in spoilt(payload) {
-                add(format!("{kind}-{at}-{how}"), decoder, &bytes);
-            }
-            at += 9 + length;
-        }
-        let mut items = Vec::new();
-        for item in tree_items() {
-            let _ = bailee_archive::tree::encode_item(&item, &mut items);
-        }
-        add("item".into(), 8, &items);
-        add("tree".into(), 9, &items);
-        add("padded-raw".into(), 1, &[&8u32.to_be_bytes()[..], &8u32.to_be_bytes(), &[0; 8]].concat());
-        add("padded-bomb".into(), 2, &[&4u32.to_be_bytes()[..], &[0xff; 4], &[0; 8]].concat());
-    }
-
     /// Trees with links that lead out, behind what stands in the target before.
     fn restore(&mut self) {
         let (folder, link, pipe, hard, file) = (0u8, 1u8, 2u8, 3u8, 4u8);
@@ -500,42 +451,4 @@ fn race() -> Vec<Vec<u8>> {
     ensemble.act(Action::Suspend { user: 0 }, &mut other);
     run(&mut ensemble, 1, Message::SignIn);
     passed
-}
-
-/// The one segment of an archive with two files, of which it forgot one version.
-fn small_archive() -> Option<Vec<u8>> {
-    use bailee_archive::testing::Seeded;
-    use bailee_archive::tree::{Entry, EntryKind, Meta, Time};
-    use bailee_archive::{Archive, BackUp, Counters, MemoryStore, TreePath};
-    let device = crate::targets::archive::device();
-    let counters = Counters::default();
-    let mut archive = Archive::create(MemoryStore::default(), crate::targets::archive::keys(), &Seeded(6)).ok()?;
-    for (seed, files) in [(7, 2), (8, 1)] {
-        let random = Seeded(seed);
-        let mut writer = archive.begin(&BackUp::new(&device, Time::default(), &random, &counters)).ok()?;
-        let entry = |path, kind| Entry { path, meta: Meta::default(), kind };
-        writer.entry(&entry(TreePath::root(), EntryKind::Directory)).ok()?;
-        for (name, bytes) in [("a", &b"the content of a file"[..]), ("b", &[0; 500])].into_iter().take(files) {
-            let content = writer.content(&mut { bytes }).ok()?;
-            let path = TreePath::root().join(name.as_bytes()).ok()?;
-            writer.entry(&entry(path, EntryKind::File { content, changed: false, sparse: false })).ok()?;
-        }
-        archive = writer.commit(Time::default(), b"seed").ok()?.0;
-    }
-    let second = archive.versions().last()?.digest;
-    archive.forget(&[second], &device).ok()?.into_store().segments.remove(&1)
-}
-
-/// A tree of one directory, one file and one link.
-fn tree_items() -> Vec<bailee_archive::tree::Item> {
-    use bailee_archive::tree::{ChunkRef, Item, Meta, Record, RecordKind};
-    use bailee_archive::{ChunkId, TreePath};
-    let record = |path: TreePath, kind| Item::Entry(Record { path, meta: Meta::default(), kind });
-    let below = |name: &[u8]| TreePath::root().join(name).unwrap_or_default();
-    vec![
-        record(TreePath::root(), RecordKind::Directory),
-        Item::Chunks(vec![ChunkRef { id: ChunkId([1; 32]), length: 5 }]),
-        record(below(b"file"), RecordKind::File { size: 5, chunks: 1, changed: false, sparse: false }),
-        record(below(b"link"), RecordKind::Symlink { target: b"file".to_vec().into() }),
-    ]
 }

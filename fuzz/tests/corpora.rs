@@ -58,7 +58,7 @@ macro_rules! replayed {
 
 replayed! {
     frame certificate admission escrow receipt grant capability ceremony share header record snapshot device_disk keyring
-    seal hpke signature sharing password roles handoffs archive restore scope_file actions lockstep
+    seal hpke signature sharing password roles handoffs block zstd_frame segment index manifest retention tree archive restore scope_file actions lockstep
 }
 
 #[test]

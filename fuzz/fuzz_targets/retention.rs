@@ -1,0 +1,4 @@
+//! Fuzzes `retention`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bailee_fuzz::targets::archive::retention(data));
