@@ -21,7 +21,7 @@ fn a_whole_session() {
 
     let versions = place.succeed(&["snapshots"]);
     assert_eq!(versions.lines().count(), 2, "{versions}");
-    assert!(versions.lines().all(|line| line.ends_with("source") && line.contains("Z ")), "{versions}");
+    assert!(versions.lines().all(|line| line.ends_with("/source") && line.contains("Z ")), "{versions}");
 
     let listed = place.succeed(&["ls", "1", "docs"]);
     assert_eq!(listed, "docs\ndocs/deep\ndocs/deep/note.txt\ndocs/report.txt\n");
@@ -185,8 +185,8 @@ fn a_key_store_that_others_may_read_is_refused_with_the_mend() {
 
 /// Numbers and names that differ from run to run.
 fn redacted(mut object: Value) -> Value {
-    const VARY: [&str; 10] =
-        ["digest", "device", "time", "mtime", "seconds", "archive_id", "key_file", "target", "uid", "gid"];
+    const VARY: [&str; 11] =
+        ["digest", "device", "time", "mtime", "label", "seconds", "archive_id", "key_file", "target", "uid", "gid"];
     const SIZES: [&str; 8] = [
         "files_new",
         "files_changed",
@@ -386,6 +386,44 @@ fn a_policy_is_applied_to_each_folder_for_itself() {
     assert!(place.fail(2, &["forget", "--keep-daily", "0"]).contains("keeps nothing"));
     place.fail(2, &["forget"]);
     place.fail(2, &["forget", "1", "--keep-last", "1"]);
+}
+
+/// Two folders of one name are two things; and whoever wants them to be one says so.
+#[test]
+fn a_policy_is_applied_to_each_label_for_itself() {
+    let (place, _) = Place::with_archive();
+    for folder in ["a/data", "b/data"] {
+        fs::create_dir_all(place.at(folder)).unwrap();
+        place.succeed(&["backup", &place.text(folder)]);
+    }
+    let forgotten = |arguments: &[&str]| {
+        let said = place.succeed(&[&["forget", "--dry-run", "--json", "--keep-last", "1"], arguments].concat());
+        objects(&said).last().unwrap()["forgotten"].as_u64().unwrap()
+    };
+    assert_eq!(forgotten(&[]), 0);
+    let listed = objects(&place.succeed(&["snapshots", "--json"]));
+    let real = place.at("b/data").canonicalize().unwrap();
+    assert_eq!(listed[1]["label"], real.to_str().unwrap());
+    for folder in ["a/data", "b/data"] {
+        place.succeed(&["backup", "--label", "both", &place.text(folder)]);
+    }
+    assert_eq!(forgotten(&[]), 1);
+    assert!(place.succeed(&["snapshots"]).lines().last().unwrap().ends_with("  both"));
+    for label in ["", &"x".repeat(16 * 1024 + 1)] {
+        place.fail(2, &["backup", "--label", label, &place.text("a/data")]);
+    }
+}
+
+#[test]
+fn a_version_is_kept_if_any_rule_keeps_it() {
+    let (place, _) = Place::with_version();
+    place.succeed(&["backup", &place.text("source")]);
+    let rules = ["--keep-last", "2", "--keep-daily", "7", "--keep-weekly", "4", "--keep-monthly", "12"];
+    let said = place.succeed(&[&["forget", "--dry-run"], &rules[..]].concat());
+    let verdicts: Vec<&str> = said.lines().map(|line| line.rsplit("  ").next().unwrap()).collect();
+    assert!(verdicts[0].starts_with("keep (last"), "{said}");
+    assert_eq!(verdicts[1], "keep (last, daily, weekly, monthly)");
+    place.fail(2, &["forget", "1", "--keep-daily", "7", "--keep-weekly", "4"]);
 }
 
 #[test]

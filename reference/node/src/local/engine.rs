@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::ops::ControlFlow;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bailee_archive::engine::{self, Counters, Totals};
+use bailee_archive::limits::LABEL_BYTES;
 use bailee_archive::segment::read_segment_head;
 use bailee_archive::tree::{Content, Entry};
 use bailee_archive::{
@@ -166,6 +167,8 @@ pub(crate) fn newest(archive: &Archive, own: DeviceId) -> Vec<(DeviceId, Remembe
 /// A backup to be made.
 pub(crate) struct BackUp<'a> {
     pub(crate) folder: &'a Path,
+    /// What the version is called.
+    pub(crate) label: Vec<u8>,
     pub(crate) excludes: &'a [String],
     pub(crate) exclude_file: Option<&'a Path>,
     pub(crate) level: Option<i32>,
@@ -218,10 +221,9 @@ pub(crate) fn back_up(
         return Ok(BackedUp { totals, changes, archive: None, version: None, warnings, notes });
     }
     random::works().map_err(Failure::random)?;
-    let label = label(job.folder);
     let usual = engine::BackUp::new(device, when::now(), &System, counters);
     let how = engine::BackUp {
-        label: &label,
+        label: &job.label,
         level: job.level.unwrap_or(usual.level),
         padding: if job.padding { Padding::Padme } else { Padding::Exact },
         threads: job.threads.unwrap_or_else(processors),
@@ -250,10 +252,13 @@ pub(crate) fn size_up(archive: &Archive, place: &Path, job: &BackUp<'_>) -> Done
     Ok(Goal { entries: Some(walked.entries), bytes: Some(bytes) })
 }
 
-/// The folder's name, by which a person knows it.
+/// What the versions of a folder are called, unless the user says otherwise: its path, so that two folders of one name are two
+/// things to the rules that forget versions. It is the folder's own path, however the folder was named.
 pub(crate) fn label(folder: &Path) -> Vec<u8> {
-    let real = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf());
-    real.file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default()
+    let real = std::fs::canonicalize(folder).or_else(|_| std::path::absolute(folder));
+    let mut label = real.unwrap_or_else(|_| folder.to_path_buf()).into_os_string().into_vec();
+    label.truncate(LABEL_BYTES);
+    label
 }
 
 pub(crate) fn processors() -> usize {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bailee_archive::Counters;
+use bailee_archive::limits::LABEL_BYTES;
 use bailee_files::Amount;
 use clap::Args;
 use serde_json::{Value, json};
@@ -33,6 +34,9 @@ pub(crate) struct Backup {
     /// Leave out what the lines of this file match, in the syntax of .gitignore.
     #[arg(long, value_name = "FILE")]
     exclude_file: Option<PathBuf>,
+    /// What the version is called; the path of the folder if it is left out. The rules of `bailee forget` hold for each label.
+    #[arg(long, value_name = "TEXT", value_parser = label)]
+    label: Option<String>,
     /// The level of zstd.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=19))]
     level: Option<i32>,
@@ -100,6 +104,7 @@ impl Backup {
     fn job<'a>(&'a self, catalogue: PathBuf, without: [&'a Path; 2]) -> BackUp<'a> {
         BackUp {
             folder: &self.folder,
+            label: self.label(),
             excludes: &self.exclude,
             exclude_file: self.exclude_file.as_deref(),
             level: self.level,
@@ -111,11 +116,17 @@ impl Backup {
         }
     }
 
-    /// The last version of a folder of this name is about as large as the next one. If there is none, the folder is walked
+    fn label(&self) -> Vec<u8> {
+        match &self.label {
+            Some(label) => label.as_bytes().to_vec(),
+            None => engine::label(&self.folder),
+        }
+    }
+
+    /// The last version with this label is about as large as the next one. If there is none, the folder is walked
     /// beforehand, but only where somebody watches.
     fn goal(&self, session: &mut Session<'_>, archive: &Archive, job: &BackUp<'_>) -> Done<Goal> {
-        let label = engine::label(&self.folder);
-        if let Some(last) = archive.versions().iter().rev().find(|version| version.root.label[..] == label) {
+        if let Some(last) = archive.versions().iter().rev().find(|version| version.root.label[..] == job.label) {
             return Ok(Goal { entries: Some(last.root.entries), bytes: Some(last.root.bytes) });
         }
         if self.dry_run || Voice::of(session.report) != Some(Voice::Bar) {
@@ -153,6 +164,15 @@ impl Backup {
             span(seconds)
         );
         unheard(session.report.summary(object, &text))
+    }
+}
+
+/// A label that a version can have.
+fn label(text: &str) -> Result<String, String> {
+    match text.len() {
+        0 => Err("a label has at least one letter".into()),
+        length if length > LABEL_BYTES => Err(format!("{length} bytes where at most {LABEL_BYTES} are allowed")),
+        _ => Ok(text.into()),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bailee_archive::Version;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
 
 use super::snapshots;
@@ -19,25 +19,27 @@ use crate::local::session::Session;
 
 /// Forgets versions: those that are named, or those that a policy does not keep. Their data stays until `bailee prune`.
 ///
-/// A policy is applied to the versions of each folder name for itself. Days, weeks (ISO 8601) and months are of UTC; days without
-/// a version do not count. What any rule keeps is kept.
+/// The --keep rules add up: a version is kept if any of them keeps it. They hold for each label on its own, so that each folder
+/// keeps what they say, whatever else is in the archive. Days, weeks (ISO 8601) and months are of UTC; days without a version do
+/// not count.
 #[derive(Args, Debug)]
+#[command(group(ArgGroup::new("policy").multiple(true)))]
 pub(crate) struct Forget {
     #[command(flatten)]
     pub(crate) common: Common,
     /// Which versions: `latest`, a number, or 4 digits or more of a digest.
     #[arg(value_name = "VERSION", required_unless_present = "policy", conflicts_with = "policy")]
     versions: Vec<String>,
-    /// Keep the N newest versions.
+    /// Keep the N newest versions of each label.
     #[arg(long, value_name = "N", group = "policy")]
     keep_last: Option<usize>,
-    /// Keep the newest version of each of the last N days.
+    /// Keep the newest version of each label of each of the last N days.
     #[arg(long, value_name = "N", group = "policy")]
     keep_daily: Option<usize>,
-    /// Keep the newest version of each of the last N weeks.
+    /// Keep the newest version of each label of each of the last N weeks.
     #[arg(long, value_name = "N", group = "policy")]
     keep_weekly: Option<usize>,
-    /// Keep the newest version of each of the last N months.
+    /// Keep the newest version of each label of each of the last N months.
     #[arg(long, value_name = "N", group = "policy")]
     keep_monthly: Option<usize>,
     /// Say what would be forgotten, and forget nothing.
@@ -96,7 +98,7 @@ impl Forget {
     }
 }
 
-/// Each folder name for itself, so that one that is backed up often does not crowd out another.
+/// Each label for itself, so that one that is backed up often does not crowd out another.
 fn by_policy(policy: Policy, versions: &[Version]) -> Vec<Verdict<'_>> {
     let mut groups: BTreeMap<&[u8], Vec<usize>> = BTreeMap::new();
     for (at, version) in versions.iter().enumerate() {

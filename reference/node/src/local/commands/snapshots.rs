@@ -14,7 +14,7 @@ use crate::local::session::Session;
 use crate::local::when;
 
 /// Lists the versions of an archive, the oldest first: number, beginning of the digest, time in UTC, entries, size of what a
-/// restore gives, and the name of the folder.
+/// restore gives, and the label: the path of the folder, unless `backup --label` gave another.
 #[derive(Args, Debug)]
 pub(crate) struct Snapshots {
     #[command(flatten)]
