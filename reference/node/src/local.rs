@@ -45,29 +45,30 @@ pub(crate) struct Common {
     accept_rollback: bool,
 }
 
+/// What can be done with an archive. The docs of each command's arguments are its long help; beside it each has a line for the list.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Make an archive and its key, and print the recovery code.
+    #[command(about = "Make an archive and its key, and print the recovery code")]
     Init(init::Init),
-    /// Back a folder up as a new version.
+    #[command(about = "Back a folder up as a new version")]
     Backup(backup::Backup),
-    /// List the versions of an archive.
+    #[command(about = "List the versions of an archive")]
     Snapshots(snapshots::Snapshots),
-    /// List what is in a version.
+    #[command(about = "List what is in a version")]
     Ls(ls::Ls),
-    /// Find names in all versions.
+    #[command(about = "Find names in all versions")]
     Find(find::Find),
-    /// Restore a version, or part of it, into a new folder.
+    #[command(about = "Restore a version, or part of it, into a new folder")]
     Restore(restore::Restore),
-    /// Say how two versions differ.
+    #[command(about = "Say how two versions differ")]
     Diff(diff_command::Diff),
-    /// Check an archive.
+    #[command(about = "Check an archive")]
     Check(check::Check),
-    /// Forget versions.
+    #[command(about = "Forget versions")]
     Forget(forget::Forget),
-    /// Remove what no version needs any more.
+    #[command(about = "Remove what no version needs any more")]
     Prune(prune::Prune),
-    /// Say how large an archive is.
+    #[command(about = "Say how large an archive is")]
     Stats(stats::Stats),
 }
 

@@ -36,7 +36,7 @@ fn a_whole_session() {
     let difference = place.succeed(&["diff", "1", "2"]);
     let lines: Vec<&str> = difference.lines().collect();
     assert_eq!(lines, ["U .", "U docs/deep", "M docs/report.txt", "- empty", "+ new"]);
-    assert_eq!(place.succeed(&["diff", "2", "2"]), "");
+    assert_eq!(place.succeed(&["diff", "2", "2"]), "", "and no difference is no other exit code");
 
     place.succeed(&["restore", "latest", "--target", &place.text("restored")]);
     assert_eq!(bailee_files::compare(&source, &place.at("restored")).unwrap(), []);
@@ -617,4 +617,23 @@ fn a_folder_is_watched() {
 fn the_help_has_the_exit_codes() {
     let help = Place::new().succeed(&["--help"]);
     assert!(help.contains("130  interrupted") && help.contains("12  no key"), "{help}");
+    assert!(help.contains("of check: damage") && !help.contains("or a difference"), "{help}");
+}
+
+/// The line of the list of commands is not all that is said of one.
+#[test]
+fn the_help_of_a_command_says_what_its_line_does_not() {
+    let place = Place::new();
+    for (command, said) in [
+        ("backup", "The archive and the key store are left out"),
+        ("forget", "They hold for each label"),
+        ("diff", "The exit code is 0 with differences, too"),
+        ("init", "The key store is $BAILEE_HOME"),
+        ("find", "a name in any folder"),
+        ("snapshots", "`backup --label`"),
+        ("check", "Exit code 1 if anything is damaged"),
+    ] {
+        let help = place.succeed(&[command, "--help"]);
+        assert!(help.split_whitespace().collect::<Vec<_>>().join(" ").contains(said), "{help}");
+    }
 }

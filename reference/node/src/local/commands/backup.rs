@@ -20,7 +20,10 @@ use crate::local::report::{count, size, unheard};
 use crate::local::select;
 use crate::local::session::Session;
 
-/// Backs a folder up as a new version. What did not change since the last one is not stored again.
+/// Backs a folder up as a new version.
+///
+/// What did not change since the last one is not stored again. The archive and the key store are left out, should they lie in the
+/// folder.
 #[derive(Args, Debug)]
 pub(crate) struct Backup {
     #[command(flatten)]

@@ -12,8 +12,9 @@ use crate::local::failure::{Done, Failure};
 use crate::local::select;
 use crate::local::session::Session;
 
-/// Says how the second version differs from the first: `+` added, `-` removed, `M` other content, `U` other metadata, `T` another
-/// kind.
+/// Says how the second version differs from the first.
+///
+/// `+` added, `-` removed, `M` other content, `U` other metadata, `T` another kind. The exit code is 0 with differences, too.
 #[derive(Args, Debug)]
 pub(crate) struct Diff {
     #[command(flatten)]

@@ -13,9 +13,9 @@ use crate::local::report::count;
 use crate::local::select;
 use crate::local::session::Session;
 
-/// Finds entries in all versions, or in one. Each line begins with the number of the version.
+/// Finds entries in all versions, or in one.
 ///
-/// A pattern without `/` is of a name in any folder; with one, of the whole path. `*` and `?` do not match `/`, `**` does.
+/// Each line begins with the number of the version. A pattern without `/` is of a name in any folder; with one, of the whole path. `*` and `?` do not match `/`, `**` does.
 #[derive(Args, Debug)]
 pub(crate) struct Find {
     #[command(flatten)]

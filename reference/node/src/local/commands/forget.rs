@@ -17,10 +17,10 @@ use crate::local::report::{count, unheard};
 use crate::local::select;
 use crate::local::session::Session;
 
-/// Forgets versions: those that are named, or those that a policy does not keep. Their data stays until `bailee prune`.
+/// Forgets versions: those that are named, or those that the --keep rules do not keep.
 ///
 /// The --keep rules add up: a version is kept if any of them keeps it. They hold for each label on its own, so that each folder
-/// keeps what they say, whatever else is in the archive. Days, weeks (ISO 8601) and months are of UTC; days without a version do
+/// keeps what they say, whatever else is in the archive. The data stays until `bailee prune`. Days, weeks (ISO 8601) and months are of UTC; days without a version do
 /// not count.
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("policy").multiple(true)))]

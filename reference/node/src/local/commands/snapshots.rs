@@ -13,7 +13,9 @@ use crate::local::select;
 use crate::local::session::Session;
 use crate::local::when;
 
-/// Lists the versions of an archive, the oldest first: number, beginning of the digest, time in UTC, entries, size of what a
+/// Lists the versions of an archive, the oldest first.
+///
+/// Of each: number, beginning of the digest, time in UTC, entries, size of what a
 /// restore gives, and the label: the path of the folder, unless `backup --label` gave another.
 #[derive(Args, Debug)]
 pub(crate) struct Snapshots {
