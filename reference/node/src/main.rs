@@ -5,6 +5,7 @@ mod exit;
 mod local;
 mod narrator;
 mod random;
+mod usage;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -49,11 +50,18 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let exit = match Arguments::parse().command {
-        Command::Local(command) => local::run(&command),
-        Command::Demo { folder, keep, seed, json } => run_demo(&Demo { folder, keep, seed }, json),
+    let exit = match Arguments::try_parse() {
+        Ok(arguments) => run(arguments.command),
+        Err(error) => usage::refuse(&error, std::env::args_os()),
     };
     exit.into()
+}
+
+fn run(command: Command) -> Exit {
+    match command {
+        Command::Local(command) => local::run(&command),
+        Command::Demo { folder, keep, seed, json } => run_demo(&Demo { folder, keep, seed }, json),
+    }
 }
 
 fn run_demo(demo: &Demo, json: bool) -> Exit {
