@@ -34,6 +34,7 @@ mod table;
 mod tail;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod text;
 pub mod tree;
 mod writer;
 
@@ -50,4 +51,5 @@ pub use prune::{Prune, Pruned};
 pub use random::{Randomness, System};
 pub use reader::TreeReader;
 pub use store::{MemoryStore, ReadStore, Store};
+pub use text::escaped;
 pub use writer::Writer;

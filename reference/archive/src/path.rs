@@ -7,6 +7,7 @@ use minicbor::{Decode, Decoder, Encode, Encoder};
 
 use crate::error::ArchiveError;
 use crate::limits::{COMPONENT_BYTES, PATH_BYTES, PATH_COMPONENTS};
+use crate::text::escape;
 
 /// A path below the root of a tree; the root itself has no components.
 ///
@@ -133,7 +134,7 @@ impl TreePath {
 }
 
 impl fmt::Display for TreePath {
-    /// With `/` between components; bytes that are no printable text are escaped.
+    /// With `/` between components, each as [`crate::escaped`] shows it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_root() {
             return f.write_str(".");
@@ -142,12 +143,7 @@ impl fmt::Display for TreePath {
             if i > 0 {
                 f.write_str("/")?;
             }
-            for chunk in component.utf8_chunks() {
-                for c in chunk.valid().chars() {
-                    if c.is_control() { write!(f, "{}", c.escape_default())? } else { write!(f, "{c}")? }
-                }
-                chunk.invalid().iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
-            }
+            escape(component, f)?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bailee_archive::ArchiveError;
+use bailee_archive::{ArchiveError, escaped};
 
 /// Nothing was done, or what was done is of no use.
 #[derive(Debug)]
@@ -94,17 +94,8 @@ impl fmt::Display for Warning {
     }
 }
 
-/// A path as text: control characters and bytes that are no text are escaped, so that a name cannot write to the terminal.
+/// A path as text, as [`escaped`] shows it.
 pub(crate) fn shown(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
-    let mut out = String::new();
-    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
-        }
-        for byte in chunk.invalid() {
-            out += &format!("\\x{byte:02x}");
-        }
-    }
-    out
+    escaped(path.as_os_str().as_bytes())
 }

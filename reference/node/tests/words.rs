@@ -2,6 +2,11 @@
 
 mod common;
 
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+
 use common::{Place, code, err, objects, out};
 
 #[test]
@@ -23,4 +28,50 @@ fn wrong_usage_is_said_to_machines_too() {
     }
     assert_eq!(out(&place.run(&["forget"])), "", "nobody asked");
     assert!(place.succeed(&["forget", "--help", "--json"]).contains("Usage: "));
+}
+
+/// A name with every trouble: what the terminal would obey, what it would hide, what is no text.
+#[test]
+fn names_are_whole_for_machines_and_no_two_look_alike_to_people() {
+    let (place, _) = Place::with_archive();
+    let source = place.at("so\\urce\u{202e}");
+    fs::create_dir(&source).unwrap();
+    for name in ["a\nb", "a\\nb", "gnp.\u{202e}exe"] {
+        fs::write(source.join(name), b"").unwrap();
+    }
+    symlink("to\\n", source.join("l1")).unwrap();
+    symlink("to\n", source.join("l2")).unwrap();
+    symlink(OsStr::from_bytes(b"to\xff"), source.join("l3")).unwrap();
+    place.succeed(&["backup", source.to_str().unwrap()]);
+
+    let listed = place.succeed(&["ls", "-l"]);
+    let shown: Vec<&str> = listed.lines().skip(1).map(|line| line.split("Z ").nth(1).unwrap()).collect();
+    let names = [r"a\nb", r"a\\nb", r"gnp.\u{202e}exe", r"l1 -> to\\n", r"l2 -> to\n", r"l3 -> to\xff"];
+    assert_eq!(shown, names);
+    let said = objects(&place.succeed(&["ls", "--json"]));
+    let of = |name: &str| said.iter().find(|object| object["path"] == name).unwrap();
+    assert_eq!((&of("l1")["target"], &of("l2")["target"]), (&"to\\n".into(), &"to\n".into()));
+    assert_eq!((&of("l3")["target"], &of("l3")["target_hex"]), (&"to\\xff".into(), &"746fff".into()));
+    assert!(place.succeed(&["snapshots"]).trim_end().ends_with(r"so\\urce\u{202e}"));
+    let label = objects(&place.succeed(&["snapshots", "--json"]))[0]["label"].as_str().unwrap().to_string();
+    assert_eq!(label, source.canonicalize().unwrap().to_str().unwrap());
+}
+
+#[test]
+fn a_warning_names_its_path_as_it_is() {
+    let (place, _) = Place::with_archive();
+    let mut deep = place.at("source\\").join(OsStr::from_bytes(b"\xff\n"));
+    fs::create_dir_all(&deep).unwrap();
+    let top = deep.clone();
+    while deep.as_os_str().len() < 3_000 {
+        deep.push("d");
+        fs::create_dir(&deep).unwrap();
+    }
+    let output = place.run(&["backup", &place.text("source\\"), "--json"]);
+    assert_eq!(code(&output), 3, "{}", err(&output));
+    let said = objects(&out(&output));
+    let warning = said.iter().find(|object| object["message_type"] == "warning").unwrap();
+    let hex: String = top.as_os_str().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(warning["path_hex"].as_str().unwrap().starts_with(&hex), "{warning}");
+    assert!(err(&output).contains(r"source\\/\xff\n/d/d"), "{}", err(&output));
 }

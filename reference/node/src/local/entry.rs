@@ -1,10 +1,12 @@
 //! How an entry of a version is shown.
 
-use bailee_archive::TreePath;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use bailee_archive::tree::{Entry, EntryKind};
+use bailee_archive::{TreePath, escaped};
 use serde_json::{Value, json};
 
-use super::failure::escaped;
 use super::when;
 
 /// The name of its kind, for machines.
@@ -31,12 +33,21 @@ pub(crate) fn length(entry: &Entry) -> Option<u64> {
 
 /// A path for machines: text where it is text; else escaped, with the bytes in hexadecimal beside it.
 pub(crate) fn put_path(object: &mut Value, name: &str, path: &TreePath) {
-    let bytes = path.slashed();
-    match std::str::from_utf8(&bytes) {
-        Ok("") => object[name] = ".".into(),
+    let bytes = if path.is_root() { b".".to_vec() } else { path.slashed() };
+    put_bytes(object, name, &bytes);
+}
+
+/// A path of the system for machines, as [`put_path`].
+pub(crate) fn put_system_path(object: &mut Value, name: &str, path: &Path) {
+    put_bytes(object, name, path.as_os_str().as_bytes());
+}
+
+/// Bytes that are mostly text, for machines, as [`put_path`].
+pub(crate) fn put_bytes(object: &mut Value, name: &str, bytes: &[u8]) {
+    match std::str::from_utf8(bytes) {
         Ok(text) => object[name] = text.into(),
         Err(_) => {
-            object[name] = path.to_string().into();
+            object[name] = escaped(bytes).into();
             let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
             object[format!("{name}_hex")] = digits.into();
         }
@@ -55,7 +66,7 @@ pub(crate) fn object(entry: &Entry) -> Value {
             object["sparse"] = (*sparse).into();
             object["changed_while_read"] = (*changed).into();
         }
-        EntryKind::Symlink { target } => object["target"] = escaped(target).into(),
+        EntryKind::Symlink { target } => put_bytes(&mut object, "target", target),
         EntryKind::HardLink { to } => put_path(&mut object, "target", to),
         EntryKind::Device { major, minor, .. } => object["device"] = json!([major, minor]),
         _ => {}

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use bailee_archive::ArchiveError;
+use bailee_archive::{ArchiveError, escaped};
 use bailee_files::FilesError;
 
 use crate::exit::Exit;
@@ -135,29 +135,16 @@ fn after_store(error: &io::Error) -> &'static str {
     }
 }
 
-/// A path as text: control characters and bytes that are no text are escaped, so that no name writes to the terminal.
+/// A path as text, as [`escaped`] shows it.
 pub(crate) fn shown(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
     escaped(path.as_os_str().as_bytes())
 }
 
-/// Bytes as text, as [`shown`].
-pub(crate) fn escaped(bytes: &[u8]) -> String {
-    let mut out = String::new();
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
-        }
-        for byte in chunk.invalid() {
-            out += &format!("\\x{byte:02x}");
-        }
-    }
-    out
-}
-
 /// A path to be pasted into a shell.
 fn quoted(path: &Path) -> String {
-    let text = shown(path);
+    // A shell takes a backslash between quotes as it is.
+    let text = shown(path).replace("\\\\", "\\");
     let plain = |c: char| c.is_alphanumeric() || "/._-+@%,:=".contains(c);
     if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
@@ -167,10 +154,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_does_not_reach_the_terminal_or_break_out_of_a_quote() {
-        assert_eq!(escaped(b"a\x1b[2J\xff"), "a\\u{1b}[2J\\xff");
+    fn a_name_does_not_break_out_of_a_quote() {
         assert_eq!(quoted(Path::new("/srv/plain-1")), "/srv/plain-1");
         assert_eq!(quoted(Path::new("it's here")), "'it'\\''s here'");
+        assert_eq!(quoted(Path::new("a\\b")), "'a\\b'");
     }
 
     #[test]

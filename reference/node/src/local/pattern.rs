@@ -4,10 +4,10 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use bailee_archive::TreePath;
+use bailee_archive::{TreePath, escaped};
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::failure::{Done, Failure, escaped};
+use super::failure::{Done, Failure};
 
 /// A path as a person names it: a leading or trailing `/` and a leading `./` mean nothing.
 ///
@@ -17,7 +17,7 @@ pub(crate) fn path(named: &OsStr) -> Done<TreePath> {
     let names = named.as_bytes().split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b"."));
     TreePath::new(names).map_err(|error| {
         let what = format!("{}: {error}", escaped(named.as_bytes()));
-        Failure::usage(what, "name a path as `bailee ls` shows it")
+        Failure::usage(what, "name a path of the version: names with / in between, and no .. among them")
     })
 }
 

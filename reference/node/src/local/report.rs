@@ -2,9 +2,12 @@
 
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Stdout, Write};
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
-use super::failure::{Done, Failure};
+use super::entry::put_system_path;
+use super::failure::{Done, Failure, shown};
 use crate::exit::Exit;
 
 /// The voice of a command.
@@ -63,14 +66,18 @@ impl Report {
     }
 
     /// Something was left out or is not as it was. `--quiet` does not hide it.
-    pub(crate) fn warn(&mut self, path: Option<&str>, text: &str) {
+    pub(crate) fn warn(&mut self, path: Option<&Path>, text: &str) {
         self.warnings += 1;
         if self.json {
+            let mut object = json!({"message_type": "warning", "path": null, "message": text});
+            if let Some(path) = path {
+                put_system_path(&mut object, "path", path);
+            }
             // A reader who went away does not stop a backup.
-            let _ = self.line(&json!({"message_type": "warning", "path": path, "message": text}).to_string());
+            let _ = self.line(&object.to_string());
         }
         let _ = match path {
-            Some(path) => writeln!(io::stderr(), "warning: {path}: {text}"),
+            Some(path) => writeln!(io::stderr(), "warning: {}: {text}", shown(path)),
             None => writeln!(io::stderr(), "warning: {text}"),
         };
     }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::exit::Exit;
 use crate::local::Common;
 use crate::local::engine::{self, Archive, BackUp, BackedUp, To};
-use crate::local::failure::{Done, Failure, shown};
+use crate::local::failure::{Done, Failure};
 use crate::local::interrupt;
 use crate::local::progress::{Goal, Progress, Voice, span};
 use crate::local::report::{count, size, unheard};
@@ -92,7 +92,7 @@ impl Backup {
         };
         interrupt::means("the version was made");
         for warning in &done.warnings {
-            session.report.warn(Some(&shown(&warning.path)), &warning.what);
+            session.report.warn(Some(&warning.path), &warning.what);
         }
         for note in &done.notes {
             session.report.note(note);

@@ -10,6 +10,7 @@ use crate::exit::Exit;
 use crate::local::Common;
 use crate::local::code::{self, TYPED_BYTES};
 use crate::local::engine::{self, Trial};
+use crate::local::entry::put_system_path;
 use crate::local::failure::{Done, Failure, shown};
 use crate::local::prompt;
 use crate::local::record::{Record, standalone};
@@ -61,7 +62,9 @@ fn create(session: &mut Session<'_>) -> Done<Exit> {
         let next = format!("remove {} and {} and make the archive again", shown(place), shown(&kept));
         return Err(Failure::new(Exit::Failure, what, next));
     }
-    session.report.summary(json!({"archive_id": id.to_string(), "key_file": shown(&kept)}), "")?;
+    let mut object = json!({"archive_id": id.to_string()});
+    put_system_path(&mut object, "key_file", &kept);
+    session.report.summary(object, "")?;
     Ok(Exit::Ok)
 }
 
@@ -102,7 +105,9 @@ fn recover(session: &mut Session<'_>) -> Done<Exit> {
     session.home.save(&record)?;
     let kept = session.home.path(id);
     let text = format!("The key of archive {id} is kept in {}.", shown(&kept));
-    session.report.summary(json!({"archive_id": id.to_string(), "key_file": shown(&kept), "known": false}), &text)?;
+    let mut object = json!({"archive_id": id.to_string(), "known": false});
+    put_system_path(&mut object, "key_file", &kept);
+    session.report.summary(object, &text)?;
     Ok(Exit::Ok)
 }
 

@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::exit::Exit;
 use crate::local::Common;
 use crate::local::engine::{self, Archive, Restore as Job, To};
+use crate::local::entry::put_system_path;
 use crate::local::failure::{Done, Failure, shown};
 use crate::local::interrupt;
 use crate::local::pattern;
@@ -78,14 +79,15 @@ impl Restore {
             engine::restore(archive, session.place(), version, &job, &counters)?
         };
         for warning in &done.warnings {
-            session.report.warn(Some(&shown(&warning.path)), &warning.what);
+            session.report.warn(Some(&warning.path), &warning.what);
         }
         for damaged in &done.damaged {
-            session.report.warn(Some(&shown(&damaged.path)), &damaged.what);
+            session.report.warn(Some(&damaged.path), &damaged.what);
         }
         let seconds = started.elapsed().as_secs_f64();
-        let object = json!({"version": version.seq, "digest": version.digest.to_string(), "entries": done.entries,
-            "bytes": done.bytes, "kept": done.kept, "damaged": done.damaged.len(), "warnings": session.report.warnings(), "target": shown(target), "seconds": seconds});
+        let mut object = json!({"version": version.seq, "digest": version.digest.to_string(), "entries": done.entries,
+            "bytes": done.bytes, "kept": done.kept, "damaged": done.damaged.len(), "warnings": session.report.warnings(), "seconds": seconds});
+        put_system_path(&mut object, "target", target);
         let text = format!(
             "Version {}: {}, {}, restored into {} in {}.",
             version.seq,

@@ -1,13 +1,14 @@
 //! `bailee snapshots`: the versions of an archive.
 
-use bailee_archive::Version;
+use bailee_archive::{Version, escaped};
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::local::Common;
 use crate::local::engine::To;
-use crate::local::failure::{Done, escaped};
+use crate::local::entry::put_bytes;
+use crate::local::failure::Done;
 use crate::local::report::{count, size};
 use crate::local::select;
 use crate::local::session::Session;
@@ -38,9 +39,11 @@ impl Snapshots {
 /// A version, for machines.
 pub(crate) fn object(version: &Version) -> Value {
     let root = &version.root;
-    json!({"message_type": "snapshot", "version": version.seq, "digest": version.digest.to_string(),
-        "device": version.device.to_string(), "time": when::exact(root.time), "label": escaped(&root.label),
-        "entries": root.entries, "bytes": root.bytes})
+    let mut object = json!({"message_type": "snapshot", "version": version.seq, "digest": version.digest.to_string(),
+        "device": version.device.to_string(), "time": when::exact(root.time), "entries": root.entries,
+        "bytes": root.bytes});
+    put_bytes(&mut object, "label", &root.label);
+    object
 }
 
 /// A version, for people.
