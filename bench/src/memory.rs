@@ -324,6 +324,6 @@ mod tests {
         let mut items = Items::default();
         let (archive, _) = back_up(fresh::<NullStore>().unwrap(), &folder, folder.plan(), &mut items, 1).unwrap();
         let (_, again) = back_up(archive, &folder, folder.known_plan(&items), &mut Deaf, 1).unwrap();
-        assert_eq!((again.read, again.new), (folder.bytes(), 0));
+        assert_eq!((again.bytes, again.read, again.new), (folder.bytes(), 0, 0));
     }
 }

@@ -8,7 +8,7 @@ use bailee_core::crypto::sign::Signing;
 use crate::archive::{Archive, Version};
 use crate::engine::Totals;
 use crate::engine::append::{Appender, Tail};
-use crate::engine::sequence::Sequencer;
+use crate::engine::sequence::{Counted, Sequencer};
 use crate::error::ArchiveError;
 use crate::id::{DeviceId, Digest};
 use crate::manifest::{Clear, Listing, MANIFEST_VERSION, Root, encode_manifest};
@@ -130,7 +130,7 @@ impl Commit<'_> {
             time: self.time,
             label: self.label.to_vec().into(),
             entries: counted.entries,
-            bytes: counted.read,
+            bytes: counted.bytes,
             tree,
         };
         let mut rng = self.random.stream(COMMIT_STREAM);
@@ -145,7 +145,8 @@ impl Commit<'_> {
         let digest = Digest::of(&manifest);
         archive.linked(device, link.seq, digest);
         archive.versions.push(Version { device, seq: link.seq, root, digest, blocks: needed });
-        let totals = Totals { entries: counted.entries, read: counted.read, new: counted.new, stored };
+        let Counted { entries, bytes, read, new } = counted;
+        let totals = Totals { entries, bytes, read, new, stored };
         Ok((archive, totals))
     }
 }

@@ -5,11 +5,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bailee_archive::engine::{BackUp, Closed, Files, Journal, Plan};
+use bailee_archive::engine::{BackUp, Closed, Files, Journal, Plan, Planned};
 use bailee_archive::tree::Time;
 use bailee_archive::{Archive, ArchiveError, Digest, ReadStore, Store, Totals, TreePath};
 use rustix::fs::{FileType, Mode, OFlags, Stat};
@@ -17,7 +16,7 @@ use rustix::fs::{FileType, Mode, OFlags, Stat};
 use crate::catalogue::{Catalogue, Recorder};
 use crate::error::{FilesError, Warning};
 use crate::meta::{self, State};
-use crate::walk::{Changes, Notes, Scope, SeenFile, Tallies, Walk, key_of};
+use crate::walk::{Changes, Notes, Scope, SeenFile, Walk, key_of};
 
 /// A finished backup.
 pub struct BackedUp<S> {
@@ -25,7 +24,7 @@ pub struct BackedUp<S> {
     pub archive: Archive<S>,
     /// What was read and stored.
     pub totals: Totals,
-    /// What the walk found, as compared with the catalogue.
+    /// The files of the version, as compared with the catalogue.
     pub changes: Changes,
     /// What was left out, by path. None: the version is whole.
     pub warnings: Vec<Warning>,
@@ -58,11 +57,11 @@ pub fn back_up<S: Store>(
     catalogue: Option<&Path>,
     how: &BackUp<'_>,
 ) -> Result<BackedUp<S>, FilesError> {
-    let (notes, tallies) = (Notes::new(folder), Tallies::default());
+    let notes = Notes::new(folder);
     let mut remarks = Vec::new();
     let begun = now();
     let known = catalogue.and_then(|path| open_catalogue(&archive, path, &mut remarks));
-    let mut walk = Walk::new(folder, scope, known, &notes, &tallies)?;
+    let mut walk = Walk::new(folder, scope, known, &notes)?;
     let recorder = catalogue.and_then(|path| match Recorder::create(path, archive.id(), begun) {
         Ok(recorder) => Some(recorder),
         Err(error) => {
@@ -71,15 +70,16 @@ pub fn back_up<S: Store>(
         }
     });
     recorder.iter().flat_map(Recorder::places).for_each(|place| walk.leave_out(place));
-    let mut keeper = Keeper { notes: &notes, recorder, key: Vec::new() };
+    let mut keeper = Keeper { notes: &notes, recorder, key: Vec::new(), changes: Changes::default() };
     let (archive, totals) = archive.back_up(walk, &Disk { notes: &notes }, &mut keeper, how)?;
     if let (Some(recorder), Some(version)) = (keeper.recorder, archive.versions().last())
         && let Err(error) = recorder.finish(version.digest)
     {
         remarks.push(format!("the catalogue was not written, the next backup reads everything: {error}"));
     }
-    remark_trouble(&tallies, &mut remarks);
-    Ok(BackedUp { archive, totals, changes: tallies.changes(), warnings: notes.into_warnings(), notes: remarks })
+    remark_trouble(&notes, &mut remarks);
+    let changes = keeper.changes;
+    Ok(BackedUp { archive, totals, changes, warnings: notes.into_warnings(), notes: remarks })
 }
 
 /// Says what a backup would read, and writes nothing.
@@ -92,18 +92,22 @@ pub fn dry_run<S: ReadStore>(
     scope: &Scope,
     catalogue: Option<&Path>,
 ) -> Result<DryRun, FilesError> {
-    let (notes, tallies) = (Notes::new(folder), Tallies::default());
+    let notes = Notes::new(folder);
     let mut remarks = Vec::new();
     let known = catalogue.and_then(|path| open_catalogue(archive, path, &mut remarks));
-    let mut walk = Walk::new(folder, scope, known, &notes, &tallies)?;
+    let mut walk = Walk::new(folder, scope, known, &notes)?;
     catalogue.into_iter().for_each(|place| walk.leave_out(place));
-    let mut entries = 0;
-    while walk.next().is_some() {
+    let (mut entries, mut changes) = (0, Changes::default());
+    while let Some(planned) = walk.next() {
         entries += 1;
+        match planned {
+            Planned::File { file, .. } | Planned::Known { file, .. } => changes.add(&file),
+            Planned::Entry(_) => {}
+        }
     }
     drop(walk);
-    remark_trouble(&tallies, &mut remarks);
-    Ok(DryRun { changes: tallies.changes(), entries, warnings: notes.into_warnings(), notes: remarks })
+    remark_trouble(&notes, &mut remarks);
+    Ok(DryRun { changes, entries, warnings: notes.into_warnings(), notes: remarks })
 }
 
 fn now() -> Time {
@@ -125,9 +129,8 @@ fn open_catalogue<S: ReadStore>(archive: &Archive<S>, path: &Path, remarks: &mut
     })
 }
 
-fn remark_trouble(tallies: &Tallies, remarks: &mut Vec<String>) {
-    let trouble = *tallies.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-    remarks.extend(trouble.map(|what| format!("the catalogue was not used to its end: {what}")));
+fn remark_trouble(notes: &Notes, remarks: &mut Vec<String>) {
+    remarks.extend(notes.trouble().map(|what| format!("the catalogue was not used to its end: {what}")));
 }
 
 /// Files on disk, reached from the folders that the walk holds.
@@ -190,17 +193,19 @@ impl Files for Disk<'_> {
     }
 }
 
-/// Hears what became of each file: it goes into the next catalogue or into the warnings.
+/// Hears what became of each file: it is counted and goes into the next catalogue, or into the warnings.
 struct Keeper<'a> {
     notes: &'a Notes,
     recorder: Option<Recorder>,
     key: Vec<u8>,
+    changes: Changes,
 }
 
 impl Journal for Keeper<'_> {
     type File = SeenFile;
 
     fn stored(&mut self, file: &SeenFile, items: &[u8]) {
+        self.changes.add(file);
         let Some(recorder) = &mut self.recorder else { return };
         if !file.changed.load(Ordering::Relaxed) {
             key_of(file, &mut self.key);

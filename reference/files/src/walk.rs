@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bailee_archive::TreePath;
@@ -43,7 +43,7 @@ pub struct Amount {
     pub bytes: u64,
 }
 
-/// What is to be read and what is not, as compared with the catalogue.
+/// What is read and what is not, as compared with the catalogue. What is left out is not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Files that the catalogue does not have; all of them, if there is none.
@@ -58,11 +58,13 @@ pub struct Changes {
 pub(crate) struct Notes {
     folder: PathBuf,
     warnings: Mutex<Vec<Warning>>,
+    /// Why the catalogue was not read to its end.
+    trouble: Mutex<Option<&'static str>>,
 }
 
 impl Notes {
     pub(crate) fn new(folder: &Path) -> Self {
-        Notes { folder: folder.to_path_buf(), warnings: Mutex::default() }
+        Notes { folder: folder.to_path_buf(), warnings: Mutex::default(), trouble: Mutex::default() }
     }
 
     pub(crate) fn warn(&self, path: &TreePath, what: String) {
@@ -76,6 +78,11 @@ impl Notes {
 
     fn push(&self, path: PathBuf, what: String) {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(Warning { path, what });
+    }
+
+    /// Why the catalogue was not read to its end, if it was not.
+    pub(crate) fn trouble(&self) -> Option<&'static str> {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Everything, in the order of paths: the threads tell it in any.
@@ -93,11 +100,32 @@ pub(crate) fn on_disk(folder: &Path, path: &TreePath) -> PathBuf {
     out
 }
 
+impl Changes {
+    pub(crate) fn add(&mut self, file: &SeenFile) {
+        let amount = match file.compared {
+            Compared::New => &mut self.new,
+            Compared::Changed => &mut self.changed,
+            Compared::Unchanged => &mut self.unchanged,
+        };
+        amount.files += 1;
+        amount.bytes += file.state.size;
+    }
+}
+
+/// How a file compares with the catalogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compared {
+    New,
+    Changed,
+    Unchanged,
+}
+
 /// A file that the walk saw.
 pub(crate) struct SeenFile {
     pub(crate) folder: Arc<Folder>,
     pub(crate) name: CString,
     pub(crate) state: State,
+    pub(crate) compared: Compared,
     /// Whether it was another before or after it was read.
     pub(crate) changed: AtomicBool,
 }
@@ -106,40 +134,6 @@ impl SeenFile {
     pub(crate) fn path(&self) -> TreePath {
         let path = self.folder.path().join(self.name.to_bytes());
         path.unwrap_or_else(|error| unreachable!("the walk checked it: {error}"))
-    }
-}
-
-/// A running count of [`Amount`], which another thread reads when the walk is over.
-#[derive(Default)]
-struct Tally {
-    files: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl Tally {
-    fn add(&self, bytes: u64) {
-        self.files.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    fn amount(&self) -> Amount {
-        Amount { files: self.files.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
-    }
-}
-
-/// What the walk found, for whoever has given it away.
-#[derive(Default)]
-pub(crate) struct Tallies {
-    new: Tally,
-    changed: Tally,
-    unchanged: Tally,
-    /// Why the catalogue was not read to its end.
-    pub(crate) trouble: Mutex<Option<&'static str>>,
-}
-
-impl Tallies {
-    pub(crate) fn changes(&self) -> Changes {
-        Changes { new: self.new.amount(), changed: self.changed.amount(), unchanged: self.unchanged.amount() }
     }
 }
 
@@ -162,7 +156,6 @@ struct Linked {
 pub(crate) struct Walk<'a> {
     scope: &'a Scope,
     notes: &'a Notes,
-    tallies: &'a Tallies,
     catalogue: Option<Catalogue>,
     root: Option<Entry>,
     device: u64,
@@ -185,7 +178,6 @@ impl<'a> Walk<'a> {
         scope: &'a Scope,
         catalogue: Option<Catalogue>,
         notes: &'a Notes,
-        tallies: &'a Tallies,
     ) -> Result<Self, FilesError> {
         let reading = || FilesError::io("reading", folder);
         if !fs::metadata(folder).map_err(reading())?.is_dir() {
@@ -198,7 +190,6 @@ impl<'a> Walk<'a> {
         let mut walk = Walk {
             scope,
             notes,
-            tallies,
             catalogue,
             root: None,
             device: State::of(&stat).dev,
@@ -316,7 +307,8 @@ impl<'a> Walk<'a> {
     }
 
     fn file(&mut self, folder: &Arc<Folder>, name: CString, stat: &Stat, state: State) -> Planned<SeenFile> {
-        let file = SeenFile { folder: Arc::clone(folder), name, state, changed: AtomicBool::new(false) };
+        let (folder, compared) = (Arc::clone(folder), Compared::New);
+        let mut file = SeenFile { folder, name, state, compared, changed: AtomicBool::new(false) };
         if stat.st_nlink > 1
             && let Some(first) = self.first_name(&file, stat)
         {
@@ -334,11 +326,11 @@ impl<'a> Walk<'a> {
         let size = state.size;
         match finding {
             Finding::Unchanged(items) => {
-                self.tallies.unchanged.add(size);
+                file.compared = Compared::Unchanged;
                 return Planned::Known { file, items };
             }
-            Finding::Changed => self.tallies.changed.add(size),
-            Finding::New => self.tallies.new.add(size),
+            Finding::Changed => file.compared = Compared::Changed,
+            Finding::New => {}
         }
         Planned::File { file, size }
     }
@@ -385,7 +377,7 @@ impl Plan for Walk<'_> {
             }
         }
         let trouble = self.catalogue.as_ref().and_then(Catalogue::trouble);
-        *self.tallies.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        *self.notes.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
         None
     }
 }

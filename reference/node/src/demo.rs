@@ -259,7 +259,7 @@ impl Run<'_> {
         for warning in &done.warnings {
             self.narrator.fact("device", &format!("warning: {warning}"));
         }
-        self.totals = (done.totals.entries, done.totals.read);
+        self.totals = (done.totals.entries, done.totals.bytes);
         self.warnings = done.warnings;
         drop(done.archive);
         let seen = self.place.search_archive(self.folder)?;

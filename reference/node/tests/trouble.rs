@@ -186,7 +186,9 @@ fn what_may_not_be_read_is_named_and_the_rest_is_saved() {
     assert_eq!(lines.len(), 2, "{said}");
     assert!(lines[0].contains("source/closed: ") && lines[1].contains("source/secret: left out: "), "{said}");
     assert!(lines.iter().all(|line| line.contains("Permission denied")), "{said}");
-    assert_eq!(objects(&out(&output)).last().unwrap()["warnings"], 2);
+    let summary = objects(&out(&output)).pop().unwrap();
+    assert_eq!(summary["warnings"], 2);
+    assert_eq!(summary["files_new"]["files"], 3, "what was left out is not counted: {summary}");
     let listed = place.succeed(&["ls"]);
     assert!(!listed.contains("secret") && !listed.contains("inside"), "{listed}");
     fs::remove_file(place.at("source/closed/inside")).unwrap();

@@ -75,3 +75,22 @@ fn a_warning_names_its_path_as_it_is() {
     assert!(warning["path_hex"].as_str().unwrap().starts_with(&hex), "{warning}");
     assert!(err(&output).contains(r"source\\/\xff\n/d/d"), "{}", err(&output));
 }
+
+#[test]
+fn what_was_not_read_is_not_counted_as_read() {
+    let (place, _) = Place::with_version();
+    let bytes: u64 = 90_000 + 4;
+    // A catalogue trusts no file that was written in the moment before.
+    std::thread::sleep(std::time::Duration::from_millis(2100));
+    place.succeed(&["backup", &place.text("source")]);
+    let last = |arguments: &[&str]| objects(&place.succeed(arguments)).pop().unwrap();
+    for arguments in [&["backup", "--json"][..], &["backup", "--json", "--dry-run"]] {
+        let summary = last(&[arguments, &[&place.text("source")]].concat());
+        let said = ["bytes_total", "bytes_read", "bytes_new"].map(|name| summary[name].as_u64().unwrap());
+        assert_eq!(said, [bytes, 0, 0], "{summary}");
+        assert_eq!(summary["files_unchanged"]["bytes"], bytes);
+    }
+    assert_eq!(objects(&place.succeed(&["snapshots", "--json"]))[2]["bytes"], bytes);
+    let said = err(&place.run(&["backup", &place.text("source")]));
+    assert!(said.contains("8 entries of 87.9 KiB; 0 B read, 0 B new, "), "{said}");
+}

@@ -129,6 +129,8 @@ pub trait Journal: Send {
 pub struct Counters {
     /// Entries in the tree so far.
     pub entries: AtomicU64,
+    /// Bytes of the content of the files among them, read or known, and of the long one that is being read.
+    pub bytes: AtomicU64,
     /// Bytes of content read so far.
     pub read: AtomicU64,
     /// Bytes of it that were new.
@@ -181,7 +183,9 @@ impl<'a> BackUp<'a> {
 pub struct Totals {
     /// Entries of the tree.
     pub entries: u64,
-    /// Bytes of the content of all files, read or known.
+    /// Bytes of the content of all its files, read or known.
+    pub bytes: u64,
+    /// Bytes of content that were read.
     pub read: u64,
     /// Bytes that no earlier chunk had, those of the tree included.
     pub new: u64,
@@ -297,6 +301,8 @@ where
         self.reader.reuse(batch);
         let counted = order.sequencer.counted;
         self.how.counters.entries.store(counted.entries, Ordering::Relaxed);
+        // The content of a long file counts before its entry does.
+        self.how.counters.bytes.store(counted.bytes + order.long.size, Ordering::Relaxed);
         self.how.counters.read.store(counted.read, Ordering::Relaxed);
         self.how.counters.new.store(counted.new, Ordering::Relaxed);
         Ok(())
@@ -407,10 +413,7 @@ impl<J: Journal> Order<'_, J> {
         groups: &mut Vec<Group>,
     ) -> Result<(), ArchiveError> {
         match self.sequencer.known(entry, items, groups) {
-            Ok(size) => {
-                self.sequencer.counted.read += size;
-                self.journal.stored(file, items);
-            }
+            Ok(()) => self.journal.stored(file, items),
             Err(error) if is_about_the_entry(&error) || matches!(error, ArchiveError::MissingChunk {}) => {
                 self.refuse(entry.path.clone(), &error);
             }

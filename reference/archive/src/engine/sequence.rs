@@ -28,6 +28,9 @@ pub(crate) enum Stream {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counted {
     pub(crate) entries: u64,
+    /// Content of the files in the tree.
+    pub(crate) bytes: u64,
+    /// Content that was read: less where files are known, more where they were left out half read.
     pub(crate) read: u64,
     pub(crate) new: u64,
 }
@@ -152,19 +155,18 @@ impl Sequencer {
         }
         encode_entry(entry, items)?;
         self.order.accept(entry)?;
-        self.write_tree(items, groups)
+        self.write_tree(items, groups)?;
+        if let EntryKind::File { content, .. } = &entry.kind {
+            self.counted.bytes += content.size;
+        }
+        Ok(())
     }
 
-    /// Adds the entry of a file whose items are as an earlier version wrote them; its length in bytes.
+    /// Adds the entry of a file whose items are as an earlier version wrote them.
     ///
     /// # Errors
     /// As [`Sequencer::entry`], and `MissingChunk` if the archive lacks a part of it.
-    pub(crate) fn known(
-        &mut self,
-        entry: &Entry,
-        items: &[u8],
-        groups: &mut Vec<Group>,
-    ) -> Result<u64, ArchiveError> {
+    pub(crate) fn known(&mut self, entry: &Entry, items: &[u8], groups: &mut Vec<Group>) -> Result<(), ArchiveError> {
         let EntryKind::File { content, .. } = &entry.kind else {
             return Err(ArchiveError::Malformed { part: Part::Tree, what: "not the items of a file" });
         };
@@ -174,7 +176,8 @@ impl Sequencer {
         }
         self.order.accept(entry)?;
         self.write_tree(items, groups)?;
-        Ok(content.size)
+        self.counted.bytes += content.size;
+        Ok(())
     }
 
     /// Says that there is no entry for this file.

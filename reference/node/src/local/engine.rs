@@ -185,7 +185,7 @@ pub(crate) struct BackUp<'a> {
 pub(crate) struct BackedUp {
     /// What was read and stored; of a dry run only what would be read.
     pub(crate) totals: Totals,
-    /// What the walk found, as compared with the last backup.
+    /// Its files, as compared with the last backup.
     pub(crate) changes: Changes,
     /// The archive with the new version in it; none for a dry run.
     pub(crate) archive: Option<Archive>,
@@ -199,7 +199,7 @@ pub(crate) struct BackedUp {
 
 /// How far a backup is.
 pub(crate) fn backup_state(counters: &Counters) -> State {
-    State { entries: counters.entries.load(Ordering::Relaxed), bytes: counters.read.load(Ordering::Relaxed) }
+    State { entries: counters.entries.load(Ordering::Relaxed), bytes: counters.bytes.load(Ordering::Relaxed) }
 }
 
 /// Makes a version of a folder, or says what would be in it.
@@ -216,7 +216,8 @@ pub(crate) fn back_up(
         let planned = bailee_files::dry_run(&archive, job.folder, &scope, Some(&job.catalogue)).map_err(failed)?;
         let changes = planned.changes;
         let read = changes.new.bytes + changes.changed.bytes;
-        let totals = Totals { entries: planned.entries, read, ..Totals::default() };
+        let bytes = read + changes.unchanged.bytes;
+        let totals = Totals { entries: planned.entries, bytes, read, ..Totals::default() };
         let (warnings, notes) = (planned.warnings, planned.notes);
         return Ok(BackedUp { totals, changes, archive: None, version: None, warnings, notes });
     }

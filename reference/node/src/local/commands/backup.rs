@@ -145,8 +145,8 @@ impl Backup {
             Some(version) => (Some(version.seq), Some(version.digest.to_string())),
             None => (None, None),
         };
-        let object = json!({"version": version, "digest": digest, "entries": totals.entries, "bytes_read": totals.read,
-            "bytes_new": totals.new, "bytes_stored": totals.stored, "warnings": session.report.warnings(),
+        let object = json!({"version": version, "digest": digest, "entries": totals.entries, "bytes_total": totals.bytes,
+            "bytes_read": totals.read, "bytes_new": totals.new, "bytes_stored": totals.stored, "warnings": session.report.warnings(),
             "files_new": amount(done.changes.new), "files_changed": amount(done.changes.changed),
             "files_unchanged": amount(done.changes.unchanged), "notes": done.notes, "dry_run": self.dry_run,
             "seconds": seconds});
@@ -159,8 +159,9 @@ impl Backup {
             some => format!(" {} above.", count(some as u64, "warning", "warnings")),
         };
         let text = format!(
-            "{what}: {}, {} read, {} new, {} written, in {}.{left_out}",
+            "{what}: {} of {}; {} read, {} new, {} written, in {}.{left_out}",
             count(totals.entries, "entry", "entries"),
+            size(totals.bytes),
             size(totals.read),
             size(totals.new),
             size(totals.stored),
