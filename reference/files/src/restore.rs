@@ -19,7 +19,7 @@ mod select;
 use std::ffi::CString;
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
@@ -81,6 +81,8 @@ pub struct Restored {
     pub warnings: Vec<Warning>,
     /// What the archive no longer gives, by path; nothing is left of it in the folder. Both empty: the folder is whole.
     pub damaged: Vec<Warning>,
+    /// Paths and patterns that were asked for and of which the version has nothing.
+    pub unmatched: Vec<PathBuf>,
 }
 
 /// What becomes known from several threads.
@@ -139,7 +141,7 @@ impl Report<'_> {
 /// What cannot be made, or is damaged in the archive, is named in the result, and the rest is restored.
 ///
 /// # Errors
-/// `NotEmpty`, `NotInVersion` before anything is written; `NothingChosen`; `Io` if the folder cannot be used or the disk is full.
+/// `NotEmpty`, `NotInVersion` if it has none of the paths, before anything is written; `NothingChosen`; `Io` if the folder cannot be used or the disk is full.
 /// What was restored so far stays.
 pub fn restore<S: ReadStore>(
     archive: &Archive<S>,
@@ -148,7 +150,7 @@ pub fn restore<S: ReadStore>(
     what: &Selection,
     how: &RestoreOptions<'_>,
 ) -> Result<Restored, FilesError> {
-    check(archive, version, what)?;
+    let (what, mut unmatched) = check(archive, version, what)?;
     prepare(target, how.resume)?;
     let root = Folder::root(target).map_err(FilesError::io("opening", target))?;
     let report = Report { target, warnings: Mutex::default(), damaged: Mutex::default(), fatal: Mutex::default() };
@@ -156,7 +158,7 @@ pub fn restore<S: ReadStore>(
     let mut pass = Pass {
         archive,
         version,
-        what,
+        what: &what,
         maker: &maker,
         root: &root,
         levels: vec![Arc::clone(&root)],
@@ -166,12 +168,13 @@ pub fn restore<S: ReadStore>(
         links: Vec::new(),
         stand_ins: Default::default(),
     };
-    pass.make_all();
+    unmatched.extend(pass.make_all());
     pass.dress_folders();
     let (warnings, damaged) = report.into_parts()?;
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let (entries, bytes, kept) = (&how.progress.entries, &how.progress.bytes, &how.progress.kept);
-    let restored = Restored { entries: count(entries), bytes: count(bytes), kept: count(kept), warnings, damaged };
+    let (entries, bytes, kept) = (count(entries), count(bytes), count(kept));
+    let restored = Restored { entries, bytes, kept, warnings, damaged, unmatched };
     if restored.entries == 0 && restored.damaged.is_empty() {
         return Err(FilesError::NothingChosen);
     }
@@ -237,7 +240,9 @@ struct Pass<'a, S> {
 }
 
 impl<S: ReadStore> Pass<'_, S> {
-    fn make_all(&mut self) {
+    /// Makes what is chosen. The patterns that nothing matched.
+    fn make_all(&mut self) -> Vec<PathBuf> {
+        let mut chosen = Chosen::new(self.archive, self.version, self.what);
         let maker = self.maker;
         let threads = maker.how.threads.max(1);
         let batches = Batches::default();
@@ -252,7 +257,7 @@ impl<S: ReadStore> Pass<'_, S> {
                 // The receiver outlives the sender.
                 let _ = sender.send(batch);
             };
-            for entry in Chosen::new(self.archive, self.version, self.what) {
+            for entry in chosen.by_ref() {
                 if maker.report.is_over() {
                     break;
                 }
@@ -267,6 +272,7 @@ impl<S: ReadStore> Pass<'_, S> {
             self.make_links(&batches);
             drop(sender);
         });
+        chosen.unmatched()
     }
 
     /// Whether the entry lies in a folder that could not be made.

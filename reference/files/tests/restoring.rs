@@ -89,16 +89,37 @@ fn the_whole_is_the_root_or_nothing_said() {
 }
 
 #[test]
-fn what_the_version_does_not_have_is_named_before_anything_is_written() {
+fn what_the_version_does_not_have_is_refused_before_anything_is_written() {
     let (_folder, archive) = sample();
     let out = tempfile::tempdir().unwrap();
     let target = out.path().join("target");
-    let error = bring_back(&archive, &target, &Selection::of(&["a", "nowhere"]).unwrap(), ONCE).unwrap_err();
-    assert_eq!(error.to_string(), "nowhere is not in the version");
+    let error = bring_back(&archive, &target, &Selection::of(&["a/nothing", "nowhere"]).unwrap(), ONCE).unwrap_err();
+    assert_eq!(error.to_string(), "a/nothing is not in the version");
     assert!(!target.exists());
     assert!(matches!(Selection::of(&["a/../../etc"]), Err(FilesError::NotInVersion { .. })));
     let error = bring_back(&archive, &target, &Selection::of(&["*.none"]).unwrap(), ONCE).unwrap_err();
     assert!(matches!(error, FilesError::NothingChosen));
+}
+
+/// A slip in one of many names costs that one alone.
+#[test]
+fn what_nothing_matches_is_named_and_the_rest_is_restored() {
+    let (_folder, archive) = sample();
+    let cases: [(&[&str], &[&str]); 5] = [
+        (&["a", "nowhere", "a/nothing"], &["nowhere", "a/nothing"]),
+        (&["a", "*.none"], &["*.none"]),
+        (&["a", "x.*", "in/*.none", "gone", "!*.none"], &["gone", "in/*.none"]),
+        (&["/", "*.none", "a/i?"], &["*.none"]),
+        (&["a/*", "a/in/*", "*.txt"], &[]),
+    ];
+    for (words, expected) in cases {
+        let out = tempfile::tempdir().unwrap();
+        let restored = bring_back(&archive, out.path(), &Selection::of(words).unwrap(), ONCE).unwrap();
+        let unmatched: Vec<_> = restored.unmatched.iter().map(|path| path.to_str().unwrap()).collect();
+        assert_eq!(unmatched, expected, "{words:?}");
+        assert!(out.path().join("a/in/x.txt").exists(), "{words:?}");
+        assert!(restored.warnings.is_empty() && restored.damaged.is_empty());
+    }
 }
 
 #[test]

@@ -94,3 +94,19 @@ fn what_was_not_read_is_not_counted_as_read() {
     let said = err(&place.run(&["backup", &place.text("source")]));
     assert!(said.contains("8 entries of 87.9 KiB; 0 B read, 0 B new, "), "{said}");
 }
+
+#[test]
+fn a_word_that_nothing_matches_is_named_and_the_rest_is_restored() {
+    let (place, _) = Place::with_version();
+    let target = place.text("target");
+    let output = place.run(&["restore", "1", "empty", "zzz*", "nowhere", "--target", &target, "--json"]);
+    assert_eq!(code(&output), 3, "{}", err(&output));
+    assert!(place.at("target/empty").exists());
+    let said = err(&output);
+    assert!(said.contains("warning: zzz*: nothing") && said.contains("warning: nowhere: nothing"), "{said}");
+    let summary = objects(&out(&output)).pop().unwrap();
+    assert_eq!((&summary["unmatched"], &summary["warnings"]), (&2.into(), &2.into()));
+    for word in ["zzz*", "nowhere"] {
+        assert!(place.fail(1, &["restore", "1", word, "--target", &place.text("other")]).contains("bailee find"));
+    }
+}

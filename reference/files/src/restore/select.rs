@@ -19,6 +19,10 @@ pub struct Selection {
     /// Ascending, none below another.
     paths: Vec<TreePath>,
     patterns: Patterns,
+    /// Every path that was named, those below another too.
+    named: Vec<TreePath>,
+    /// Each pattern by itself, but for those that take back.
+    singles: Vec<(String, Patterns)>,
 }
 
 /// Whether a word is a pattern and not a path.
@@ -61,10 +65,14 @@ impl Selection {
                 }
             }
         }
+        let named = paths.clone();
         paths.sort();
         paths.dedup_by(|path, above| path.is_within(above));
         let whole = paths.iter().any(TreePath::is_root);
-        Ok(Selection { whole, paths, patterns: Patterns::new(&patterns, &[])? })
+        let single = |pattern: &String| Ok((pattern.clone(), Patterns::new(std::slice::from_ref(pattern), &[])?));
+        let singles = patterns.iter().filter(|pattern| !pattern.starts_with('!')).map(single);
+        let singles = singles.collect::<Result<_, FilesError>>()?;
+        Ok(Selection { whole, paths, patterns: Patterns::new(&patterns, &[])?, named, singles })
     }
 
     pub(super) fn is_whole(&self) -> bool {
@@ -101,6 +109,8 @@ pub(super) struct Chosen<'a, S> {
     reader: Entries<'a>,
     /// Everything below this path is chosen.
     inside: Option<TreePath>,
+    /// Patterns that nothing has matched yet.
+    unmatched: Vec<&'a (String, Patterns)>,
     /// Folders above the place in the tree that are not given out.
     above: Vec<Entry>,
     ready: VecDeque<Result<Entry, ArchiveError>>,
@@ -118,10 +128,16 @@ impl<'a, S: ReadStore> Chosen<'a, S> {
             paths: if reads_all { VecDeque::new() } else { selection.paths.iter().cloned().collect() },
             reader: if reads_all { Box::new(archive.tree(version)) } else { Box::new(std::iter::empty()) },
             inside: selection.whole.then(TreePath::root),
+            unmatched: selection.singles.iter().collect(),
             above: Vec::new(),
             ready: VecDeque::new(),
             last_path: None,
         }
+    }
+
+    /// Patterns that nothing has matched; none of them where not everything could be read.
+    pub(super) fn unmatched(&self) -> Vec<PathBuf> {
+        self.unmatched.iter().map(|(pattern, _)| PathBuf::from(pattern)).collect()
     }
 
     /// Looks a path up: the folders above it become ready, and the reader begins at it.
@@ -145,6 +161,8 @@ impl<'a, S: ReadStore> Chosen<'a, S> {
 
     /// Takes an entry in: it is given out, kept for what may be chosen below it, or passed over.
     fn take_in(&mut self, entry: Entry) {
+        let is_folder = matches!(entry.kind, EntryKind::Directory);
+        self.unmatched.retain(|(_, single)| !single.match_tree_path(&entry.path, is_folder));
         if self.inside.as_ref().is_some_and(|inside| entry.path.is_within(inside)) {
             self.ready.push_back(Ok(entry));
             return;
@@ -157,7 +175,7 @@ impl<'a, S: ReadStore> Chosen<'a, S> {
             self.ready.extend(self.above.drain(..).map(Ok));
             self.inside = Some(entry.path.clone());
             self.ready.push_back(Ok(entry));
-        } else if matches!(entry.kind, EntryKind::Directory) {
+        } else if is_folder {
             self.above.push(entry);
         }
     }
@@ -182,6 +200,7 @@ impl<S: ReadStore> Iterator for Chosen<'_, S> {
                 // The rest of it cannot be told; other paths are looked up nevertheless.
                 Some(Err(error)) => {
                     self.reader = Box::new(std::iter::empty());
+                    self.unmatched.clear();
                     return Some(Err(error));
                 }
                 None => {
@@ -193,16 +212,38 @@ impl<S: ReadStore> Iterator for Chosen<'_, S> {
     }
 }
 
-/// Refuses a selection with a path that the version does not have, before anything is written.
+/// What of a selection the version has, and the paths that it does not have, before anything is written.
 ///
 /// # Errors
-/// `NotInVersion`, and what reading the tree says.
+/// `NotInVersion` if there is nothing but such paths, and what reading the tree says.
 pub(super) fn check<S: ReadStore>(
     archive: &Archive<S>,
     version: &Version,
     selection: &Selection,
-) -> Result<(), FilesError> {
-    selection.paths.iter().try_for_each(|path| find(archive, version, path).map(|_| ()))
+) -> Result<(Selection, Vec<PathBuf>), FilesError> {
+    let mut missing = Vec::new();
+    for path in &selection.named {
+        if archive.find_entry(version, path)?.is_none() {
+            missing.push(path);
+        }
+    }
+    if let Some(path) = missing.first()
+        && missing.len() == selection.named.len()
+        && selection.singles.is_empty()
+    {
+        return Err(not_in_version(path));
+    }
+    let mut there = selection.clone();
+    there.paths.retain(|path| !missing.contains(&path));
+    Ok((there, missing.into_iter().map(as_named).collect()))
+}
+
+fn as_named(path: &TreePath) -> PathBuf {
+    crate::walk::on_disk(std::path::Path::new(""), path)
+}
+
+fn not_in_version(path: &TreePath) -> FilesError {
+    FilesError::NotInVersion { path: as_named(path) }
 }
 
 /// The entry at a path.
@@ -214,7 +255,5 @@ pub(super) fn find<S: ReadStore>(
     version: &Version,
     path: &TreePath,
 ) -> Result<Entry, FilesError> {
-    archive
-        .find_entry(version, path)?
-        .ok_or_else(|| FilesError::NotInVersion { path: crate::walk::on_disk(std::path::Path::new(""), path) })
+    archive.find_entry(version, path)?.ok_or_else(|| not_in_version(path))
 }

@@ -31,7 +31,7 @@ pub(crate) struct Restore {
     /// Which version: `latest`, a number, or 4 digits or more of its digest.
     #[arg(value_name = "VERSION")]
     version: String,
-    /// Paths, or patterns as of `bailee find`: only what they name. All of the version if there are none.
+    /// Paths, or patterns in the syntax of .gitignore: only what they name. All of the version if there are none.
     #[arg(value_name = "PATH|GLOB")]
     what: Vec<OsString>,
     /// The folder to restore into.
@@ -84,9 +84,13 @@ impl Restore {
         for damaged in &done.damaged {
             session.report.warn(Some(&damaged.path), &damaged.what);
         }
+        for word in &done.unmatched {
+            session.report.warn(Some(word), "nothing in the version is called so or matches it");
+        }
         let seconds = started.elapsed().as_secs_f64();
         let mut object = json!({"version": version.seq, "digest": version.digest.to_string(), "entries": done.entries,
-            "bytes": done.bytes, "kept": done.kept, "damaged": done.damaged.len(), "warnings": session.report.warnings(), "seconds": seconds});
+            "bytes": done.bytes, "kept": done.kept, "damaged": done.damaged.len(),
+            "unmatched": done.unmatched.len(), "warnings": session.report.warnings(), "seconds": seconds});
         put_system_path(&mut object, "target", target);
         let text = format!(
             "Version {}: {}, {}, restored into {} in {}.",
@@ -97,7 +101,8 @@ impl Restore {
             span(seconds)
         );
         unheard(session.report.summary(object, &text))?;
-        Ok(if done.warnings.is_empty() && done.damaged.is_empty() { Exit::Ok } else { Exit::Partial })
+        let whole = done.warnings.is_empty() && done.damaged.is_empty() && done.unmatched.is_empty();
+        Ok(if whole { Exit::Ok } else { Exit::Partial })
     }
 
     fn to_stdout(&self, session: &mut Session<'_>, archive: &Archive, version: &Version) -> Done<Exit> {
