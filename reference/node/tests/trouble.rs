@@ -134,6 +134,21 @@ fn a_write_that_fails_in_its_midst_costs_that_backup_alone() {
     is_as_restored(&place, &[]);
 }
 
+/// Nobody could open it: its recovery code was never shown.
+#[test]
+fn an_archive_whose_key_cannot_be_kept_is_not_left_behind() {
+    let place = Place::new();
+    fs::write(&place.home, b"in the way").unwrap();
+    let said = place.fail(1, &["init"]);
+    assert!(said.contains("the archive was removed again") && said.lines().count() == 2, "{said}");
+    assert!(!place.at("archive").exists());
+    fs::create_dir(place.at("archive")).unwrap();
+    place.fail(1, &["init"]);
+    assert_eq!(fs::read_dir(place.at("archive")).unwrap().count(), 0, "a folder that was there stays, as it was");
+    fs::remove_file(&place.home).unwrap();
+    place.succeed(&["init"]);
+}
+
 #[test]
 fn a_listing_that_cannot_be_written_is_an_error() {
     let (place, _) = Place::with_version();

@@ -30,6 +30,9 @@ use crate::random;
 /// An archive in a folder.
 pub(crate) type Archive = bailee_archive::Archive<FolderStore>;
 
+/// The number of the segment that a new archive has.
+const FIRST_SEGMENT: u64 = 1;
+
 /// What a version has lost.
 pub(crate) struct Lost {
     /// The version's number.
@@ -89,6 +92,18 @@ pub(crate) fn create(folder: &Path, keys: ArchiveKeys) -> Done<ArchiveId> {
     random::works().map_err(Failure::random)?;
     let archive = bailee_archive::Archive::create(store, keys, &System);
     archive.map(|archive| archive.id()).map_err(|error| Failure::archive(folder, &error))
+}
+
+/// Removes an archive that was made a moment ago, with nothing in it; and its folder, if that was made for it.
+///
+/// # Errors
+/// What the system said. Then something of it is left.
+pub(crate) fn discard(folder: &Path, with_folder: bool) -> std::io::Result<()> {
+    let mut store = FolderStore::open(folder)?;
+    store.remove(&[FIRST_SEGMENT])?;
+    drop(store);
+    std::fs::remove_file(folder.join("lock"))?;
+    if with_folder { std::fs::remove_dir(folder) } else { Ok(()) }
 }
 
 /// Opens an archive with the key of its record.

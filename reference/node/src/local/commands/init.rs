@@ -1,6 +1,7 @@
 //! `bailee init`: a new archive, or the key of an old one.
 
 use std::io::{self, IsTerminal};
+use std::path::Path;
 
 use clap::Args;
 use serde_json::json;
@@ -44,9 +45,10 @@ fn create(session: &mut Session<'_>) -> Done<Exit> {
         return Err(refusal(session));
     }
     let key = random::archive_key().map_err(Failure::random)?;
+    let had_folder = place.exists();
     let id = engine::create(place, ArchiveKeys::new(&key, &standalone()))?;
     let record = Record::new(id, key);
-    session.home.save(&record)?;
+    session.home.save(&record).map_err(|failure| without_key(failure, place, !had_folder))?;
     let code = code::encode(&record.key);
     let kept = session.home.path(id);
     session.report.note(&format!("The archive {id} is made in {}.", shown(place)));
@@ -66,6 +68,22 @@ fn create(session: &mut Session<'_>) -> Done<Exit> {
     put_system_path(&mut object, "key_file", &kept);
     session.report.summary(object, "")?;
     Ok(Exit::Ok)
+}
+
+/// An archive whose key is not kept is one that nobody can open: it goes.
+fn without_key(failure: Failure, place: &Path, with_folder: bool) -> Failure {
+    let Failure::Because { exit, what, next } = failure else { return failure };
+    match engine::discard(place, with_folder) {
+        Ok(()) => {
+            let what = format!("{what}; the archive was removed again, as nobody could have opened it");
+            let next = if next.is_empty() { "mend that and make the archive again".into() } else { next };
+            Failure::new(exit, what, next)
+        }
+        Err(error) => {
+            let what = format!("{what}; and the archive could not be removed again: {error}");
+            Failure::new(exit, what, format!("remove {}: nobody can open what is in it", shown(place)))
+        }
+    }
 }
 
 /// Why no archive is made in this folder.
