@@ -49,7 +49,7 @@ fn a_whole_session() {
     place.succeed(&["check"]);
     place.succeed(&["check", "--read-data"]);
     let stats = place.succeed(&["stats"]);
-    assert!(stats.contains("versions                2\n"), "{stats}");
+    assert!(stats.contains("versions                2\n") && stats.contains(" in 1 segment\n"), "{stats}");
 }
 
 #[test]
@@ -82,7 +82,19 @@ fn the_recovery_code_alone_opens_the_archive_and_goes_on_with_it() {
     // And the first goes on with what the second made.
     place.succeed(&["backup", &place.text("source")]);
     assert_eq!(place.succeed(&["snapshots"]).lines().count(), 3);
-    assert_eq!(code(&place.recover("second home", "")), 0, "the key is there already");
+    // The key is there: the code is looked at all the same.
+    let again = place.recover("second home", &typed);
+    assert!(code(&again) == 0 && err(&again).contains("the code is right"), "{}", err(&again));
+    assert_eq!(code(&place.recover("second home", "rubbish")), 2);
+    let (_, other) = Place::with_archive();
+    assert_eq!(code(&place.recover("second home", &other)), 12);
+    let (empty, code_of_empty) = Place::with_archive();
+    assert_eq!(
+        code(&empty.recover("home", &other)),
+        12,
+        "an empty archive tells nothing, the key that is there does"
+    );
+    assert_eq!(code(&empty.recover("home", &code_of_empty)), 0);
 }
 
 #[test]

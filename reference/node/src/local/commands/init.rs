@@ -28,7 +28,8 @@ use bailee_core::crypto::keys::ArchiveKey;
 pub(crate) struct Init {
     #[command(flatten)]
     pub(crate) common: Common,
-    /// Store the key of an archive that exists: its recovery code is asked for, or read from standard input.
+    /// Store the key of an archive that exists: its recovery code is asked for, or read from standard input. Where the key is there,
+    /// this only says whether the code is right.
     #[arg(long)]
     recover: bool,
 }
@@ -104,16 +105,19 @@ fn refusal(session: &Session<'_>) -> Failure {
 fn recover(session: &mut Session<'_>) -> Done<Exit> {
     let place = session.place();
     let id = engine::identify(place)?;
-    if session.home.load(id)?.is_some() {
-        session
-            .report
-            .summary(json!({"archive_id": id.to_string(), "known": true}), "The key store has this key already.")?;
-        return Ok(Exit::Ok);
-    }
+    let known = session.home.load(id)?;
     let record = Record::new(id, ask()?);
+    let is_known = known.as_ref().is_some_and(|known| known.key == record.key);
     match engine::try_key(place, &record)? {
         Trial::Wrong => return Err(Failure::wrong_key(place)),
+        _ if is_known => {
+            let text = "The key store has this key already: the code is right.";
+            session.report.summary(json!({"archive_id": id.to_string(), "known": true}), text)?;
+            return Ok(Exit::Ok);
+        }
         Trial::Right => {}
+        // Nothing can tell but the key that the archive was made with.
+        Trial::Nothing if known.is_some() => return Err(Failure::wrong_key(place)),
         Trial::Nothing => {
             session
                 .report

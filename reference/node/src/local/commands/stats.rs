@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::local::Common;
 use crate::local::engine::{self, To};
 use crate::local::failure::Done;
-use crate::local::report::size;
+use crate::local::report::{count, size};
 use crate::local::session::Session;
 
 /// Says how large an archive is, and what it would take without deduplication and compression.
@@ -34,7 +34,7 @@ impl Stats {
             ("size of the latest", size(latest.map_or(0, |root| root.bytes))),
             ("size of all, restored", size(restored)),
             ("blocks", format!("{blocks} of {}", size(block_bytes))),
-            ("on disk", format!("{} in {segments} segments", size(on_disk))),
+            ("on disk", format!("{} in {}", size(on_disk), count(segments, "segment", "segments"))),
         ];
         for (name, value) in &lines {
             session.report.text(&format!("{name:<24}{value}"))?;
