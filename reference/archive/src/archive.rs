@@ -40,9 +40,10 @@ pub struct Damage {
 
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.place {
-            Some(place) => write!(f, "{place}: {}", self.error),
-            None => self.error.fmt(f),
+        match (self.place, &self.error) {
+            // It begins with its place.
+            (_, ArchiveError::Damaged { .. }) | (None, _) => self.error.fmt(f),
+            (Some(place), error) => write!(f, "{place}: {error}"),
         }
     }
 }

@@ -33,7 +33,7 @@ use crate::folder::Folder;
 use crate::meta;
 use make::{Batches, Link, Maker, Task};
 use select::{Chosen, check, find};
-pub use select::{Selection, tree_path};
+pub use select::{Selection, is_pattern, tree_path};
 
 /// Tasks of a batch, at most: about as long as handing it over is not felt.
 const BATCH_TASKS: usize = 256;

@@ -237,6 +237,16 @@ fn an_archive_that_may_not_be_written_is_read_all_the_same() {
 }
 
 #[test]
+fn a_segment_that_may_not_be_read_is_no_matter_of_writing() {
+    let (place, _) = Place::with_version();
+    allow(&place, "archive/0000000000000001.seg", 0);
+    let Some(output) = bound_by_permissions(&place, &["snapshots"]) else { return };
+    let said = err(&output);
+    assert_eq!(code(&output), 1, "{said}");
+    assert!(said.contains("Permission denied") && said.contains("may not be read from here"), "{said}");
+}
+
+#[test]
 fn a_target_that_may_not_be_written_is_named() {
     let (place, _) = Place::with_version();
     fs::create_dir(place.at("shut")).unwrap();

@@ -110,3 +110,65 @@ fn a_word_that_nothing_matches_is_named_and_the_rest_is_restored() {
         assert!(place.fail(1, &["restore", "1", word, "--target", &place.text("other")]).contains("bailee find"));
     }
 }
+
+/// A bracket that is not closed is itself, for every command.
+#[test]
+fn what_is_a_pattern_for_one_command_is_one_for_all() {
+    let (place, _) = Place::with_archive();
+    place.fill();
+    fs::write(place.at("source/["), b"").unwrap();
+    let source = place.text("source");
+    place.succeed(&["backup", &source]);
+    place.succeed(&["backup", &source, "--exclude", "["]);
+    assert_eq!(place.succeed(&["find", "["]), "    1  [\n");
+    place.succeed(&["restore", "1", "[", "--target", &place.text("target")]);
+    place.fail(2, &["backup", &source, "--exclude", "[z-a]"]);
+    place.fail(2, &["find", "[z-a]"]);
+    place.fail(2, &["restore", "1", "[z-a]", "--target", &place.text("other")]);
+}
+
+#[test]
+fn a_mistake_with_a_folder_has_a_second_line_that_says_what_to_do() {
+    let (place, _) = Place::with_version();
+    let (absent, file) = (place.text("absent"), place.text("source/empty"));
+    let below = place.text("absent/target");
+    for (arguments, next) in [
+        (&["restore", "1", "--target", &below][..], "make the folder above it first"),
+        (&["restore", "1", "--target", &file], "in the place of a folder"),
+        (&["backup", &absent], "name a folder that is there"),
+        (&["backup", &file], "name the folder that it lies in"),
+        (&["restore", "1", "em*", "--stdout"], "the path of one file and no pattern"),
+    ] {
+        let output = place.run(arguments);
+        let said = err(&output);
+        assert!([1, 2].contains(&code(&output)), "{said}");
+        let lines: Vec<&str> = said.lines().collect();
+        assert!(lines.len() == 2 && lines[1].contains(next), "{said}");
+    }
+}
+
+/// Many lines of one kind are cut short for people, and no place is named twice.
+#[test]
+fn damage_in_many_places_is_told_briefly_and_once() {
+    let (place, _) = Place::with_version();
+    fs::write(place.at("archive/0000000000000028.seg"), b"").unwrap();
+    let checked = place.run(&["check", "--json"]);
+    assert_eq!(code(&checked), 1, "{}", err(&checked));
+    let said = objects(&out(&checked));
+    let mut places: Vec<&str> =
+        said.iter().filter(|o| o["message_type"] == "damage").map(|o| o["message"].as_str().unwrap()).collect();
+    let all = places.len();
+    assert!(all > 30, "{places:?}");
+    places.sort_unstable();
+    places.dedup();
+    assert_eq!(places.len(), all, "each once");
+    assert_eq!(err(&checked).lines().count(), 0, "{}", err(&checked));
+
+    let checked = place.run(&["check"]);
+    let (lines, more) = (out(&checked), format!("and {} more (see --json)", all - 20));
+    assert_eq!(lines.lines().filter(|line| line.starts_with("damaged: ")).count(), 20, "{lines}");
+    assert!(lines.contains(&more) && !err(&checked).contains("bailee check"), "{lines}{}", err(&checked));
+    let listed = err(&place.run(&["snapshots", "--quiet"]));
+    assert_eq!(listed.lines().filter(|line| line.starts_with("warning: ")).count(), 20, "{listed}");
+    assert_eq!(listed.lines().skip(20).collect::<Vec<_>>(), [&more, "  see what that costs with `bailee check`"]);
+}

@@ -26,7 +26,7 @@ pub struct Selection {
 }
 
 /// Whether a word is a pattern and not a path.
-fn is_pattern(word: &OsStr) -> bool {
+pub fn is_pattern(word: &OsStr) -> bool {
     word.as_bytes().iter().any(|byte| matches!(byte, b'*' | b'?' | b'[' | b'\\'))
 }
 

@@ -1,5 +1,6 @@
 //! The archive and the files, as the commands need them: the only module that calls their engines.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -355,8 +356,11 @@ pub(crate) fn check(archive: &mut Archive, read_data: bool, blocks: &AtomicU64) 
         path: lost.path,
         what: lost.error.to_string(),
     });
-    let damage = damage(archive).into_iter().chain(report.damage.iter().map(ToString::to_string));
-    Checked { damage: damage.collect(), lost: lost.collect(), entries: report.entries }
+    let mut damage: Vec<String> = damage(archive);
+    damage.extend(report.damage.iter().map(ToString::to_string));
+    let mut said = BTreeSet::new();
+    damage.retain(|place| said.insert(place.clone()));
+    Checked { damage, lost: lost.collect(), entries: report.entries }
 }
 
 /// Forgets versions: they are no longer offered; their data stays until the next prune.

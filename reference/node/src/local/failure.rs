@@ -77,7 +77,7 @@ impl Failure {
                 let next = "wait until the other backup has ended; a lock that nobody holds frees itself";
                 (Exit::Locked, next.to_string())
             }
-            E::Store { error, .. } => (Exit::Failure, after_store(error).to_string()),
+            E::Store { doing, error } => (Exit::Failure, after_store(doing, error).to_string()),
             E::UnknownDevice { .. } | E::UnknownEpoch { .. } => return Failure::wrong_key(folder),
             E::RolledBack { .. } => (
                 Exit::Failure,
@@ -97,7 +97,7 @@ impl Failure {
     pub(crate) fn files(folder: &Path, error: &FilesError) -> Self {
         match error {
             FilesError::Archive(error) => Failure::archive(folder, error),
-            FilesError::NotADirectory { .. } => Failure::usage(error.to_string(), ""),
+            FilesError::NotADirectory { .. } => Failure::usage(error.to_string(), "name the folder that it lies in"),
             FilesError::BadPattern { .. } => Failure::usage(error.to_string(), ""),
             FilesError::NotInVersion { .. } | FilesError::NothingChosen => Failure::new(
                 Exit::Failure,
@@ -113,8 +113,24 @@ impl Failure {
                 error.to_string(),
                 "what was restored so far is whole: make room and go on with --resume",
             ),
-            other => Failure::new(Exit::Failure, other.to_string(), ""),
+            FilesError::Io { doing, error: system, .. } => {
+                Failure::new(Exit::Failure, error.to_string(), after_folder(doing, system))
+            }
         }
+    }
+}
+
+/// What to do when a folder to be read or to be made was not there, or was something else.
+fn after_folder(doing: &str, error: &io::Error) -> &'static str {
+    match (doing, error.kind()) {
+        ("making", io::ErrorKind::NotFound) => "make the folder above it first, or name another",
+        ("making" | "reading", io::ErrorKind::NotADirectory) => "it is in the place of a folder: name another",
+        ("reading", io::ErrorKind::NotFound) => "name a folder that is there",
+        ("reading the patterns in", io::ErrorKind::NotFound) => "name a file that is there",
+        ("making" | "opening" | "reading", io::ErrorKind::PermissionDenied) => {
+            "look at who owns it, and the folders above it, or name another"
+        }
+        _ => "",
     }
 }
 
@@ -122,9 +138,14 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// What to do when the archive's folder did not take a write.
-fn after_store(error: &io::Error) -> &'static str {
+/// What to do when the archive's folder did not take a write, or did not let itself be read.
+fn after_store(doing: &str, error: &io::Error) -> &'static str {
+    let reads = ["reading", "measuring", "listing"].iter().any(|word| doing.starts_with(word));
     match error.kind() {
+        io::ErrorKind::PermissionDenied if reads => {
+            "a file of the archive may not be read from here: look at who owns it and who may read it"
+        }
+        _ if reads => "nothing was changed: see what the medium says, and run it again",
         _ if is_full(error) => {
             "nothing that was committed is lost: make room and run it again, what was stored so far is used"
         }

@@ -37,7 +37,8 @@ impl Pattern {
             None if anchored.contains('/') => anchored.to_string(),
             None => format!("**/{anchored}"),
         };
-        let built = GlobBuilder::new(&glob).literal_separator(true).backslash_escape(true).build();
+        let built =
+            GlobBuilder::new(&glob).literal_separator(true).backslash_escape(true).allow_unclosed_class(true).build();
         let glob = built.map_err(|error| Failure::usage(format!("the pattern is wrong: {error}"), ""))?;
         Ok(Pattern { matcher: glob.compile_matcher() })
     }
@@ -72,7 +73,9 @@ mod tests {
         assert!(found("deep/**/*.txt", "deep/er/a.txt") && found("**/er/*", "deep/er/a.txt"));
         assert!(found("[ab]?", "x/b1") && !found("[ab]?", "x/c1"));
         assert!(found("\\*", "a/*") && !found("\\*", "a/b"));
-        assert!(Pattern::new("a[").is_err());
+        assert!(Pattern::new("[z-a]").is_err());
+        // As in .gitignore, so that what one command takes for a pattern is one for all.
+        assert!(found("a[", "x/a[") && !found("a[", "x/a"));
     }
 
     #[test]

@@ -10,6 +10,9 @@ use super::entry::put_system_path;
 use super::failure::{Done, Failure, shown};
 use crate::exit::Exit;
 
+/// Lines of one kind that people are shown, at most.
+pub(crate) const SHOWN_WARNINGS: usize = 20;
+
 /// The voice of a command.
 pub(crate) struct Report {
     pub(crate) json: bool,
@@ -67,7 +70,10 @@ impl Report {
 
     /// Something was left out or is not as it was. `--quiet` does not hide it.
     pub(crate) fn warn(&mut self, path: Option<&Path>, text: &str) {
-        self.warnings += 1;
+        self.warn_all([(path, text)]);
+    }
+
+    fn warning_object(&mut self, path: Option<&Path>, text: &str) {
         if self.json {
             let mut object = json!({"message_type": "warning", "path": null, "message": text});
             if let Some(path) = path {
@@ -76,10 +82,27 @@ impl Report {
             // A reader who went away does not stop a backup.
             let _ = self.line(&object.to_string());
         }
-        let _ = match path {
-            Some(path) => writeln!(io::stderr(), "warning: {}: {text}", shown(path)),
-            None => writeln!(io::stderr(), "warning: {text}"),
-        };
+    }
+
+    /// Warnings of one kind: so many lines that nobody reads them are cut short for people.
+    pub(crate) fn warn_all<'a>(&mut self, warnings: impl IntoIterator<Item = (Option<&'a Path>, &'a str)>) {
+        let mut number = 0;
+        for (path, text) in warnings {
+            number += 1;
+            self.warnings += 1;
+            self.warning_object(path, text);
+            if number <= SHOWN_WARNINGS {
+                warning_line(path, text);
+            }
+        }
+        if number > SHOWN_WARNINGS {
+            let _ = writeln!(io::stderr(), "{}", and_more(number));
+        }
+    }
+
+    /// What to do about the warnings before it.
+    pub(crate) fn advise(&mut self, text: &str) {
+        let _ = writeln!(io::stderr(), "  {text}");
     }
 
     /// How many warnings there were.
@@ -113,6 +136,18 @@ impl Report {
         writeln!(self.out, "{text}").map_err(gone)?;
         if self.watched { self.flush() } else { Ok(()) }
     }
+}
+
+fn warning_line(path: Option<&Path>, text: &str) {
+    let _ = match path {
+        Some(path) => writeln!(io::stderr(), "warning: {}: {text}", shown(path)),
+        None => writeln!(io::stderr(), "warning: {text}"),
+    };
+}
+
+/// What is said of the lines of one kind that are not shown.
+pub(crate) fn and_more(number: usize) -> String {
+    format!("and {} more (see --json)", number - SHOWN_WARNINGS)
 }
 
 impl Drop for Report {

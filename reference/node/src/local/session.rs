@@ -28,17 +28,25 @@ impl<'a> Session<'a> {
         &self.common.archive
     }
 
-    /// The archive and its record. Refuses one that lacks what was seen in it before, and remembers what is new in it.
+    /// The archive and its record. Refuses one that lacks what was seen in it before, remembers what is new in it, and warns of
+    /// damage.
     pub(crate) fn open(&mut self, to: To) -> Done<(Archive, Record)> {
+        let (archive, record) = self.open_to_check(to)?;
+        let damage = engine::damage(&archive);
+        if !damage.is_empty() {
+            self.report.warn_all(damage.iter().map(|damage| (None, damage.as_str())));
+            self.report.advise("see what that costs with `bailee check`");
+        }
+        Ok((archive, record))
+    }
+
+    /// As [`Session::open`], but that damage is left for the command to name.
+    pub(crate) fn open_to_check(&mut self, to: To) -> Done<(Archive, Record)> {
         let place = self.place();
         let id = engine::identify(place)?;
         let record = self.home.load(id)?.ok_or_else(|| Failure::no_key(place))?;
         let archive = engine::open(place, &record, to)?;
         self.refuse_rollback(&archive, &record)?;
-        for damage in engine::damage(&archive) {
-            let text = format!("{damage}: see what that costs with `bailee check`");
-            self.report.warn(None, &text);
-        }
         self.remember(&archive, &record);
         Ok((archive, record))
     }

@@ -91,9 +91,7 @@ impl Backup {
             engine::back_up(archive, session.place(), &job, &record.device(), &counters)?
         };
         interrupt::means("the version was made");
-        for warning in &done.warnings {
-            session.report.warn(Some(&warning.path), &warning.what);
-        }
+        session.report.warn_all(done.warnings.iter().map(|warning| (Some(&*warning.path), &*warning.what)));
         for note in &done.notes {
             session.report.note(note);
         }

@@ -14,7 +14,7 @@ use crate::local::entry::put_path;
 use crate::local::failure::Done;
 use crate::local::interrupt;
 use crate::local::progress::{Goal, Progress, State, Voice, span};
-use crate::local::report::count;
+use crate::local::report::{SHOWN_WARNINGS, and_more, count};
 use crate::local::session::Session;
 
 /// Checks an archive: its structure, its signatures and the list of files of every version; with --read-data also every byte.
@@ -32,7 +32,7 @@ pub(crate) struct Check {
 impl Check {
     pub(crate) fn run(&self, session: &mut Session<'_>) -> Done<Exit> {
         let started = Instant::now();
-        let (mut archive, _) = session.open(To::Read)?;
+        let (mut archive, _) = session.open_to_check(To::Read)?;
         interrupt::means("the check is not complete; nothing was changed");
         let counters = Arc::<AtomicU64>::default();
         let checked = {
@@ -43,10 +43,7 @@ impl Check {
             });
             engine::check(&mut archive, self.read_data, &counters)
         };
-        for damage in &checked.damage {
-            let object = || json!({"message_type": "damage", "message": damage});
-            session.report.data(object, || format!("damaged: {damage}"))?;
-        }
+        say_damage(session, &checked.damage)?;
         for lost in &checked.lost {
             session.report.data(|| object(lost), || line(lost))?;
         }
@@ -66,6 +63,16 @@ impl Check {
         session.report.summary(object, &text)?;
         Ok(if whole { Exit::Ok } else { Exit::Failure })
     }
+}
+
+/// What is damaged, each place once: machines are told all of it, people as much as they read.
+fn say_damage(session: &mut Session<'_>, damage: &[String]) -> Done {
+    let shown = if session.report.json { damage.len() } else { SHOWN_WARNINGS };
+    for damage in damage.iter().take(shown) {
+        let object = || json!({"message_type": "damage", "message": damage});
+        session.report.data(object, || format!("damaged: {damage}"))?;
+    }
+    if damage.len() > shown { session.report.text(&and_more(damage.len())) } else { Ok(()) }
 }
 
 fn object(lost: &Lost) -> Value {

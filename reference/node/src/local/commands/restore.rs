@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bailee_archive::tree::{Content, EntryKind};
 use bailee_archive::{ArchiveError, TreePath, Version};
-use bailee_files::RestoreProgress;
+use bailee_files::{RestoreProgress, is_pattern};
 use clap::Args;
 use serde_json::json;
 
@@ -37,7 +37,7 @@ pub(crate) struct Restore {
     /// The folder to restore into.
     #[arg(long, value_name = "DIR", required_unless_present = "stdout", conflicts_with = "stdout")]
     target: Option<PathBuf>,
-    /// Write the content of the one file that is named to standard output.
+    /// Write the content of one file to standard output. It is named by its path: a pattern may mean several.
     #[arg(long, requires = "what", conflicts_with_all = ["json", "verify", "resume"])]
     stdout: bool,
     /// Read everything again after it was written, and compare.
@@ -78,15 +78,11 @@ impl Restore {
             });
             engine::restore(archive, session.place(), version, &job, &counters)?
         };
-        for warning in &done.warnings {
-            session.report.warn(Some(&warning.path), &warning.what);
+        for warnings in [&done.warnings, &done.damaged] {
+            session.report.warn_all(warnings.iter().map(|warning| (Some(&*warning.path), &*warning.what)));
         }
-        for damaged in &done.damaged {
-            session.report.warn(Some(&damaged.path), &damaged.what);
-        }
-        for word in &done.unmatched {
-            session.report.warn(Some(word), "nothing in the version is called so or matches it");
-        }
+        let nothing = "nothing in the version is called so or matches it";
+        session.report.warn_all(done.unmatched.iter().map(|word| (Some(&**word), nothing)));
         let seconds = started.elapsed().as_secs_f64();
         let mut object = json!({"version": version.seq, "digest": version.digest.to_string(), "entries": done.entries,
             "bytes": done.bytes, "kept": done.kept, "damaged": done.damaged.len(),
@@ -130,7 +126,10 @@ fn file(place: &Path, archive: &Archive, version: &Version, named: &OsStr) -> Do
                 return Err(Failure::usage(format!("{path} is no file in version {}", version.seq), next));
             }
             None => {
-                let next = "see what it has with `bailee ls`, or search with `bailee find`";
+                let next = match is_pattern(named) {
+                    true => "--stdout takes the path of one file and no pattern: search for it with `bailee find`",
+                    false => "see what it has with `bailee ls`, or search with `bailee find`",
+                };
                 return Err(Failure::new(Exit::Failure, format!("version {} has no {path}", version.seq), next));
             }
         }
