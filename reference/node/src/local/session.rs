@@ -31,16 +31,25 @@ impl<'a> Session<'a> {
     /// The archive and its record. Refuses one that lacks what was seen in it before, and remembers what is new in it.
     pub(crate) fn open(&mut self, to: To) -> Done<(Archive, Record)> {
         let place = self.place();
-        let id = engine::identify(place)?;
-        let record = self.home.load(id)?.ok_or_else(|| Failure::no_key(place))?;
+        let record = self.record()?;
         let archive = engine::open(place, &record, to)?;
-        self.refuse_rollback(&archive, &record)?;
         for damage in engine::damage(&archive) {
             let text = format!("{damage}: see what that costs with `bailee check`");
             self.report.warn(None, &text);
         }
+        self.refuse_rollback(&archive, &record)?;
         self.remember(&archive, &record);
         Ok((archive, record))
+    }
+
+    /// What the key store has of the archive. Which one it is may be in doubt, where a head is damaged: the key decides then.
+    fn record(&self) -> Done<Record> {
+        for id in engine::candidates(self.place())? {
+            if let Some(record) = self.home.load(id)? {
+                return Ok(record);
+            }
+        }
+        Err(Failure::no_key(self.place()))
     }
 
     fn refuse_rollback(&mut self, archive: &Archive, record: &Record) -> Done {
@@ -54,7 +63,12 @@ impl<'a> Session<'a> {
                     true
                 })
             }
-            Some(error) => Err(Failure::archive(self.place(), &error)),
+            Some(error) => {
+                if let Some(torn) = engine::torn(archive) {
+                    self.report.warn(None, &torn);
+                }
+                Err(Failure::archive(self.place(), &error))
+            }
         }
     }
 
