@@ -1,0 +1,106 @@
+//! What records are made of by hand: parts that no writer would write.
+
+use bailee_archive::block::{BlockHeader, Form, padme};
+use bailee_archive::testing::Seeded;
+use bailee_archive::tree::{Item, Meta, Record, RecordKind};
+use bailee_archive::{ArchiveId, Padding, Randomness, TreePath};
+use bailee_core::cbor;
+use bailee_core::crypto::keys::{Secret, subkey};
+use bailee_core::crypto::{labels, seal};
+use minicbor::Encode;
+use minicbor::bytes::ByteVec;
+
+use super::{KEY, device, owner};
+
+pub(crate) const ARCHIVE: ArchiveId = ArchiveId([0xa1; 16]);
+
+pub(crate) fn branch(label: &str) -> [u8; 32] {
+    *subkey(&Secret::take(&mut { KEY }), label, &owner())
+}
+
+pub(crate) fn sealed(key: &str, label: &str, header: &[u8], message: &[u8]) -> Vec<u8> {
+    seal::seal_once(&branch(key), label, header, message, &mut *Seeded(9).stream(0))
+}
+
+pub(crate) fn bytes(bytes: impl AsRef<[u8]>) -> ByteVec {
+    bytes.as_ref().to_vec().into()
+}
+
+pub(crate) fn pair(first: &[u8], second: &[u8]) -> Vec<u8> {
+    cbor::encode(&(bytes(first), bytes(second)))
+}
+
+pub(crate) fn with(mut bytes: Vec<u8>, at: usize, byte: u8) -> Vec<u8> {
+    bytes[at] = byte;
+    bytes
+}
+
+pub(crate) fn plain(chunks: &[&[u8]]) -> Vec<u8> {
+    let lengths = chunks.iter().map(|chunk| (chunk.len() as u32).to_be_bytes());
+    let mut out = chunks.concat();
+    out.extend(lengths.flatten());
+    out.extend((chunks.len() as u32).to_be_bytes());
+    out
+}
+
+pub(crate) fn padded(stored: &[u8], plain_length: usize, padding: Padding) -> Vec<u8> {
+    let mut out = [&(stored.len() as u32).to_be_bytes()[..], &(plain_length as u32).to_be_bytes(), stored].concat();
+    out.resize(if padding == Padding::Padme { padme(out.len()) } else { out.len() }, 0);
+    out
+}
+
+pub(crate) fn header(form: Form, padded: usize) -> Vec<u8> {
+    BlockHeader { form, padding: Padding::Padme, archive: ARCHIVE, epoch: 0, padded: padded as u32 }.encode().to_vec()
+}
+
+pub(crate) fn block(form: Form, padded: &[u8]) -> Vec<u8> {
+    let header = header(form, padded.len());
+    let sealed = sealed(labels::KEY_SEAL, labels::SEAL_BLOCK, &header, padded);
+    [header, sealed].concat()
+}
+
+pub(crate) fn listings(ids: &[u8]) -> Vec<(ByteVec, u32, ByteVec)> {
+    ids.iter().map(|&id| (bytes([id; 32]), 200, bytes([5; 32]))).collect()
+}
+
+pub(crate) fn manifest_clear(
+    version: u8,
+    epoch: u64,
+    seq: u64,
+    previous: Option<[u8; 32]>,
+    blocks: &[u8],
+) -> Vec<u8> {
+    let device = bytes(device().public());
+    cbor::encode(&(
+        version,
+        bytes(ARCHIVE.0),
+        device,
+        epoch,
+        seq,
+        previous.map(bytes),
+        None::<ByteVec>,
+        listings(blocks),
+    ))
+}
+
+pub(crate) fn signed_manifest(clear: &[u8], sealed_root: &[u8]) -> Vec<u8> {
+    let body = pair(clear, sealed_root);
+    let signature = device().sign(labels::SIGN_MANIFEST, &body);
+    pair(&body, &signature)
+}
+
+pub(crate) fn manifest(clear: &[u8], root: &[u8]) -> Vec<u8> {
+    signed_manifest(clear, &sealed(labels::KEY_MANIFEST, labels::SEAL_MANIFEST, clear, root))
+}
+
+pub(crate) fn framed(item: &[u8]) -> Vec<u8> {
+    [&(item.len() as u32).to_be_bytes()[..], item].concat()
+}
+
+pub(crate) fn stream<T: Encode<()>>(items: &[T]) -> Vec<u8> {
+    items.iter().flat_map(|item| framed(&cbor::encode(item))).collect()
+}
+
+pub(crate) fn item(path: TreePath, kind: RecordKind) -> Item {
+    Item::Entry(Record { path, meta: Meta::default(), kind })
+}

@@ -1,0 +1,326 @@
+//! Parts of an archive one by one, malformed in one way each.
+
+use bailee_archive::block::Form;
+use bailee_archive::segment::SegmentHead;
+use bailee_archive::tree::{ChunkRef, Item, Meta, Record, RecordKind, Time, Xattr};
+use bailee_archive::{ArchiveId, Padding, TreePath};
+use bailee_core::cbor;
+use bailee_core::crypto::labels;
+use minicbor::bytes::ByteVec;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::forge::*;
+use super::{PLACE, device, hex, path};
+
+#[derive(Default)]
+pub(crate) struct Parts(Vec<Value>);
+
+impl Parts {
+    pub(crate) fn all() -> Vec<Value> {
+        let mut parts = Parts::default();
+        parts.heads();
+        parts.blocks();
+        parts.opened_blocks();
+        parts.indexes();
+        parts.manifests();
+        parts.retentions();
+        parts.trees();
+        parts.0
+    }
+
+    fn add(&mut self, part: &str, name: &str, error: &str, bytes: &[u8]) {
+        self.0.push(json!({ "part": part, "name": name, "error": error, "bytes": hex(bytes) }));
+    }
+
+    fn heads(&mut self) {
+        let head = SegmentHead { archive: ARCHIVE, number: 1 }.encode().to_vec();
+        self.add("segment", "sound", "", &head);
+        self.add("segment", "cut", "Truncated", &head[..32]);
+        self.add("segment", "magic", "Malformed", &with(head.clone(), 0, b'b'));
+        self.add("segment", "version", "UnsupportedVersion", &with(head, 8, 2));
+        let checked = |kind: u8, length: u32| {
+            let place = [PLACE.segment.to_be_bytes(), PLACE.offset.to_be_bytes()].concat();
+            let head = [&[kind][..], &length.to_be_bytes()].concat();
+            let check = Sha256::digest([&place[..], &head].concat());
+            [&head[..], &check[..4]].concat()
+        };
+        let head = checked(1, 100);
+        self.add("record", "sound", "", &head);
+        self.add("record", "cut", "Truncated", &head[..8]);
+        self.add("record", "check", "Damaged", &with(head.clone(), 8, head[8] ^ 1));
+        self.add("record", "length-altered", "Damaged", &with(head, 4, 101));
+        self.add("record", "kind-0", "Malformed", &checked(0, 100));
+        self.add("record", "kind-5", "Malformed", &checked(5, 100));
+        self.add("record", "block-too-long", "TooLarge", &checked(1, 2_000_000));
+        self.add("record", "index-too-long", "TooLarge", &checked(2, (4 << 20) + 1));
+        self.add("record", "manifest-too-long", "TooLarge", &checked(3, (64 << 20) + 1));
+        self.add("record", "retention-too-long", "TooLarge", &checked(4, (64 << 20) + 1));
+    }
+
+    fn blocks(&mut self) {
+        let plain = plain(&[b"chunk"]);
+        let sound = block(Form::Raw, &padded(&plain, plain.len(), Padding::Padme));
+        self.add("block", "sound", "", &sound);
+        self.add("block", "cut-in-header", "Truncated", &sound[..34]);
+        self.add("block", "magic", "Malformed", &with(sound.clone(), 3, b'C'));
+        self.add("block", "version", "UnsupportedVersion", &with(sound.clone(), 4, 2));
+        self.add("block", "suite", "Malformed", &with(sound.clone(), 5, 2));
+        self.add("block", "form", "Malformed", &with(sound.clone(), 6, 4));
+        self.add("block", "not-a-padded-length", "Malformed", &with(sound.clone(), 34, 67));
+        self.add("block", "cut-in-seal", "Disagrees", &sound[..sound.len() - 1]);
+        self.add("block", "longer-than-stated", "Disagrees", &[&sound[..], &[0]].concat());
+        self.add("block", "other-archive", "WrongArchive", &with(sound.clone(), 7, 0xa0));
+        self.add("block", "unknown-epoch", "UnknownEpoch", &with(sound.clone(), 30, 1));
+        self.add("block", "salt-altered", "NotOpened", &with(sound.clone(), 35, sound[35] ^ 1));
+        self.add("block", "key-tag-altered", "NotOpened", &with(sound.clone(), 67, sound[67] ^ 1));
+        self.add("block", "ciphertext-altered", "NotOpened", &with(sound.clone(), 99, sound[99] ^ 1));
+        let last = sound.len() - 1;
+        self.add("block", "tag-altered", "NotOpened", &with(sound.clone(), last, sound[last] ^ 1));
+        self.add("block", "form-altered", "NotOpened", &with(sound, 6, 1));
+        let header = header(Form::Raw, 24);
+        self.add(
+            "block",
+            "sealed-for-manifests",
+            "NotOpened",
+            &[&header[..], &sealed(labels::KEY_MANIFEST, labels::SEAL_BLOCK, &header, &[0; 24])].concat(),
+        );
+        self.add(
+            "block",
+            "sealed-under-another-label",
+            "NotOpened",
+            &[&header[..], &sealed(labels::KEY_SEAL, labels::SEAL_MANIFEST, &header, &[0; 24])].concat(),
+        );
+    }
+
+    fn opened_blocks(&mut self) {
+        let mut add = |name: &str, error: &str, form: Form, padded: &[u8]| {
+            self.add("block", name, error, &block(form, padded));
+        };
+        let whole = plain(&[b"chunk"]);
+        let raw = |plain: &[u8]| padded(plain, plain.len(), Padding::Padme);
+        let lengths =
+            |stored: u32, plain: u32, rest: &[u8]| [&stored.to_be_bytes()[..], &plain.to_be_bytes(), rest].concat();
+        add("stored-length-beyond-the-end", "Truncated", Form::Raw, &lengths(17, 17, &[0; 16]));
+        add("no-room-for-lengths", "Truncated", Form::Raw, &[0; 7]);
+        add("plain-length-beyond-the-limit", "TooLarge", Form::Zstd, &lengths(16, 1_064_965, &[0; 16]));
+        add("padded-too-far", "Malformed", Form::Raw, &lengths(13, 13, &[&whole[..], &[0; 11]].concat()));
+        add("padding-not-zero", "Malformed", Form::Raw, &with(raw(&plain(&[&[7; 33]])), 51, 1));
+        add("raw-of-another-length", "Disagrees", Form::Raw, &padded(&whole, whole.len() + 1, Padding::Padme));
+        let frame = zstd::bulk::compress(&plain(&[&[7; 500]]), 3).unwrap();
+        add("sound-zstd", "", Form::Zstd, &padded(&frame, 508, Padding::Padme));
+        add("decompresses-to-more", "NotDecompressed", Form::Zstd, &padded(&frame, 507, Padding::Padme));
+        add("decompresses-to-less", "NotDecompressed", Form::Zstd, &padded(&frame, 509, Padding::Padme));
+        add("no-zstd-frame", "NotDecompressed", Form::Zstd, &padded(&[0xff; 20], 508, Padding::Padme));
+        let bomb = zstd::bulk::compress(&vec![0; 4 << 20], 3).unwrap();
+        add("zstd-bomb", "NotDecompressed", Form::Zstd, &padded(&bomb, 1_064_964, Padding::Padme));
+        add("no-room-for-a-count", "Truncated", Form::Raw, &raw(&[0; 3]));
+        add("more-chunks-than-allowed", "TooLarge", Form::Raw, &raw(&4097u32.to_be_bytes()));
+        add("table-beyond-the-front", "Truncated", Form::Raw, &raw(&[0, 0, 0, 1, 0, 0, 0, 2]));
+        add("chunk-of-no-length", "Malformed", Form::Raw, &raw(&[0, 0, 0, 0, 0, 0, 0, 1]));
+        add("chunk-too-long", "Malformed", Form::Raw, &raw(&[0, 4, 0, 1, 0, 0, 0, 1]));
+        add("bytes-in-no-chunk", "Disagrees", Form::Raw, &raw(&[9, 9, 0, 0, 0, 1, 0, 0, 0, 1]));
+        add("chunk-beyond-the-table", "Disagrees", Form::Raw, &raw(&[9, 0, 0, 0, 2, 0, 0, 0, 1]));
+    }
+
+    fn indexes(&mut self) {
+        let clear = |what: &str, version: u8, archive: ArchiveId, epoch: u64| {
+            cbor::encode(&(what, version, bytes(archive.0), epoch))
+        };
+        let record = |clear: &[u8], plain: &[u8]| {
+            pair(clear, &sealed(labels::KEY_MANIFEST, labels::SEAL_MANIFEST, clear, plain))
+        };
+        let right = clear("index", 1, ARCHIVE, 0);
+        let plain = |chunks: usize| cbor::encode(&[(bytes([1; 32]), vec![bytes([2; 32]); chunks])]);
+        let sound = record(&right, &plain(1));
+        self.add("index", "sound", "", &sound);
+        self.add("index", "bytes-behind", "Encoding", &[&sound[..], &[0]].concat());
+        self.add("index", "cut", "Encoding", &sound[..sound.len() - 1]);
+        self.add(
+            "index",
+            "clear-not-shortest",
+            "Encoding",
+            &record(&[&right[..right.len() - 1], &[0x18, 0]].concat(), &plain(1)),
+        );
+        self.add("index", "not-an-index", "Malformed", &record(&clear("indes", 1, ARCHIVE, 0), &plain(1)));
+        self.add("index", "version", "UnsupportedVersion", &record(&clear("index", 2, ARCHIVE, 0), &plain(1)));
+        self.add(
+            "index",
+            "other-archive",
+            "WrongArchive",
+            &record(&clear("index", 1, ArchiveId([0; 16]), 0), &plain(1)),
+        );
+        self.add("index", "unknown-epoch", "UnknownEpoch", &record(&clear("index", 1, ARCHIVE, 1), &plain(1)));
+        self.add("index", "altered", "NotOpened", &with(sound.clone(), sound.len() - 1, sound[sound.len() - 1] ^ 1));
+        self.add("index", "plain-bytes-behind", "Encoding", &record(&right, &[&plain(1)[..], &[0]].concat()));
+        self.add(
+            "index",
+            "short-id",
+            "Encoding",
+            &record(&right, &cbor::encode(&[(bytes([1; 31]), vec![bytes([2; 32])])])),
+        );
+        self.add("index", "block-without-chunks", "Malformed", &record(&right, &plain(0)));
+    }
+
+    fn manifests(&mut self) {
+        let time = |nanoseconds: u32| (0i64, nanoseconds);
+        let root = |nanoseconds, label: usize| {
+            cbor::encode(&(time(nanoseconds), bytes(vec![b'l'; label]), 1u64, 0u64, Vec::<(ByteVec, u32)>::new()))
+        };
+        let sound = manifest(&manifest_clear(1, 0, 1, None, &[1, 2]), &root(0, 1));
+        self.add("manifest", "sound", "", &sound);
+        self.add("manifest", "bytes-behind", "Encoding", &[&sound[..], &[0]].concat());
+        self.add("manifest", "cut", "Encoding", &sound[..sound.len() - 1]);
+        let mut add = |name: &str, error: &str, clear: &[u8], root: &[u8]| {
+            self.add("manifest", name, error, &manifest(clear, root));
+        };
+        add("version", "UnsupportedVersion", &manifest_clear(2, 0, 1, None, &[]), &root(0, 1));
+        add("number-0", "Malformed", &manifest_clear(1, 0, 0, None, &[]), &root(0, 1));
+        add("first-with-one-before", "Malformed", &manifest_clear(1, 0, 1, Some([3; 32]), &[]), &root(0, 1));
+        add("second-with-none-before", "Malformed", &manifest_clear(1, 0, 2, None, &[]), &root(0, 1));
+        add("blocks-not-ascending", "Malformed", &manifest_clear(1, 0, 1, None, &[2, 1]), &root(0, 1));
+        add("block-twice", "Malformed", &manifest_clear(1, 0, 1, None, &[1, 1]), &root(0, 1));
+        add("unknown-epoch", "UnknownEpoch", &manifest_clear(1, 1, 1, None, &[]), &root(0, 1));
+        let right = manifest_clear(1, 0, 1, None, &[]);
+        add("clear-bytes-behind", "Encoding", &[&right[..], &[0]].concat(), &root(0, 1));
+        add("root-bytes-behind", "Encoding", &right, &[&root(0, 1)[..], &[0]].concat());
+        add("root-nanoseconds", "Malformed", &right, &root(1_000_000_000, 1));
+        add("label-too-long", "Malformed", &right, &root(0, 16_385));
+        let other =
+            sealed(labels::KEY_MANIFEST, labels::SEAL_MANIFEST, &manifest_clear(1, 0, 1, None, &[1]), &root(0, 1));
+        self.add("manifest", "root-of-another-manifest", "NotOpened", &signed_manifest(&right, &other));
+        let body = pair(&right, &sealed(labels::KEY_MANIFEST, labels::SEAL_MANIFEST, &right, &root(0, 1)));
+        let wrong = [device().sign(labels::SIGN_RETENTION, &body), vec![0; 64]];
+        self.add("manifest", "signed-under-another-label", "BadSignature", &pair(&body, &wrong[0]));
+        self.add("manifest", "signature-of-zeros", "BadSignature", &pair(&body, &wrong[1]));
+    }
+
+    fn retentions(&mut self) {
+        type Lists<'a> = (&'a [u64], &'a [u8], &'a [u64], &'a [u8]);
+        let clear = |what: &str, version: u8, seq: u64, previous: Option<[u8; 32]>, lists: Lists<'_>| {
+            let forgotten: Vec<_> =
+                lists.0.iter().map(|&seq| (bytes(device().public()), seq, bytes([4; 32]))).collect();
+            let dropped: Vec<_> = lists.1.iter().map(|&id| bytes([id; 32])).collect();
+            cbor::encode(&(
+                what,
+                version,
+                bytes(ARCHIVE.0),
+                bytes(device().public()),
+                seq,
+                previous.map(bytes),
+                forgotten,
+                dropped,
+                lists.2,
+                listings(lists.3),
+            ))
+        };
+        let signed = |clear: &[u8]| pair(clear, &device().sign(labels::SIGN_RETENTION, clear));
+        let none: Lists<'_> = (&[], &[], &[], &[]);
+        let right = clear("retention", 1, 1, None, (&[1, 2], &[1, 2], &[1, 2], &[1, 2]));
+        let sound = signed(&right);
+        self.add("retention", "sound", "", &sound);
+        self.add("retention", "bytes-behind", "Encoding", &[&sound[..], &[0]].concat());
+        self.add(
+            "retention",
+            "signed-under-another-label",
+            "BadSignature",
+            &pair(&right, &device().sign(labels::SIGN_MANIFEST, &right)),
+        );
+        let mut add = |name: &str, error: &str, clear: &[u8]| self.add("retention", name, error, &signed(clear));
+        add("not-a-retention", "Malformed", &clear("retentiom", 1, 1, None, none));
+        add("version", "UnsupportedVersion", &clear("retention", 2, 1, None, none));
+        add("number-0", "Malformed", &clear("retention", 1, 0, None, none));
+        add("first-with-one-before", "Malformed", &clear("retention", 1, 1, Some([3; 32]), none));
+        add("second-with-none-before", "Malformed", &clear("retention", 1, 2, None, none));
+        add("forgotten-not-ascending", "Malformed", &clear("retention", 1, 1, None, (&[2, 1], &[], &[], &[])));
+        add("dropped-not-ascending", "Malformed", &clear("retention", 1, 1, None, (&[], &[2, 1], &[], &[])));
+        add("segments-not-ascending", "Malformed", &clear("retention", 1, 1, None, (&[], &[], &[2, 1], &[])));
+        add("blocks-not-ascending", "Malformed", &clear("retention", 1, 1, None, (&[], &[], &[], &[2, 1])));
+    }
+
+    fn trees(&mut self) {
+        let mut add = |name: &str, error: &str, items: &[Item]| self.add("tree", name, error, &stream(items));
+        let root = || item(TreePath::root(), RecordKind::Directory);
+        let file = |size, chunks| RecordKind::File { size, chunks, changed: false, sparse: false };
+        let chunk = |length| ChunkRef { id: bailee_archive::ChunkId([6; 32]), length };
+        let below = |name: &str, kind| item(path(name), kind);
+        add("sound", "", &[root(), Item::Chunks(vec![chunk(5)]), below("a", file(5, 1))]);
+        add("no-root", "Misplaced", &[below("a", RecordKind::Fifo)]);
+        add("root-is-no-directory", "Misplaced", &[item(TreePath::root(), RecordKind::Fifo)]);
+        add("root-twice", "Misplaced", &[root(), root()]);
+        add("not-ascending", "Misplaced", &[root(), below("b", RecordKind::Fifo), below("a", RecordKind::Fifo)]);
+        add("same-path-twice", "Misplaced", &[root(), below("a", RecordKind::Fifo), below("a", RecordKind::Fifo)]);
+        add("in-no-directory", "Misplaced", &[root(), below("a/b", RecordKind::Fifo)]);
+        add("in-a-file", "Misplaced", &[root(), below("a", RecordKind::Fifo), below("a/b", RecordKind::Fifo)]);
+        add(
+            "below-a-link",
+            "Misplaced",
+            &[root(), below("a", RecordKind::Symlink { target: bytes("..") }), below("a/b", RecordKind::Fifo)],
+        );
+        add("chunks-of-no-file", "Disagrees", &[root(), Item::Chunks(vec![chunk(5)])]);
+        add("chunks-before-a-directory", "Disagrees", &[Item::Chunks(vec![chunk(5)]), root()]);
+        add("fewer-chunks-than-stated", "Disagrees", &[root(), Item::Chunks(vec![chunk(5)]), below("a", file(5, 2))]);
+        add("another-size-than-stated", "Disagrees", &[root(), Item::Chunks(vec![chunk(5)]), below("a", file(6, 1))]);
+        add("item-without-chunks", "Malformed", &[root(), Item::Chunks(Vec::new())]);
+        add("item-with-too-many-chunks", "Malformed", &[root(), Item::Chunks(vec![chunk(5); 1025])]);
+        add("chunk-of-no-length", "Malformed", &[root(), Item::Chunks(vec![chunk(0)])]);
+        add("chunk-too-long", "Malformed", &[root(), Item::Chunks(vec![chunk(262_145)])]);
+        add("link-to-nothing", "Malformed", &[root(), below("a", RecordKind::Symlink { target: bytes("") })]);
+        add("link-with-nul", "Malformed", &[root(), below("a", RecordKind::Symlink { target: bytes("a\0") })]);
+        add(
+            "link-too-long",
+            "Malformed",
+            &[root(), below("a", RecordKind::Symlink { target: bytes(vec![b'l'; 16_385]) })],
+        );
+        add(
+            "hard-link-to-the-root",
+            "Malformed",
+            &[root(), below("a", RecordKind::HardLink { to: TreePath::root() })],
+        );
+        add("hard-link-to-itself", "Malformed", &[root(), below("a", RecordKind::HardLink { to: path("a") })]);
+        add("hard-link-to-a-later-path", "Malformed", &[root(), below("a", RecordKind::HardLink { to: path("b") })]);
+        let xattr = |name: &[u8], value: usize| Xattr { name: bytes(name), value: bytes(vec![1; value]) };
+        let mut meta = |name: &str, meta: Meta| {
+            add(
+                name,
+                "Malformed",
+                &[Item::Entry(Record { path: TreePath::root(), meta, kind: RecordKind::Directory })],
+            );
+        };
+        meta("mode-above-7777", Meta { mode: 0o10000, ..Meta::default() });
+        meta("nanoseconds", Meta { mtime: Time { seconds: 0, nanoseconds: 1_000_000_000 }, ..Meta::default() });
+        meta("attribute-without-name", Meta { xattrs: vec![xattr(b"", 0)], ..Meta::default() });
+        meta("attribute-name-too-long", Meta { xattrs: vec![xattr(&[b'n'; 256], 0)], ..Meta::default() });
+        meta("attribute-name-with-nul", Meta { xattrs: vec![xattr(b"a\0", 0)], ..Meta::default() });
+        meta("attributes-not-ascending", Meta { xattrs: vec![xattr(b"b", 0), xattr(b"a", 0)], ..Meta::default() });
+        meta("attribute-twice", Meta { xattrs: vec![xattr(b"a", 0), xattr(b"a", 0)], ..Meta::default() });
+        self.paths();
+        let root = stream(&[item(TreePath::root(), RecordKind::Directory)]);
+        self.add("tree", "cut", "Truncated", &root[..root.len() - 1]);
+        self.add("tree", "cut-in-length", "Truncated", &root[..3]);
+        self.add("tree", "item-too-long", "TooLarge", &262_141u32.to_be_bytes());
+        self.add("tree", "unknown-item", "Encoding", &framed(&[0x82, 2, 0x80]));
+        self.add("tree", "indefinite-length", "Encoding", &framed(&[&[0x9f][..], &root[5..], &[0xff]].concat()));
+    }
+
+    /// Paths that no tree may have; the encoder refuses to make them, so they are put in by hand.
+    fn paths(&mut self) {
+        let root = stream(&[item(TreePath::root(), RecordKind::Directory)]);
+        let mut add = |name: &str, components: Vec<Vec<u8>>| {
+            let components: Vec<ByteVec> = components.into_iter().map(Into::into).collect();
+            let meta = (0u32, 0u32, 0u32, (0i64, 0u32), Vec::<(ByteVec, ByteVec)>::new());
+            let record = (components, meta, (4u8, Vec::<u8>::new()));
+            self.add("tree", name, "Encoding", &[&root[..], &framed(&cbor::encode(&(1u8, (record,))))].concat());
+        };
+        let one = |name: &[u8]| vec![name.to_vec()];
+        add("path-empty-component", one(b""));
+        add("path-dot", one(b"."));
+        add("path-dot-dot", one(b".."));
+        add("path-slash", one(b"a/b"));
+        add("path-absolute", one(b"/etc"));
+        add("path-nul", one(b"a\0b"));
+        add("path-component-too-long", one(&[b'a'; 1025]));
+        add("path-too-many-components", vec![b"a".to_vec(); 513]);
+        add("path-too-long", vec![vec![b'a'; 1024]; 33]);
+    }
+}
