@@ -6,6 +6,7 @@ use bailee_archive::tree::{Item, Meta, Record, RecordKind};
 use bailee_archive::{ArchiveId, Padding, Randomness, TreePath};
 use bailee_core::cbor;
 use bailee_core::crypto::keys::{Secret, subkey};
+use bailee_core::crypto::sign::Signing;
 use bailee_core::crypto::{labels, seal};
 use minicbor::Encode;
 use minicbor::bytes::ByteVec;
@@ -49,17 +50,19 @@ pub(crate) fn padded(stored: &[u8], plain_length: usize, padding: Padding) -> Ve
     out
 }
 
-pub(crate) fn header(form: Form, padded: usize) -> Vec<u8> {
-    BlockHeader { form, padding: Padding::Padme, archive: ARCHIVE, epoch: 0, padded: padded as u32 }.encode().to_vec()
+pub(crate) fn header(archive: ArchiveId, form: Form, padding: Padding, padded: usize) -> Vec<u8> {
+    BlockHeader { form, padding, archive, epoch: 0, padded: padded as u32 }.encode().to_vec()
 }
 
-pub(crate) fn block(form: Form, padded: &[u8]) -> Vec<u8> {
-    let header = header(form, padded.len());
+pub(crate) fn block_of(archive: ArchiveId, form: Form, padding: Padding, padded: &[u8]) -> Vec<u8> {
+    let header = header(archive, form, padding, padded.len());
     let sealed = sealed(labels::KEY_SEAL, labels::SEAL_BLOCK, &header, padded);
     [header, sealed].concat()
 }
 
-pub(crate) fn listings(ids: &[u8]) -> Vec<(ByteVec, u32, ByteVec)> {
+pub(crate) type Listings = Vec<(ByteVec, u32, ByteVec)>;
+
+pub(crate) fn listings(ids: &[u8]) -> Listings {
     ids.iter().map(|&id| (bytes([id; 32]), 200, bytes([5; 32]))).collect()
 }
 
@@ -103,4 +106,42 @@ pub(crate) fn stream<T: Encode<()>>(items: &[T]) -> Vec<u8> {
 
 pub(crate) fn item(path: TreePath, kind: RecordKind) -> Item {
     Item::Entry(Record { path, meta: Meta::default(), kind })
+}
+
+/// A link's place in the chain of its device.
+#[derive(Clone, Copy)]
+pub(crate) struct Chained {
+    pub(crate) archive: ArchiveId,
+    pub(crate) seq: u64,
+    pub(crate) previous: Option<[u8; 32]>,
+}
+
+/// What a retention record gives up beside versions, and what stands in for it.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Removed<'a> {
+    pub(crate) dropped: &'a [[u8; 32]],
+    pub(crate) segments: &'a [u64],
+    pub(crate) blocks: &'a [(ByteVec, u32, ByteVec)],
+}
+
+/// The clear part of a retention record that forgets these versions of its own device.
+pub(crate) fn retention_clear(
+    what: &str,
+    version: u8,
+    signer: &Signing,
+    place: Chained,
+    forgotten: &[(u64, [u8; 32])],
+    removed: Removed<'_>,
+) -> Vec<u8> {
+    let device = || bytes(signer.public());
+    let forgotten: Vec<_> = forgotten.iter().map(|(seq, digest)| (device(), *seq, bytes(digest))).collect();
+    let dropped: Vec<_> = removed.dropped.iter().map(bytes).collect();
+    let previous = place.previous.map(bytes);
+    let archive = bytes(place.archive.0);
+    let Removed { segments, blocks, .. } = removed;
+    cbor::encode(&(what, version, archive, device(), place.seq, previous, forgotten, dropped, segments, blocks))
+}
+
+pub(crate) fn signed_retention(clear: &[u8]) -> Vec<u8> {
+    pair(clear, &device().sign(labels::SIGN_RETENTION, clear))
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::forge::*;
-use super::{PLACE, device, hex, path};
+use super::{PLACE, device, path, runs};
 
 #[derive(Default)]
 pub(crate) struct Parts(Vec<Value>);
@@ -30,7 +30,7 @@ impl Parts {
     }
 
     fn add(&mut self, part: &str, name: &str, error: &str, bytes: &[u8]) {
-        self.0.push(json!({ "part": part, "name": name, "error": error, "bytes": hex(bytes) }));
+        self.0.push(json!({ "part": part, "name": name, "error": error, "bytes": runs(bytes) }));
     }
 
     fn heads(&mut self) {
@@ -60,7 +60,7 @@ impl Parts {
 
     fn blocks(&mut self) {
         let plain = plain(&[b"chunk"]);
-        let sound = block(Form::Raw, &padded(&plain, plain.len(), Padding::Padme));
+        let sound = block_of(ARCHIVE, Form::Raw, Padding::Padme, &padded(&plain, plain.len(), Padding::Padme));
         self.add("block", "sound", "", &sound);
         self.add("block", "cut-in-header", "Truncated", &sound[..34]);
         self.add("block", "magic", "Malformed", &with(sound.clone(), 3, b'C'));
@@ -78,7 +78,7 @@ impl Parts {
         let last = sound.len() - 1;
         self.add("block", "tag-altered", "NotOpened", &with(sound.clone(), last, sound[last] ^ 1));
         self.add("block", "form-altered", "NotOpened", &with(sound, 6, 1));
-        let header = header(Form::Raw, 24);
+        let header = header(ARCHIVE, Form::Raw, Padding::Padme, 24);
         self.add(
             "block",
             "sealed-for-manifests",
@@ -95,7 +95,7 @@ impl Parts {
 
     fn opened_blocks(&mut self) {
         let mut add = |name: &str, error: &str, form: Form, padded: &[u8]| {
-            self.add("block", name, error, &block(form, padded));
+            self.add("block", name, error, &block_of(ARCHIVE, form, Padding::Padme, padded));
         };
         let whole = plain(&[b"chunk"]);
         let raw = |plain: &[u8]| padded(plain, plain.len(), Padding::Padme);
@@ -198,23 +198,13 @@ impl Parts {
     fn retentions(&mut self) {
         type Lists<'a> = (&'a [u64], &'a [u8], &'a [u64], &'a [u8]);
         let clear = |what: &str, version: u8, seq: u64, previous: Option<[u8; 32]>, lists: Lists<'_>| {
-            let forgotten: Vec<_> =
-                lists.0.iter().map(|&seq| (bytes(device().public()), seq, bytes([4; 32]))).collect();
-            let dropped: Vec<_> = lists.1.iter().map(|&id| bytes([id; 32])).collect();
-            cbor::encode(&(
-                what,
-                version,
-                bytes(ARCHIVE.0),
-                bytes(device().public()),
-                seq,
-                previous.map(bytes),
-                forgotten,
-                dropped,
-                lists.2,
-                listings(lists.3),
-            ))
+            let place = Chained { archive: ARCHIVE, seq, previous };
+            let forgotten: Vec<_> = lists.0.iter().map(|&seq| (seq, [4; 32])).collect();
+            let dropped: Vec<_> = lists.1.iter().map(|&id| [id; 32]).collect();
+            let removed = Removed { dropped: &dropped, segments: lists.2, blocks: &listings(lists.3) };
+            retention_clear(what, version, &device(), place, &forgotten, removed)
         };
-        let signed = |clear: &[u8]| pair(clear, &device().sign(labels::SIGN_RETENTION, clear));
+        let signed = signed_retention;
         let none: Lists<'_> = (&[], &[], &[], &[]);
         let right = clear("retention", 1, 1, None, (&[1, 2], &[1, 2], &[1, 2], &[1, 2]));
         let sound = signed(&right);
