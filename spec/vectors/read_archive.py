@@ -4,9 +4,10 @@
 It was written from protocol.md and formats.cddl alone, and shares neither code nor logic with the reference. It
 
 1. reads the sound archive of archive.json and compares versions, trees and contents with what stands there;
-2. cuts the stream of cuts.json and compares lengths and ids of the chunks;
-3. decodes each part of malformed_parts.json and compares the name of its refusal;
-4. reads each archive of malformed_archives.json, looks for the vector's error among what it names (one damage may
+2. does so with standalone.json, whose key it takes from the recovery code;
+3. cuts the stream of cuts.json and the tree of tree_cuts.json, and compares lengths and ids of the chunks;
+4. decodes each part of malformed_parts.json and compares the name of its refusal;
+5. reads each archive of malformed_archives.json, looks for the vector's error among what it names (one damage may
    have several consequences, which are named where they are met; a sound archive has none), and compares the
    versions that it restores in full despite the damage.
 
@@ -95,11 +96,13 @@ class Keys:
     manifest: bytes
 
 
+def branch(key, purpose, owner):
+    return HKDFExpand(hashes.SHA256(), 32, LABEL + purpose + cbor2.dumps(owner, canonical=True)).derive(key)
+
+
 def key_tree(key, tenant, user, epoch):
-    owner = cbor2.dumps([tenant, user, epoch], canonical=True)
     purposes = (b"key/id", b"key/chunk", b"key/seal", b"key/manifest")
-    infos = (LABEL + purpose + owner for purpose in purposes)
-    return Keys(*(HKDFExpand(hashes.SHA256(), 32, info).derive(key) for info in infos))
+    return Keys(*(branch(key, purpose, [tenant, user, epoch]) for purpose in purposes))
 
 
 @dataclass(frozen=True)
@@ -610,6 +613,20 @@ def read_tree(stream):
     return entries
 
 
+def cut_tree(items, key):
+    """Behind an entry whose last 64 bytes decide so, and before an item that would make a chunk too long (16.5)."""
+    chunks, chunk = [], b""
+    for item, is_entry in items:
+        if len(chunk) + len(item) > CHUNK_MAX_BYTES:
+            chunks.append(chunk)
+            chunk = b""
+        chunk += item
+        if is_entry and len(chunk) >= CHUNK_MIN_BYTES and decided(chunk, len(chunk), key):
+            chunks.append(chunk)
+            chunk = b""
+    return [*chunks, chunk] if chunk else chunks
+
+
 # -------------------------------------------------------------------------------------------- segments (16.6)
 
 Record = namedtuple("Record", "segment offset kind payload")
@@ -884,6 +901,45 @@ class Archive:
         return Version(link, root, entries, [self.attempt(self.content, entry.chunks) for entry in entries])
 
 
+# ------------------------------------------------------------------------------ an archive that stands alone (16.8)
+
+BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+BECH32M = 0x2BC830A3
+CODE_PREFIX = "bailee-key-"
+CODE_LETTERS = 52 + 6
+
+
+def bech32_checksum(values):
+    """BIP 350: what is left of the values, as a polynomial over GF(32), by the generator of the code."""
+    generators = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
+    rest = 1
+    for value in values:
+        top = rest >> 25
+        rest = (rest & 0x1FFFFFF) << 5 ^ value
+        for bit, generator in enumerate(generators):
+            rest ^= generator if top >> bit & 1 else 0
+    return rest
+
+
+def read_code(typed):
+    """The key of a recovery code, or nothing if it was mistyped."""
+    squeezed = "".join(typed.lower().replace("-", "").split())
+    prefix = CODE_PREFIX.replace("-", "") + "1"
+    letters = squeezed.removeprefix(prefix)
+    if letters == squeezed or len(letters) != CODE_LETTERS or not set(letters) <= set(BECH32):
+        return None
+    values = [BECH32.index(letter) for letter in letters]
+    expanded = [ord(c) >> 5 for c in CODE_PREFIX] + [0] + [ord(c) & 31 for c in CODE_PREFIX]
+    if bech32_checksum(expanded + values) != BECH32M:
+        return None
+    bits = functools.reduce(lambda bits, value: bits << 5 | value, values[:-6])
+    return None if bits & 15 else (bits >> 4).to_bytes(32, "big")
+
+
+def standalone_device(key, owner):
+    return Ed25519PrivateKey.from_private_bytes(branch(key, b"key/standalone-device", owner))
+
+
 # ------------------------------------------------------------------------------------------------ the vectors
 
 VECTORS = pathlib.Path(__file__).parent / "archive"
@@ -914,10 +970,10 @@ def read_vector(vector, remembered, context):
     return archive
 
 
-def bytes_of(value):
-    """Hex, or a list of hex and how often it is repeated."""
-    runs = [[value, 1]] if isinstance(value, str) else value
-    return b"".join(bytes.fromhex(piece) * times for piece, times in runs)
+def bytes_of(text):
+    """Hex in pieces, some of them with how often they are repeated."""
+    pieces = (piece.partition("*") for piece in text.split())
+    return b"".join(bytes.fromhex(piece) * int(times or 1) for piece, _, times in pieces)
 
 
 def readable(value):
@@ -947,9 +1003,9 @@ def differ(what, found, stated):
     return [] if found == stated else [f"{what}: read {found!r}, the vector has {stated!r}"]
 
 
-def compare_version(version, stated, keys):
+def compare_version(file, version, stated, keys):
     found = describe_version(version)
-    where = f"archive.json, version {stated['seq']}"
+    where = f"{file}, version {stated['seq']}"
     faults = [fault for name in stated for fault in differ(f"{where}, {name}", found.get(name), stated[name])]
     faults += differ(f"{where}, entries counted", len(version.entries), stated["entries"])
     faults += differ(f"{where}, bytes counted", sum(map(len, version.contents)), stated["bytes"])
@@ -959,33 +1015,69 @@ def compare_version(version, stated, keys):
     return faults
 
 
-def check_sound_archive(vector):
+def check_sound_archive(file, vector, device):
     """Versions, digests, trees, contents, the newest link; and that each file was cut where BAK-5 says."""
-    keys, device = owner_keys(vector), bytes.fromhex(vector["device"])
-    seed = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(vector["device_seed"]))
-    newest = vector["newest"]
+    keys, newest = owner_keys(vector), vector["newest"]
     archive = read_vector(vector, newest, context_of(vector))
-    faults = differ("archive.json, problems", archive.names(), [])
+    faults = differ(f"{file}, problems", archive.names(), [])
     if faults:
         return faults
-    faults += differ("archive.json, device", seed.public_key().public_bytes_raw(), device)
+    faults += differ(f"{file}, device", device.public_key().public_bytes_raw().hex(), vector["device"])
     _, seq, digest = max(archive.links)
-    faults += differ("archive.json, newest", {"seq": seq, "digest": digest.hex()}, newest)
-    faults += differ("archive.json, versions", len(archive.versions), len(vector["versions"]))
+    faults += differ(f"{file}, newest", {"seq": seq, "digest": digest.hex()}, newest)
+    faults += differ(f"{file}, versions", len(archive.versions), len(vector["versions"]))
     for version, stated in zip(archive.versions, vector["versions"]):
-        faults += compare_version(version, stated, keys)
+        faults += compare_version(file, version, stated, keys)
     return faults
+
+
+def check_archive(vector):
+    device = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(vector["device_seed"]))
+    return check_sound_archive("archive.json", vector, device)
+
+
+def check_standalone(vector):
+    """The recovery code gives the key, and the key is all that is needed."""
+    owner, key = ["standalone", "standalone", 0], bytes.fromhex(vector["key"])
+    faults = differ("standalone.json, owner", [vector["tenant"], vector["user"], vector["epoch"]], owner)
+    for code in [vector["code"], *vector["same_codes"]]:
+        faults += differ(f"standalone.json, code {code}", read_code(code), key)
+    for code in vector["no_codes"]:
+        faults += differ(f"standalone.json, code {code}", read_code(code), None)
+    return faults + check_sound_archive("standalone.json", vector, standalone_device(key, owner))
 
 
 def cuts_stream(length):
     return b"".join(sha256(count.to_bytes(8, "big")) for count in range(-(-length // 32)))[:length]
 
 
+def compare_chunks(file, chunks, vector, keys):
+    return differ(file, [[len(chunk), chunk_id(chunk, keys).hex()] for chunk in chunks], vector["chunks"])
+
+
 def check_cuts(vector):
     keys = owner_keys(vector)
-    chunks = cut(cuts_stream(vector["length"]), keys.chunk)
-    found = [[len(chunk), chunk_id(chunk, keys).hex()] for chunk in chunks]
-    return differ("cuts.json", found, vector["chunks"])
+    return compare_chunks("cuts.json", cut(cuts_stream(vector["length"]), keys.chunk), vector, keys)
+
+
+def framed_entry(path, xattrs, kind, fields_of_kind):
+    item = cbor2.dumps([1, [[path, [0, 0, 0, [0, 0], xattrs], [kind, fields_of_kind]]]], canonical=True)
+    return len(item).to_bytes(4, "big") + item
+
+
+def tree_entries(links, large):
+    yield framed_entry([], [], DIRECTORY, [])
+    for count in range(links + large):
+        name, target = b"%08d" % count, sha256(count.to_bytes(8, "big")).hex().encode()
+        xattrs = [] if count < links else [[b"user.a", bytes(100_000)]]
+        yield framed_entry([name], xattrs, SYMLINK, [target])
+
+
+def check_tree_cuts(vector):
+    keys = owner_keys(vector)
+    items = [(item, True) for item in tree_entries(vector["links"], vector["large"])]
+    chunks = cut_tree(items, keys.chunk)
+    return compare_chunks("tree_cuts.json", chunks, vector, keys)
 
 
 def outcome(action, *arguments):
@@ -1038,15 +1130,26 @@ def check_archives(file):
     return faults
 
 
+CHECKS = {
+    "archive.json": check_archive,
+    "standalone.json": check_standalone,
+    "cuts.json": check_cuts,
+    "tree_cuts.json": check_tree_cuts,
+    "malformed_parts.json": check_parts,
+    "malformed_archives.json": check_archives,
+}
+
+
 def main():
-    sound, cuts = load("archive.json"), load("cuts.json")
-    parts, archives = load("malformed_parts.json"), load("malformed_archives.json")
-    faults = [*check_sound_archive(sound), *check_cuts(cuts), *check_parts(parts), *check_archives(archives)]
+    files = {file: load(file) for file in CHECKS}
+    faults = [fault for file, check in CHECKS.items() for fault in check(files[file])]
     if faults:
         print(*faults, f"{len(faults)} disagreements", sep="\n", file=sys.stderr)
         return 1
-    print(f"read {len(sound['versions'])} versions in {len(sound['segments'])} segments, "
-          f"{len(cuts['chunks'])} cuts, {len(parts['vectors'])} parts and {len(archives['vectors'])} malformed archives: "
+    sound, parts, archives = files["archive.json"], files["malformed_parts.json"], files["malformed_archives.json"]
+    cuts = len(files["cuts.json"]["chunks"]) + len(files["tree_cuts.json"]["chunks"])
+    print(f"read {len(sound['versions'])} versions in {len(sound['segments'])} segments, an archive that stands alone, "
+          f"{cuts} cuts, {len(parts['vectors'])} parts and {len(archives['vectors'])} malformed archives: "
           "all as the vectors say")
     return 0
 

@@ -8,7 +8,8 @@ use bailee_archive::manifest::{decode_manifest, open_index};
 use bailee_archive::retention::decode_retention;
 use bailee_archive::segment::{decode_frame_head, decode_segment_head};
 use bailee_archive::tree::{EntryKind, decode_tree};
-use bailee_archive::{Archive, ArchiveError, ArchiveId, Digest, MemoryStore, Place};
+use bailee_archive::{Archive, ArchiveError, ArchiveId, ArchiveKeys, DeviceId, Digest, MemoryStore, Place};
+use bailee_core::crypto::keys::{Owner, Secret};
 use bailee_core::crypto::{labels, sign};
 use generate::{files, folder, hex, keys, trusted};
 use serde_json::Value;
@@ -27,15 +28,13 @@ fn unhex(hex: &str) -> Vec<u8> {
     hex.as_bytes().chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
 }
 
-/// Hex, or a list of hex and how often it is repeated.
+/// Hex in pieces, some of them with how often they are repeated.
 fn bytes(value: &Value) -> Vec<u8> {
-    match value {
-        Value::String(hex) => unhex(hex),
-        runs => {
-            let run = |run: &Value| unhex(run[0].as_str().unwrap()).repeat(run[1].as_u64().unwrap() as usize);
-            runs.as_array().unwrap().iter().flat_map(run).collect()
-        }
-    }
+    let piece = |piece: &str| match piece.split_once('*') {
+        Some((hex, times)) => unhex(hex).repeat(times.parse().unwrap()),
+        None => unhex(piece),
+    };
+    value.as_str().unwrap().split_whitespace().flat_map(piece).collect()
 }
 
 fn store(value: &Value) -> MemoryStore {
@@ -56,12 +55,17 @@ fn what_is_committed_is_what_is_generated() {
     }
 }
 
-#[test]
-fn the_archive_reads_as_it_says() {
-    let vector = committed("archive.json");
-    let archive = Archive::open(store(&vector), keys(), &trusted()).unwrap().sound().unwrap();
+fn reads_as_it_says(name: &str) {
+    let vector = committed(name);
+    let name = |field: &str| text(&vector, field).to_owned();
+    let owner = Owner { tenant: name("tenant"), user: name("user"), epoch: vector["epoch"].as_u64().unwrap() };
+    let mut key = unhex(text(&vector, "key")).try_into().unwrap();
+    let device = DeviceId(unhex(text(&vector, "device")).try_into().unwrap());
+    let keys = ArchiveKeys::new(&Secret::take(&mut key), &owner);
+    let archive = Archive::open(store(&vector), keys, &[device]).unwrap().sound().unwrap();
+    assert_eq!(archive.id(), archive_of(&vector));
     let (seq, digest) = remembered(&vector["newest"]);
-    archive.remember(trusted()[0], seq, digest).unwrap();
+    archive.remember(device, seq, digest).unwrap();
     let versions = vector["versions"].as_array().unwrap();
     assert_eq!(archive.versions().len(), versions.len());
     for (version, right) in archive.versions().iter().zip(versions) {
@@ -81,6 +85,12 @@ fn the_archive_reads_as_it_says() {
             }
         }
     }
+}
+
+#[test]
+fn the_archives_read_as_they_say() {
+    reads_as_it_says("archive.json");
+    reads_as_it_says("standalone.json");
 }
 
 fn archive_of(context: &Value) -> ArchiveId {

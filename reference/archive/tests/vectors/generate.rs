@@ -1,9 +1,11 @@
 //! What the committed vectors of the archive format are made from: `spec/vectors/archive/*.json`.
 
 mod archives;
+mod cuts;
 mod forge;
 mod parts;
 mod sound;
+mod standalone;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -53,23 +55,19 @@ pub(crate) fn hex_segments(store: &MemoryStore) -> Value {
     store.segments.iter().map(|(number, bytes)| (number.to_string(), Value::from(hex(bytes)))).collect()
 }
 
-/// Bytes as hex; long runs of one byte are told by their length.
-pub(crate) fn runs(bytes: &[u8]) -> Value {
+/// Bytes as hex in pieces; a long run of one byte is a piece that says how long it is.
+pub(crate) fn runs(bytes: &[u8]) -> String {
     const LONG: usize = 256;
-    let same = bytes.chunk_by(|a, b| a == b);
-    let mut pieces: Vec<(Vec<u8>, usize)> = Vec::new();
-    for run in same {
-        match pieces.last_mut() {
-            _ if run.len() >= LONG => pieces.push((run[..1].to_vec(), run.len())),
-            Some((piece, 1)) => piece.extend(run),
-            _ => pieces.push((run.to_vec(), 1)),
+    let mut pieces = vec![String::new()];
+    for run in bytes.chunk_by(|a, b| a == b) {
+        if run.len() >= LONG {
+            pieces.extend([format!("{}*{}", hex(&run[..1]), run.len()), String::new()]);
+        } else if let Some(piece) = pieces.last_mut() {
+            piece.push_str(&hex(run));
         }
     }
-    match &pieces[..] {
-        [] => Value::from(""),
-        [(piece, 1)] => Value::from(hex(piece)),
-        _ => pieces.iter().map(|(piece, times)| json!([hex(piece), times])).collect(),
-    }
+    pieces.retain(|piece| !piece.is_empty());
+    pieces.join(" ")
 }
 
 /// What a reader of vectors has to know: the archive, its key and its one device.
@@ -87,7 +85,7 @@ fn malformed_parts() -> Value {
     context["offset"] = PLACE.offset.into();
     json!({
         "context": context,
-        "bytes": "hex, or a list of [hex, how often it is repeated]",
+        "bytes": "hex in pieces; 61*1024 is 61 that many times",
         "vectors": Parts::all(),
     })
 }
@@ -101,7 +99,9 @@ fn malformed_archives() -> Value {
 pub(crate) fn files() -> BTreeMap<&'static str, String> {
     let files = [
         ("archive.json", sound::archive()),
-        ("cuts.json", sound::cuts()),
+        ("standalone.json", standalone::standalone()),
+        ("cuts.json", cuts::cuts()),
+        ("tree_cuts.json", cuts::tree_cuts()),
         ("malformed_parts.json", malformed_parts()),
         ("malformed_archives.json", malformed_archives()),
     ];

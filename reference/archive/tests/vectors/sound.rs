@@ -1,19 +1,17 @@
-//! Sound archives, and how streams are cut.
+//! A sound archive with everything that one may have.
 
 use bailee_archive::testing::Seeded;
 use bailee_archive::tree::{Entry, EntryKind, Meta, Time, Xattr};
-use bailee_archive::{Archive, BackUp, Counters, MemoryStore, Padding, Prune, TreePath};
+use bailee_archive::{Archive, BackUp, Counters, DeviceId, MemoryStore, Padding, Prune, TreePath, Version};
+use bailee_core::crypto::sign::Signing;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::cuts::counted;
 use super::{DEVICE_SEED, KEY, device, hex, hex_segments, keys, path, trusted};
 
-fn counted(length: usize) -> Vec<u8> {
-    (0u64..).flat_map(|number| Sha256::digest(number.to_be_bytes())).take(length).collect()
-}
-
 /// The entries of a version, with the contents of files.
-fn entries(version: u8) -> Vec<(Entry, Vec<u8>)> {
+pub(crate) fn entries(version: u8) -> Vec<(Entry, Vec<u8>)> {
     let file = |sparse, changed| EntryKind::File { content: Default::default(), changed, sparse };
     let xattr =
         |name: &str, value: &[u8]| Xattr { name: name.as_bytes().to_vec().into(), value: value.to_vec().into() };
@@ -48,9 +46,20 @@ pub(crate) fn back_up(
     segment_bytes: u64,
     padding: Padding,
 ) -> Archive<MemoryStore> {
-    let (device, random, counters) = (device(), Seeded(version.into()), Counters::default());
+    back_up_by(&device(), archive, version, entries, segment_bytes, padding)
+}
+
+pub(crate) fn back_up_by(
+    device: &Signing,
+    archive: Archive<MemoryStore>,
+    version: u8,
+    entries: &[(Entry, Vec<u8>)],
+    segment_bytes: u64,
+    padding: Padding,
+) -> Archive<MemoryStore> {
+    let (random, counters) = (Seeded(version.into()), Counters::default());
     let time = Time { seconds: i64::from(version) * 1000 - 2000, nanoseconds: 5 };
-    let how = BackUp { segment_bytes, padding, ..BackUp::new(&device, time, &random, &counters) };
+    let how = BackUp { segment_bytes, padding, ..BackUp::new(device, time, &random, &counters) };
     let mut writer = archive.begin(&how).unwrap();
     for (entry, bytes) in entries {
         let mut entry = entry.clone();
@@ -91,6 +100,23 @@ fn described(entry: &Entry, bytes: &[u8]) -> Value {
     value
 }
 
+/// A version of these entries as the vectors have it.
+pub(crate) fn told(version: &Version, entries: &[(Entry, Vec<u8>)]) -> Value {
+    let root = &version.root;
+    json!({
+        "seq": version.seq, "digest": hex(version.digest.0),
+        "time": [root.time.seconds, root.time.nanoseconds], "label": hex(&*root.label),
+        "entries": root.entries, "bytes": root.bytes,
+        "tree": entries.iter().map(|(entry, bytes)| described(entry, bytes)).collect::<Vec<_>>(),
+    })
+}
+
+/// The newest link of a device, as the device remembers it.
+pub(crate) fn newest(archive: &Archive<MemoryStore>, device: DeviceId) -> Value {
+    let (seq, digest) = archive.newest(device).unwrap();
+    json!({ "seq": seq, "digest": hex(digest.0) })
+}
+
 /// Three versions, of which the first is forgotten and pruned away.
 pub(crate) fn archive() -> Value {
     let mut archive = Archive::create(MemoryStore::default(), keys(), &Seeded(0)).unwrap();
@@ -103,41 +129,13 @@ pub(crate) fn archive() -> Value {
     let (device, random, counters) = (device(), Seeded(4), Counters::default());
     let how = BackUp { segment_bytes: 1_500, ..BackUp::new(&device, Time::default(), &random, &counters) };
     let (archive, _) = archive.prune(&Prune { unneeded_percent: 0 }, &how).unwrap();
-    let (seq, digest) = archive.newest(trusted()[0]).unwrap();
-    let versions: Vec<Value> = archive
-        .versions()
-        .iter()
-        .zip(2..)
-        .map(|(version, number)| {
-            json!({
-                "seq": version.seq, "digest": hex(version.digest.0),
-                "time": [version.root.time.seconds, version.root.time.nanoseconds], "label": hex(&*version.root.label),
-                "entries": version.root.entries, "bytes": version.root.bytes,
-                "tree": entries(number).iter().map(|(entry, bytes)| described(entry, bytes)).collect::<Vec<_>>(),
-            })
-        })
-        .collect();
+    let versions: Vec<Value> =
+        archive.versions().iter().zip(2..).map(|(version, number)| told(version, &entries(number))).collect();
     json!({
         "tenant": "tenant", "user": "user", "epoch": 0, "key": hex(KEY), "device_seed": hex(DEVICE_SEED),
         "device": hex(device.public()), "archive": hex(archive.id().0),
-        "newest": { "seq": seq, "digest": hex(digest.0) },
+        "newest": newest(&archive, trusted()[0]),
         "versions": versions,
         "segments": hex_segments(&archive.into_store()),
-    })
-}
-
-/// How a stream is cut.
-pub(crate) fn cuts() -> Value {
-    let stream = counted(1_000_000);
-    let archive = Archive::create(MemoryStore::default(), keys(), &Seeded(0)).unwrap();
-    let (device, random, counters) = (device(), Seeded(1), Counters::default());
-    let mut writer = archive.begin(&BackUp::new(&device, Time::default(), &random, &counters)).unwrap();
-    let content = writer.content(&mut &stream[..]).unwrap();
-    let chunks: Vec<Value> = content.chunks.iter().map(|chunk| json!([chunk.length, hex(chunk.id.0)])).collect();
-    json!({
-        "tenant": "tenant", "user": "user", "epoch": 0, "key": hex(KEY),
-        "stream": "SHA-256 of each number from 0 on, as 8 bytes, big-endian; the first `length` bytes of all of them",
-        "length": stream.len(),
-        "chunks": chunks,
     })
 }
