@@ -13,6 +13,9 @@ use sha2::{Digest, Sha256};
 use super::forge::*;
 use super::{PLACE, device, path, runs};
 
+/// Of a header, a seal, and the Padmé length of both lengths and the longest plain text.
+const LONGEST_BLOCK: u32 = 35 + 80 + 1_081_344;
+
 #[derive(Default)]
 pub(crate) struct Parts(Vec<Value>);
 
@@ -21,11 +24,15 @@ impl Parts {
         let mut parts = Parts::default();
         parts.heads();
         parts.blocks();
+        parts.orders();
         parts.opened_blocks();
+        parts.frames();
+        parts.unpadded_blocks();
         parts.indexes();
         parts.manifests();
         parts.retentions();
         parts.trees();
+        parts.bounds_of_trees();
         parts.0
     }
 
@@ -52,7 +59,12 @@ impl Parts {
         self.add("record", "length-altered", "Damaged", &with(head, 4, 101));
         self.add("record", "kind-0", "Malformed", &checked(0, 100));
         self.add("record", "kind-5", "Malformed", &checked(5, 100));
-        self.add("record", "block-too-long", "TooLarge", &checked(1, 2_000_000));
+        self.add("record", "longest-block", "", &checked(1, LONGEST_BLOCK));
+        self.add("record", "longest-index", "", &checked(2, 4 << 20));
+        self.add("record", "longest-manifest", "", &checked(3, 64 << 20));
+        self.add("record", "longest-retention", "", &checked(4, 64 << 20));
+        self.add("record", "empty", "", &checked(1, 0));
+        self.add("record", "block-too-long", "TooLarge", &checked(1, LONGEST_BLOCK + 1));
         self.add("record", "index-too-long", "TooLarge", &checked(2, (4 << 20) + 1));
         self.add("record", "manifest-too-long", "TooLarge", &checked(3, (64 << 20) + 1));
         self.add("record", "retention-too-long", "TooLarge", &checked(4, (64 << 20) + 1));
@@ -93,6 +105,59 @@ impl Parts {
         );
     }
 
+    /// Blocks with which two things are wrong: the one that is checked first is named.
+    fn orders(&mut self) {
+        let plain = plain(&[b"chunk"]);
+        let sound = block_of(ARCHIVE, Form::Raw, Padding::Padme, &padded(&plain, plain.len(), Padding::Padme));
+        let and = |at: usize, byte: u8| with(sound.clone(), at, byte);
+        self.add("block", "magic-and-version", "Malformed", &with(and(3, b'C'), 4, 2));
+        self.add("block", "version-and-suite", "UnsupportedVersion", &with(and(4, 2), 5, 2));
+        let mut long = with(and(34, 67), 6, 0);
+        long.resize(LONGEST_BLOCK as usize + 1, 0);
+        self.add("block", "too-long-and-not-a-padded-length", "TooLarge", &long);
+        self.add("block", "not-a-padded-length-and-cut", "Malformed", &and(34, 67)[..sound.len() - 1]);
+        self.add("block", "cut-and-of-another-archive", "Disagrees", &and(7, 0xa0)[..sound.len() - 1]);
+        self.add("block", "of-another-archive-and-epoch", "WrongArchive", &with(and(7, 0xa0), 30, 1));
+        self.add("block", "unknown-epoch-and-altered", "UnknownEpoch", &with(and(30, 1), 99, sound[99] ^ 1));
+    }
+
+    fn frames(&mut self) {
+        let mut add = |name: &str, error: &str, plain_length: usize, stored: &[u8]| {
+            let padded = padded(stored, plain_length, Padding::Padme);
+            self.add("block", name, error, &block_of(ARCHIVE, Form::Zstd, Padding::Padme, &padded));
+        };
+        let whole = plain(&[&[7; 500]]);
+        let compress = |plain: &[u8]| zstd::bulk::compress(plain, 3).unwrap();
+        let frame = compress(&whole);
+        let short = plain(&[b"chunk"]);
+        add("frame-that-is-not-shorter", "", short.len(), &compress(&short));
+        add("frame-without-its-length", "", whole.len(), &zstd::stream::encode_all(&whole[..], 3).unwrap());
+        add("bytes-behind-the-frame", "NotDecompressed", whole.len(), &[&frame[..], &[0]].concat());
+        add("frame-cut", "NotDecompressed", whole.len(), &frame[..frame.len() - 1]);
+        add("nothing-stored", "NotDecompressed", whole.len(), &[]);
+    }
+
+    /// Forms 2 and 3: nothing stands behind what is stored.
+    fn unpadded_blocks(&mut self) {
+        let mut add = |name: &str, error: &str, form: Form, padded: &[u8]| {
+            self.add("block", name, error, &block_of(ARCHIVE, form, Padding::Exact, padded));
+        };
+        let whole = plain(&[&[7; 500]]);
+        let frame = zstd::bulk::compress(&whole, 3).unwrap();
+        let exact = |stored: &[u8]| padded(stored, whole.len(), Padding::Exact);
+        add("exact-sound", "", Form::Raw, &exact(&whole));
+        add("exact-sound-zstd", "", Form::Zstd, &exact(&frame));
+        add("exact-and-padded", "Malformed", Form::Raw, &[&exact(&whole)[..], &[0]].concat());
+        add("exact-and-padded-zstd", "Malformed", Form::Zstd, &[&exact(&frame)[..], &[0]].concat());
+        let stored = |length: u32| [&length.to_be_bytes()[..], &exact(&whole)[4..]].concat();
+        add("exact-stored-length-beyond-the-end", "Truncated", Form::Raw, &stored(509));
+        add("exact-stored-length-far-beyond-the-end", "Truncated", Form::Raw, &stored(u32::MAX));
+        let beyond = |stored: u32| [&stored.to_be_bytes()[..], &1_064_965u32.to_be_bytes(), &whole].concat();
+        add("both-lengths-beyond", "TooLarge", Form::Raw, &beyond(u32::MAX));
+        add("exact-no-room-for-lengths", "Truncated", Form::Raw, &[0; 7]);
+        add("exact-nothing", "Truncated", Form::Raw, &[]);
+    }
+
     fn opened_blocks(&mut self) {
         let mut add = |name: &str, error: &str, form: Form, padded: &[u8]| {
             self.add("block", name, error, &block_of(ARCHIVE, form, Padding::Padme, padded));
@@ -114,10 +179,16 @@ impl Parts {
         add("no-zstd-frame", "NotDecompressed", Form::Zstd, &padded(&[0xff; 20], 508, Padding::Padme));
         let bomb = zstd::bulk::compress(&vec![0; 4 << 20], 3).unwrap();
         add("zstd-bomb", "NotDecompressed", Form::Zstd, &padded(&bomb, 1_064_964, Padding::Padme));
+        add("no-chunks", "", Form::Raw, &raw(&[0; 4]));
+        add("bytes-and-no-chunks", "Disagrees", Form::Raw, &raw(&[9, 0, 0, 0, 0]));
         add("no-room-for-a-count", "Truncated", Form::Raw, &raw(&[0; 3]));
         add("more-chunks-than-allowed", "TooLarge", Form::Raw, &raw(&4097u32.to_be_bytes()));
         add("table-beyond-the-front", "Truncated", Form::Raw, &raw(&[0, 0, 0, 1, 0, 0, 0, 2]));
         add("chunk-of-no-length", "Malformed", Form::Raw, &raw(&[0, 0, 0, 0, 0, 0, 0, 1]));
+        let longest = zstd::bulk::compress(&plain(&[&[7; 262_144]]), 3).unwrap();
+        add("longest-chunk", "", Form::Zstd, &padded(&longest, 262_152, Padding::Padme));
+        let most = zstd::bulk::compress(&plain(&[&[7][..]; 4096]), 3).unwrap();
+        add("most-chunks", "", Form::Zstd, &padded(&most, 5 * 4096 + 4, Padding::Padme));
         add("chunk-too-long", "Malformed", Form::Raw, &raw(&[0, 4, 0, 1, 0, 0, 0, 1]));
         add("bytes-in-no-chunk", "Disagrees", Form::Raw, &raw(&[9, 9, 0, 0, 0, 1, 0, 0, 0, 1]));
         add("chunk-beyond-the-table", "Disagrees", Form::Raw, &raw(&[9, 0, 0, 0, 2, 0, 0, 0, 1]));
@@ -160,6 +231,9 @@ impl Parts {
             &record(&right, &cbor::encode(&[(bytes([1; 31]), vec![bytes([2; 32])])])),
         );
         self.add("index", "block-without-chunks", "Malformed", &record(&right, &plain(0)));
+        self.add("index", "block-with-too-many-chunks", "Malformed", &record(&right, &plain(4097)));
+        self.add("index", "no-blocks", "", &record(&right, &[0x80]));
+        self.add("index", "plain-is-no-list", "Encoding", &record(&right, &[0]));
     }
 
     fn manifests(&mut self) {
@@ -186,6 +260,9 @@ impl Parts {
         add("root-bytes-behind", "Encoding", &right, &[&root(0, 1)[..], &[0]].concat());
         add("root-nanoseconds", "Malformed", &right, &root(1_000_000_000, 1));
         add("label-too-long", "Malformed", &right, &root(0, 16_385));
+        add("longest-label", "", &right, &root(999_999_999, 16_384));
+        let with_tree = cbor::encode(&(time(0), bytes(b""), 1u64, 0u64, vec![(bytes([6; 32]), 262_144u32)]));
+        add("tree-of-the-longest-chunk", "", &right, &with_tree);
         let other =
             sealed(labels::KEY_MANIFEST, labels::SEAL_MANIFEST, &manifest_clear(1, 0, 1, None, &[1]), &root(0, 1));
         self.add("manifest", "root-of-another-manifest", "NotOpened", &signed_manifest(&right, &other));
@@ -193,6 +270,8 @@ impl Parts {
         let wrong = [device().sign(labels::SIGN_RETENTION, &body), vec![0; 64]];
         self.add("manifest", "signed-under-another-label", "BadSignature", &pair(&body, &wrong[0]));
         self.add("manifest", "signature-of-zeros", "BadSignature", &pair(&body, &wrong[1]));
+        let signature = with_another_scalar(device().sign(labels::SIGN_MANIFEST, &body));
+        self.add("manifest", "signature-with-another-scalar", "BadSignature", &pair(&body, &signature));
     }
 
     fn retentions(&mut self) {
@@ -223,6 +302,11 @@ impl Parts {
         add("first-with-one-before", "Malformed", &clear("retention", 1, 1, Some([3; 32]), none));
         add("second-with-none-before", "Malformed", &clear("retention", 1, 2, None, none));
         add("forgotten-not-ascending", "Malformed", &clear("retention", 1, 1, None, (&[2, 1], &[], &[], &[])));
+        add("forgotten-twice", "Malformed", &clear("retention", 1, 1, None, (&[1, 1], &[], &[], &[])));
+        add("dropped-twice", "Malformed", &clear("retention", 1, 1, None, (&[], &[1, 1], &[], &[])));
+        add("segment-twice", "Malformed", &clear("retention", 1, 1, None, (&[], &[], &[1, 1], &[])));
+        add("block-twice", "Malformed", &clear("retention", 1, 1, None, (&[], &[], &[], &[1, 1])));
+        add("nothing-given-up", "", &clear("retention", 1, 2, Some([3; 32]), none));
         add("dropped-not-ascending", "Malformed", &clear("retention", 1, 1, None, (&[], &[2, 1], &[], &[])));
         add("segments-not-ascending", "Malformed", &clear("retention", 1, 1, None, (&[], &[], &[2, 1], &[])));
         add("blocks-not-ascending", "Malformed", &clear("retention", 1, 1, None, (&[], &[], &[], &[2, 1])));
@@ -269,7 +353,6 @@ impl Parts {
         );
         add("hard-link-to-itself", "Malformed", &[root(), below("a", RecordKind::HardLink { to: path("a") })]);
         add("hard-link-to-a-later-path", "Malformed", &[root(), below("a", RecordKind::HardLink { to: path("b") })]);
-        let xattr = |name: &[u8], value: usize| Xattr { name: bytes(name), value: bytes(vec![1; value]) };
         let mut meta = |name: &str, meta: Meta| {
             add(
                 name,
@@ -284,6 +367,8 @@ impl Parts {
         meta("attribute-name-with-nul", Meta { xattrs: vec![xattr(b"a\0", 0)], ..Meta::default() });
         meta("attributes-not-ascending", Meta { xattrs: vec![xattr(b"b", 0), xattr(b"a", 0)], ..Meta::default() });
         meta("attribute-twice", Meta { xattrs: vec![xattr(b"a", 0), xattr(b"a", 0)], ..Meta::default() });
+        meta("attributes-too-long", Meta { xattrs: attributes(131_073), ..Meta::default() });
+        meta("attributes-too-long-by-their-names", Meta { xattrs: attributes_of_names(), ..Meta::default() });
         self.paths();
         let root = stream(&[item(TreePath::root(), RecordKind::Directory)]);
         self.add("tree", "cut", "Truncated", &root[..root.len() - 1]);
@@ -312,5 +397,90 @@ impl Parts {
         add("path-component-too-long", one(&[b'a'; 1025]));
         add("path-too-many-components", vec![b"a".to_vec(); 513]);
         add("path-too-long", vec![vec![b'a'; 1024]; 33]);
+        let longest = vec![vec![b'a'; 1024]; 32];
+        add("path-too-long-by-one", [longest, one(b"a")].concat());
     }
+
+    /// What is just allowed, and what only looks as if it were not.
+    fn bounds_of_trees(&mut self) {
+        let mut add = |name: &str, items: &[Item]| self.add("tree", name, "", &stream(items));
+        let root = || item(TreePath::root(), RecordKind::Directory);
+        let nested = |name: &[u8], depth: usize| {
+            let paths = (0..=depth).map(|depth| TreePath::new(vec![name; depth]).unwrap());
+            paths.map(|path| item(path, RecordKind::Directory)).collect::<Vec<_>>()
+        };
+        add("longest-component", &nested(&[b'a'; 1024], 1));
+        add("longest-path", &nested(&[b'a'; 1024], 32));
+        let below = |name: &str, kind| item(path(name), kind);
+        let link = |length: usize| RecordKind::Symlink { target: bytes(vec![b'l'; length]) };
+        add("longest-link", &[root(), below("a", link(16_384))]);
+        let to = || RecordKind::HardLink { to: path("a") };
+        add("hard-link-to-nothing", &[root(), below("b", to())]);
+        add("hard-link-to-a-directory", &[root(), below("a", RecordKind::Directory), below("b", to())]);
+        add("names-that-look-like-dots", &[root(), below("...", RecordKind::Fifo), below(".a", RecordKind::Fifo)]);
+        let with_meta = |meta| Item::Entry(Record { path: TreePath::root(), meta, kind: RecordKind::Directory });
+        let most = Meta {
+            mode: 0o7777,
+            uid: u32::MAX,
+            gid: u32::MAX,
+            mtime: Time { seconds: i64::MIN, nanoseconds: 999_999_999 },
+            xattrs: attributes(131_072),
+        };
+        add("most-of-an-entry", &[with_meta(most)]);
+        add(
+            "longest-name-of-an-attribute",
+            &[with_meta(Meta { xattrs: vec![xattr(&[b'n'; 255], 0)], ..Meta::default() })],
+        );
+        let file = RecordKind::File { size: 0, chunks: 0, changed: true, sparse: true };
+        add("file-of-no-chunks", &[root(), below("a", file)]);
+        let entry = |mode: u64, uid: u64, kind: u8| {
+            let meta = (mode, uid, 0u32, (0i64, 0u32), Vec::<(ByteVec, ByteVec)>::new());
+            framed(&cbor::encode(&(1u8, ((Vec::<ByteVec>::new(), meta, (kind, Vec::<u8>::new())),))))
+        };
+        self.add("tree", "unknown-kind", "Encoding", &entry(0, 0, 7));
+        self.add("tree", "owner-above-32-bits", "Encoding", &entry(0, 1 << 32, 1));
+        let others: [(&str, &[u8]); 8] = [
+            ("map", &[0xa0]),
+            ("tag", &[0xc0, 0x80]),
+            ("float", &[0xf9, 0, 0]),
+            ("undefined", &[0xf7]),
+            ("null", &[0xf6]),
+            ("unknown-simple-value", &[0xe0]),
+            ("text-that-is-not-utf-8", &[0x61, 0xff]),
+            ("array-of-arrays", &[0x81; 10_000]),
+        ];
+        for (name, other) in others {
+            self.add("tree", name, "Encoding", &framed(&[&[0x82, 1, 0x81], other].concat()));
+        }
+        self.add("tree", "text-for-bytes", "Encoding", &framed(&cbor::encode(&(1u8, ((["a"], 0u8),)))));
+    }
+}
+
+/// The same signature modulo the order of the group: only the lesser scalar is canonical (GEN-24).
+fn with_another_scalar(mut signature: Vec<u8>) -> Vec<u8> {
+    const ORDER: [u8; 32] = [
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    ];
+    let mut carry = 0;
+    for (byte, order) in signature[32..].iter_mut().zip(ORDER) {
+        let sum = u16::from(*byte) + u16::from(order) + carry;
+        [*byte, _] = sum.to_le_bytes();
+        carry = sum >> 8;
+    }
+    signature
+}
+
+fn xattr(name: &[u8], value: usize) -> Xattr {
+    Xattr { name: bytes(name), value: bytes(vec![1; value]) }
+}
+
+/// Two attributes of this many bytes, names and values.
+fn attributes(total: usize) -> Vec<Xattr> {
+    vec![xattr(b"user.a", 100), xattr(b"user.b", total - 112)]
+}
+
+/// Values that are allowed by themselves.
+fn attributes_of_names() -> Vec<Xattr> {
+    vec![xattr(b"user.a", 1), xattr(b"user.b", 131_071)]
 }
