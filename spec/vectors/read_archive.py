@@ -689,34 +689,37 @@ def scan(segment, data):
     return Scan(records, gaps)
 
 
-def vouched(scanned):
-    """Where the last link begins whose signature holds: it vouches for all before it. 0 if there is none (BAK-12)."""
-    links = [record for record in scanned.records if record.kind in LINKS]
-    return next((record.offset for record in reversed(links) if is_whole(signed_link, record.kind, record.payload)), 0)
-
-
-def is_whole(read, *arguments):
-    """Whether a record can be read, or could be with another release or another key."""
+def error_of(read, *arguments):
+    """The name of the refusal; empty if there is none."""
     try:
         read(*arguments)
     except Refusal as refusal:
-        return refusal.name in ("UnsupportedVersion", "UnknownEpoch")
-    return True
+        return refusal.name
+    return ""
 
 
-def counts(context, record):
+def vouched(scanned):
+    """Where the last link begins whose signature holds: it vouches for all before it. 0 if there is none (BAK-12)."""
+    links = (record for record in reversed(scanned.records) if record.kind in LINKS)
+    return next((link.offset for link in links if not error_of(signed_link, link.kind, link.payload)), 0)
+
+
+def is_whole(context, record):
+    """Whether a record can be read, or could be with another release or another key."""
     if record.kind == BLOCK:
-        return is_whole(open_block, context, record.payload)
-    if record.kind == INDEX:
-        return is_whole(open_index, context, record.payload)
-    return is_whole(signed_link, record.kind, record.payload)
+        error = error_of(open_block, context, record.payload)
+    elif record.kind == INDEX:
+        error = error_of(open_index, context, record.payload)
+    else:
+        error = error_of(signed_link, record.kind, record.payload)
+    return error in ("", "UnsupportedVersion", "UnknownEpoch")
 
 
 def without_tail(context, scanned):
     """Up to the first of what no link vouches for that is no record, or not whole: there the torn tail begins."""
     after = vouched(scanned)
     torn = [gap.offset for gap in scanned.gaps if gap.offset > after]
-    torn += [record.offset for record in scanned.records if record.offset > after and not counts(context, record)]
+    torn += [record.offset for record in scanned.records if record.offset > after and not is_whole(context, record)]
     end = min(torn, default=sys.maxsize)
     return Scan(*([item for item in items if item.offset < end] for items in scanned))
 
@@ -1080,14 +1083,6 @@ def check_tree_cuts(vector):
     return compare_chunks("tree_cuts.json", chunks, vector, keys)
 
 
-def outcome(action, *arguments):
-    try:
-        action(*arguments)
-    except Refusal as refusal:
-        return refusal.name
-    return ""
-
-
 def part_readers(context, segment, offset):
     return {
         "segment": read_segment_head,
@@ -1105,7 +1100,7 @@ def check_parts(file):
     readers = part_readers(context_of(stated), stated["segment"], stated["offset"])
     faults = []
     for vector in file["vectors"]:
-        found = outcome(readers[vector["part"]], bytes_of(vector["bytes"]))
+        found = error_of(readers[vector["part"]], bytes_of(vector["bytes"]))
         faults += differ(f"malformed_parts.json, {vector['part']} {vector['name']}", found, vector["error"])
     return faults
 

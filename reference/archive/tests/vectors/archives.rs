@@ -219,6 +219,9 @@ impl Archives {
             records
         };
         let one_block = with_third(1);
+        let block = self.all[THIRD + BLOCK].1.clone();
+        let of_another_version = (Kind::Manifest, manifest(&manifest_clear(2, 0, 1, None, &[]), &[]));
+        let unvouched = [zeros(BLOCK, 3), vec![of_another_version.clone()]].concat();
         let tails = [
             ("tail-ends-in-a-head", one_block[..whole.len() + 5].to_vec()),
             ("tail-ends-in-a-payload", one_block[..one_block.len() - 10].to_vec()),
@@ -229,10 +232,20 @@ impl Archives {
             ("tail-of-a-manifest-of-zeros", segment(self.id, 1, &zeros(MANIFEST, 4))),
             // Its tree and its index record are whole, and not used: they lie behind what is not.
             ("tail-that-an-index-names", segment(self.id, 1, &zeros(BLOCK, 3))),
+            ("tail-with-a-manifest-of-another-version", segment(self.id, 1, &unvouched)),
             ("unfinished-backup", with_third(3)),
         ];
         for (name, bytes) in tails {
             self.add(name, "", &[1, 2], vec![(1, bytes)]);
+        }
+        // What only another release, or another key, could read is no torn record.
+        let refused = [
+            ("block-of-another-version-behind", "UnsupportedVersion", (Kind::Block, with(block.clone(), 4, 2))),
+            ("block-of-an-unknown-epoch-behind", "UnknownEpoch", (Kind::Block, with(block, 30, 1))),
+            ("manifest-of-another-version-behind", "UnsupportedVersion", of_another_version),
+        ];
+        for (name, error, record) in refused {
+            self.add_records(name, error, &[1, 2], &[self.two(), vec![record]].concat());
         }
     }
 
@@ -279,6 +292,8 @@ impl Archives {
         let at_odds = segment(other_id, 1, &two[..SECOND]);
         self.add("heads-at-odds", "WrongArchive", &[1, 2], parted(at_odds));
         let first = segment(id, 1, &two[..SECOND]);
+        let cut = vec![(1, whole), (2, segment(id, 2, &[])[..10].to_vec())];
+        self.add("last-segment-ends-in-its-head", "Truncated", &[1, 2], cut);
         self.add("head-magic", "Malformed", &[1, 2], parted(with(first.clone(), 0, b'b')));
         self.add("head-version", "UnsupportedVersion", &[1, 2], parted(with(first, 8, 2)));
     }
