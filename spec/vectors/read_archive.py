@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Reads archives of format version 1 as section 16 of protocol.md describes them, and checks the vectors.
 
-It was written from protocol.md and formats.cddl alone, and shares neither code nor logic with the reference. It
+It follows protocol.md and formats.cddl, and shares neither code nor logic with the reference. It
 
 1. reads the sound archive of archive.json and compares versions, trees and contents with what stands there;
 2. does so with standalone.json, whose key it takes from the recovery code;
