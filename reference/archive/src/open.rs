@@ -85,6 +85,8 @@ impl<S: ReadStore> Archive<S> {
         let links = archive.genuine_links(&frames);
         archive.learn_what_is_gone(&links);
         archive.check_segments(&numbers);
+        let gone = &archive.gone.segments;
+        archive.damage.retain(|damage| damage.place.is_none_or(|place| !gone.contains(&place.segment)));
         frames.retain(|frame| !archive.gone.segments.contains(&frame.payload.segment));
         let indexed = archive.take_in(&frames);
         archive.accept(links)?;

@@ -133,6 +133,11 @@ impl Parts {
         add("frame-that-is-not-shorter", "", short.len(), &compress(&short));
         add("frame-without-its-length", "", whole.len(), &zstd::stream::encode_all(&whole[..], 3).unwrap());
         add("bytes-behind-the-frame", "NotDecompressed", whole.len(), &[&frame[..], &[0]].concat());
+        let (front, back) = whole.split_at(100);
+        add("two-frames", "NotDecompressed", whole.len(), &[compress(front), compress(back)].concat());
+        add("empty-frame-behind", "NotDecompressed", whole.len(), &[&frame[..], &compress(b"")].concat());
+        let skipped = [0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 9];
+        add("skippable-frame-before", "NotDecompressed", whole.len(), &[&skipped[..], &frame].concat());
         add("frame-cut", "NotDecompressed", whole.len(), &frame[..frame.len() - 1]);
         add("nothing-stored", "NotDecompressed", whole.len(), &[]);
     }
@@ -260,6 +265,10 @@ impl Parts {
         add("root-bytes-behind", "Encoding", &right, &[&root(0, 1)[..], &[0]].concat());
         add("root-nanoseconds", "Malformed", &right, &root(1_000_000_000, 1));
         add("label-too-long", "Malformed", &right, &root(0, 16_385));
+        let of_a_chunk =
+            |length: u32| cbor::encode(&(time(0), bytes(b"l"), 1u64, 0u64, vec![(bytes([6; 32]), length)]));
+        add("tree-chunk-of-no-length", "Malformed", &right, &of_a_chunk(0));
+        add("tree-chunk-too-long", "Malformed", &right, &of_a_chunk(262_145));
         add("longest-label", "", &right, &root(999_999_999, 16_384));
         let with_tree = cbor::encode(&(time(0), bytes(b""), 1u64, 0u64, vec![(bytes([6; 32]), 262_144u32)]));
         add("tree-of-the-longest-chunk", "", &right, &with_tree);
@@ -319,6 +328,7 @@ impl Parts {
         let chunk = |length| ChunkRef { id: bailee_archive::ChunkId([6; 32]), length };
         let below = |name: &str, kind| item(path(name), kind);
         add("sound", "", &[root(), Item::Chunks(vec![chunk(5)]), below("a", file(5, 1))]);
+        add("nothing", "Misplaced", &[]);
         add("no-root", "Misplaced", &[below("a", RecordKind::Fifo)]);
         add("root-is-no-directory", "Misplaced", &[item(TreePath::root(), RecordKind::Fifo)]);
         add("root-twice", "Misplaced", &[root(), root()]);
