@@ -84,7 +84,7 @@ impl Seeds {
         let (block, index, manifest, retention) = (4 | 2 << 3, 5, 6, 7);
         let opened = bailee_archive::block::open_block(&keys(), ARCHIVE, sealed_block(2, &padded));
         let id = opened.map_or(ChunkId([0; 32]), |block| block.ids()[0]);
-        let tree = ChunkRef { id: id, length: items.len() as u32 };
+        let tree = ChunkRef { id, length: items.len() as u32 };
         let version = join(&[&manifest_clear()]);
         let version = [&version[..], &root_of(&[tree])].concat();
         let made = [record(block, &padded), record(manifest, &version)].concat();

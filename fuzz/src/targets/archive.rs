@@ -39,7 +39,7 @@ pub(crate) const ARCHIVE: ArchiveId = ArchiveId([0; 16]);
 /// A branch of the archive key, as the reader has it.
 fn branch(label: &str) -> Secret<32> {
     let owner = Owner { tenant: "tenant".into(), user: "user".into(), epoch: 0 };
-    Secret::take(&mut *subkey(&Secret::take(&mut [7; 32]), label, &owner))
+    Secret::take(&mut subkey(&Secret::take(&mut [7; 32]), label, &owner))
 }
 
 fn sealed(key: &str, label: &str, header: &[u8], message: &[u8]) -> Vec<u8> {

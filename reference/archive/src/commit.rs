@@ -7,7 +7,7 @@ use bailee_core::crypto::sign::Signing;
 
 use crate::archive::{Archive, Version};
 use crate::engine::Totals;
-use crate::engine::append::{Appender, Tail};
+use crate::engine::append::{Appender, CLOSED, Tail};
 use crate::engine::sequence::{Counted, Sequencer};
 use crate::error::ArchiveError;
 use crate::id::{DeviceId, Digest};
@@ -60,7 +60,8 @@ impl<S: Store> Archive<S> {
         let (mut archive, mut store) = self.exchange_store(Elsewhere);
         store.claim().map_err(ArchiveError::store("keeping other writers out"))?;
         let last = store.list().map_err(ArchiveError::store("listing the archive"))?.last().copied();
-        let length = store.length(archive.seen.0).map_err(ArchiveError::store("measuring a segment"))?;
+        // As it was measured when it was read: one that cannot be is as long as nothing.
+        let length = store.length(archive.seen.0).unwrap_or(0);
         if last != Some(archive.seen.0) || length != archive.seen.1 {
             return Err(ArchiveError::WrittenSince {});
         }
@@ -80,7 +81,9 @@ impl Archive<Elsewhere> {
     pub(crate) fn attach_tail<S: Store>(mut self, tail: Tail<S>) -> Archive<S> {
         self.segments.extend(self.end.0 + 1..=tail.end.0);
         self.end = tail.end;
-        self.seen = tail.end;
+        if tail.end.1 != CLOSED {
+            self.seen = tail.end;
+        }
         self.exchange_store(tail.store).0
     }
 

@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+
+use rustix::fs::OFlags;
 
 /// Why something is made durable. A test leaves one out and looks for what is then lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -116,10 +118,24 @@ pub trait DiskFile: Send + Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;
 
+/// What another may have put in the archive's folder is not followed, if it is a link, and not waited for, if it is a pipe.
 fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.append(true).create(true).mode(0o600);
+    options.mode(0o600).custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
     options
+}
+
+/// Opens a file of the archive. One that is to be written has no other name: it could be any file of the user's.
+fn open(options: &OpenOptions, path: &Path, writing: bool) -> io::Result<File> {
+    let file = options.open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
+    }
+    if writing && metadata.nlink() > 1 {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the file has another name elsewhere"));
+    }
+    Ok(file)
 }
 
 impl Disk for RealDisk {
@@ -135,17 +151,17 @@ impl Disk for RealDisk {
     }
 
     fn make(&self, file: &Path) -> io::Result<File> {
-        let file = options().open(file)?;
+        let file = open(options().append(true).create(true), file, true)?;
         file.set_len(0)?;
         Ok(file)
     }
 
     fn open(&self, file: &Path, writing: bool) -> io::Result<File> {
-        OpenOptions::new().read(true).append(writing).open(file)
+        open(options().read(true).append(writing), file, writing)
     }
 
     fn lock(&self, file: &Path) -> io::Result<File> {
-        let file = options().open(file)?;
+        let file = open(options().append(true).create(true), file, true)?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),

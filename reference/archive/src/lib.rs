@@ -46,6 +46,7 @@ pub use error::{ArchiveError, Part, Place};
 pub use folder::FolderStore;
 pub use id::{ArchiveId, BlockId, ChunkId, DeviceId, Digest};
 pub use keys::ArchiveKeys;
+pub use open::candidates;
 pub use path::TreePath;
 pub use prune::{Prune, Pruned};
 pub use random::{Randomness, System};

@@ -181,6 +181,7 @@ fn check_root(root: &Root) -> Result<(), ArchiveError> {
     let what = match root {
         _ if root.time.nanoseconds >= 1_000_000_000 => "a second or more of nanoseconds",
         _ if root.label.len() > LABEL_BYTES => "the label is too long",
+        _ if !root.tree.iter().all(ChunkRef::has_a_length) => "the length of a chunk",
         _ => return Ok(()),
     };
     Err(ArchiveError::Malformed { part: Part::Root, what })

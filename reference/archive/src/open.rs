@@ -10,6 +10,7 @@ use bailee_core::crypto::{labels, sign};
 
 use crate::archive::{Archive, Blocks, Damage, Gone, KnownBlock, Version};
 use crate::block::{BLOCK_HEADER_BYTES, peek_id};
+use crate::engine::append::CLOSED;
 use crate::error::{ArchiveError, Part, Place};
 use crate::id::{ArchiveId, BlockId, ChunkId, DeviceId, Digest};
 use crate::keys::ArchiveKeys;
@@ -84,6 +85,8 @@ impl<S: ReadStore> Archive<S> {
         let links = archive.genuine_links(&frames);
         archive.learn_what_is_gone(&links);
         archive.check_segments(&numbers);
+        let gone = &archive.gone.segments;
+        archive.damage.retain(|damage| damage.place.is_none_or(|place| !gone.contains(&place.segment)));
         frames.retain(|frame| !archive.gone.segments.contains(&frame.payload.segment));
         let indexed = archive.take_in(&frames);
         archive.accept(links)?;
@@ -101,7 +104,7 @@ impl<S: ReadStore> Archive<S> {
         let last = numbers.last().copied();
         for &number in numbers {
             let scanned = scan_segment(&self.store, number, self.id).and_then(|mut scan| {
-                if Some(number) == last {
+                if Some(number) == last && scan.headed {
                     self.torn = cut_torn_tail(&self.store, &self.keys, self.id, number, &mut scan)?;
                 }
                 Ok(scan)
@@ -110,12 +113,12 @@ impl<S: ReadStore> Archive<S> {
                 Ok(scan) => {
                     frames.extend(scan.frames);
                     self.damage.extend(scan.damage);
-                    self.end = (number, scan.end);
+                    self.end = (number, if scan.headed { scan.end } else { CLOSED });
                     self.seen = (number, scan.length);
                 }
                 Err(error) => {
                     // Whatever it is: nothing is appended to it.
-                    self.end = (number, u64::MAX);
+                    self.end = (number, CLOSED);
                     self.seen = (number, self.store.length(number).unwrap_or(0));
                     self.note(Some(Place { segment: number, offset: 0 }), error);
                 }
@@ -367,48 +370,91 @@ fn is_about_links(error: &ArchiveError) -> bool {
     }
 }
 
-/// The archive that most heads of segments name. Where they are at odds, or there is one alone, a link that a known device signed
-/// decides: a head authenticates nothing.
-fn archive_id(store: &dyn ReadStore, numbers: &[u64], devices: &[DeviceId]) -> Result<ArchiveId, ArchiveError> {
-    let heads: Vec<_> = numbers.iter().map(|&number| read_segment_head(store, number)).collect();
-    let mut named: Vec<(ArchiveId, usize)> = Vec::new();
-    for head in heads.iter().flatten() {
-        match named.iter_mut().find(|(id, _)| *id == head.archive) {
-            Some((_, count)) => *count += 1,
-            None => named.push((head.archive, 1)),
+/// The archives that a store may be of, the likeliest first: where heads of segments do not decide, those that links name which
+/// some device signed come before those that heads name. It takes no key; which it is shows when it is opened.
+///
+/// # Errors
+/// `NoArchive`; what is wrong with the first head, if nothing names any; `Store`.
+pub fn candidates(store: &dyn ReadStore) -> Result<Vec<ArchiveId>, ArchiveError> {
+    let numbers = store.list().map_err(ArchiveError::store("listing the archive"))?;
+    let heads = Heads::read(store, &numbers);
+    let mut all: Vec<ArchiveId> = Vec::new();
+    if !heads.decide() {
+        all.extend(signed_ids(store, &numbers).map(|(archive, _)| archive));
+    }
+    all.extend(heads.named.iter().map(|(id, _)| *id));
+    let mut seen = BTreeSet::new();
+    all.retain(|id| seen.insert(id.0));
+    if all.is_empty() { Err(heads.trouble()) } else { Ok(all) }
+}
+
+/// What the heads of segments say.
+struct Heads {
+    /// The archives that they name, and how many name each, the most first.
+    named: Vec<(ArchiveId, usize)>,
+    first_error: Option<ArchiveError>,
+}
+
+impl Heads {
+    fn read(store: &dyn ReadStore, numbers: &[u64]) -> Self {
+        let mut heads = Heads { named: Vec::new(), first_error: None };
+        for &number in numbers {
+            match read_segment_head(store, number) {
+                Err(error) => heads.first_error = heads.first_error.or(Some(error)),
+                Ok(head) => match heads.named.iter_mut().find(|(id, _)| *id == head.archive) {
+                    Some((_, count)) => *count += 1,
+                    None => heads.named.push((head.archive, 1)),
+                },
+            }
+        }
+        heads.named.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        heads
+    }
+
+    /// Whether they decide by themselves: several name one archive, and more than name any other.
+    fn decide(&self) -> bool {
+        match self.named[..] {
+            [(_, count)] => count > 1,
+            [(_, count), (_, fewer), ..] => count > fewer,
+            [] => false,
         }
     }
-    named.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    match named[..] {
-        [(id, count)] if count > 1 => Ok(id),
-        [(id, count), (_, fewer), ..] if count > fewer => Ok(id),
-        _ => {
-            let signed = signed_ids(store, numbers, devices);
-            let vouched = named.iter().map(|(id, _)| *id).find(|id| signed.contains(id));
-            let id = vouched.or(signed.first().copied()).or(named.first().map(|(id, _)| *id));
-            id.ok_or_else(|| heads.into_iter().find_map(Result::err).unwrap_or(ArchiveError::NoArchive {}))
-        }
+
+    fn trouble(self) -> ArchiveError {
+        self.first_error.unwrap_or(ArchiveError::NoArchive {})
     }
 }
 
-/// The archives that links name which a known device signed.
-fn signed_ids(store: &dyn ReadStore, numbers: &[u64], devices: &[DeviceId]) -> Vec<ArchiveId> {
-    let signed = |frame: Frame| {
+/// The archive that most heads of segments name. Where they are at odds, or there is one alone, a link that a known device signed
+/// decides: a head authenticates nothing.
+fn archive_id(store: &dyn ReadStore, numbers: &[u64], devices: &[DeviceId]) -> Result<ArchiveId, ArchiveError> {
+    let heads = Heads::read(store, numbers);
+    let mut named = heads.named.iter().map(|(id, _)| *id);
+    if heads.decide() {
+        return named.next().ok_or(ArchiveError::NoArchive {});
+    }
+    let by_known = |(archive, device)| devices.contains(&device).then_some(archive);
+    let signed: Vec<ArchiveId> = signed_ids(store, numbers).filter_map(by_known).collect();
+    let vouched = named.clone().find(|id| signed.contains(id));
+    let id = vouched.or(signed.first().copied()).or(named.next());
+    id.ok_or_else(|| heads.trouble())
+}
+
+/// The archives that links name, and the devices that they name and that signed them.
+fn signed_ids<'a>(store: &'a dyn ReadStore, numbers: &'a [u64]) -> impl Iterator<Item = (ArchiveId, DeviceId)> + 'a {
+    let signed = move |frame: Frame| {
         let bytes = frame.read(store).ok()?;
-        let (archive, device) = match frame.head.kind {
+        match frame.head.kind {
             Kind::Manifest => {
                 let manifest = decode_manifest(&bytes).ok()?;
                 let Clear { archive, device, .. } = manifest.clear;
                 sign::verify(&device.0, labels::SIGN_MANIFEST, &manifest.body, &manifest.signature)
-                    .then_some((archive, device))?
+                    .then_some((archive, device))
             }
-            Kind::Retention => {
-                decode_retention(&bytes).map(|retention| (retention.archive, retention.device)).ok()?
-            }
-            Kind::Block | Kind::Index => return None,
-        };
-        devices.contains(&device).then_some(archive)
+            Kind::Retention => decode_retention(&bytes).map(|retention| (retention.archive, retention.device)).ok(),
+            Kind::Block | Kind::Index => None,
+        }
     };
-    let scans = numbers.iter().filter_map(|&number| scan_segment(store, number, ArchiveId([0; 16])).ok());
-    scans.flat_map(|scan| scan.frames).filter_map(signed).collect()
+    let scans = numbers.iter().filter_map(move |&number| scan_segment(store, number, ArchiveId([0; 16])).ok());
+    scans.flat_map(|scan| scan.frames).filter_map(signed)
 }

@@ -46,7 +46,7 @@ pub struct Pruned {
     pub segments: Vec<u64>,
     /// Bytes of their blocks.
     pub removed: u64,
-    /// Bytes that were written, to keep what is needed of them.
+    /// Bytes that were written to keep what is needed of them; in a plan an estimate, by the share of chunks that are needed.
     pub written: u64,
     /// Chunks that nothing needed in them.
     pub chunks: u64,
@@ -177,6 +177,7 @@ impl<S: Store> Archive<S> {
             if fill.needed == 0 || is_much(unneeded, fill.chunks) || is_much(fill.idle, fill.bytes) {
                 chosen.segments.push(segment);
                 chosen.removed += fill.bytes;
+                chosen.written += fill.bytes * fill.needed / fill.chunks.max(1);
                 chosen.chunks += unneeded;
             }
         }
@@ -295,6 +296,7 @@ impl<'a, S: Store> Moving<'a, S> {
     /// Says what may be gone, and removes it.
     fn give_up(mut self) -> Result<(S, Pruned), ArchiveError> {
         self.blocks.appender.tail.sync()?;
+        self.pruned.written = self.blocks.appender.tail.written;
         let mut retention = Retention::at(self.archive.id, self.archive.next_link(DeviceId(self.device.public())));
         let known = self.archive.blocks.iter().map(|(_, block)| block);
         let going = known.filter(|block| block.place.is_some() && !self.stays(&block.id));
@@ -307,6 +309,7 @@ impl<'a, S: Store> Moving<'a, S> {
 
         let (_, mut tail) = archive.detach_tail(u64::MAX)?;
         append_retention(&mut tail, &retention, self.device)?;
+        self.pruned.written += tail.written;
         tail.store.remove(&self.pruned.segments).map_err(ArchiveError::store("removing segments"))?;
         Ok((tail.store, self.pruned))
     }

@@ -242,7 +242,8 @@ impl<S: ReadStore> TreeReader<'_, S> {
         loop {
             while self.start == self.bytes.len() {
                 if self.next == self.chunks.len() {
-                    return self.assembly.finish().map(|()| None);
+                    self.assembly.finish()?;
+                    return self.order.finish().map(|()| None);
                 }
                 let chunk = self.next;
                 self.next += 1;

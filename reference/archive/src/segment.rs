@@ -181,6 +181,8 @@ pub struct Scan {
     pub length: u64,
     /// What is no record, in order.
     pub damage: Vec<Damage>,
+    /// Whether the head is that of this segment of this archive. Nothing is appended behind another, nor cut off.
+    pub headed: bool,
 }
 
 /// Reads the heads of all records of a segment.
@@ -193,7 +195,8 @@ pub struct Scan {
 /// `Store`.
 pub fn scan_segment(store: &dyn ReadStore, number: u64, archive: ArchiveId) -> Result<Scan, ArchiveError> {
     let length = store.length(number).map_err(ArchiveError::store("measuring a segment"))?;
-    let mut scan = Scan { frames: Vec::new(), end: SEGMENT_HEAD_BYTES as u64, length, damage: Vec::new() };
+    let mut scan =
+        Scan { frames: Vec::new(), end: SEGMENT_HEAD_BYTES as u64, length, damage: Vec::new(), headed: true };
     let head = match read_segment_head(store, number) {
         Ok(head) if head.archive != archive => {
             Err(ArchiveError::WrongArchive { part: Part::Segment, found: head.archive })
@@ -202,6 +205,7 @@ pub fn scan_segment(store: &dyn ReadStore, number: u64, archive: ArchiveId) -> R
         head => head,
     };
     if let Err(error) = head {
+        scan.headed = false;
         scan.damage.push(Damage { place: Some(Place { segment: number, offset: 0 }), error });
     }
     while scan.end < length {

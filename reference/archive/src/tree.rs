@@ -29,6 +29,13 @@ pub struct ChunkRef {
     pub length: u32,
 }
 
+impl ChunkRef {
+    /// Whether a chunk may be as long as it says.
+    pub(crate) fn has_a_length(&self) -> bool {
+        (1..=CHUNK_MAX_BYTES).contains(&(self.length as usize))
+    }
+}
+
 /// A point in time, before or after 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 pub struct Time {
@@ -256,7 +263,7 @@ fn check_chunks(chunks: &[ChunkRef]) -> Result<(), ArchiveError> {
     if chunks.is_empty() || chunks.len() > ITEM_CHUNKS {
         return Err(malformed("the number of chunk references in an item"));
     }
-    if chunks.iter().any(|chunk| chunk.length == 0 || chunk.length as usize > CHUNK_MAX_BYTES) {
+    if !chunks.iter().all(ChunkRef::has_a_length) {
         return Err(malformed("the length of a chunk"));
     }
     Ok(())
@@ -319,6 +326,7 @@ pub fn decode_tree(mut bytes: &[u8]) -> Result<Vec<Entry>, ArchiveError> {
         }
     }
     assembly.finish()?;
+    order.finish()?;
     Ok(entries)
 }
 
@@ -431,6 +439,8 @@ impl Assembly {
     }
 }
 
+const NO_ROOT: &str = "a tree begins with its root directory";
+
 /// Holds a tree to its order: the root directory first, then ascending paths, each directly below a directory.
 #[derive(Default)]
 pub struct TreeOrder {
@@ -446,6 +456,17 @@ impl TreeOrder {
         TreeOrder { anywhere: true, ..TreeOrder::default() }
     }
 
+    /// Refuses a tree that has ended without its root.
+    ///
+    /// # Errors
+    /// `Misplaced`.
+    pub(crate) fn finish(&self) -> Result<(), ArchiveError> {
+        if self.last.is_none() && !self.anywhere {
+            return Err(ArchiveError::Misplaced { path: TreePath::root().to_string(), what: NO_ROOT });
+        }
+        Ok(())
+    }
+
     /// Accepts the next entry.
     ///
     /// # Errors
@@ -456,7 +477,7 @@ impl TreeOrder {
         match (&self.last, entry.path.split_last()) {
             (None, Some((_, parents))) if self.anywhere => self.inside.extend_from_slice(parents),
             (None, None) if directory => {}
-            (None, _) => return misplaced("a tree begins with its root directory"),
+            (None, _) => return misplaced(NO_ROOT),
             (Some(last), _) if *last >= entry.path => return misplaced("the order of paths is not ascending"),
             (Some(_), Some((_, parents))) if starts_with(&self.inside, parents) => {
                 self.inside.truncate(parents.len())

@@ -342,3 +342,23 @@ fn exchanged_segments_are_found() {
         assert!(found.named.contains(&"WrongArchive"), "{number}: {:?}", found.named);
     }
 }
+
+/// Whatever is wrong with the end of an archive, what is written next can be read.
+#[test]
+fn writing_goes_on_behind_a_last_segment_that_is_none() {
+    for length in 0..SEGMENT_HEAD_BYTES {
+        for content in [vec![0; length], b"BAILEESG".iter().copied().cycle().take(length).collect()] {
+            let mut store = three(keys(), &device(), (0, 0), ONE_SEGMENT).into_store();
+            store.segments.insert(2, content.clone());
+            let archive = Archive::open(store, keys(), &trusted()).unwrap();
+            let archive = back_up(archive, &device(), 9, ONE_SEGMENT);
+            let first = archive.versions()[0].digest;
+            let store = archive.forget(&[first], &device()).unwrap().into_store();
+            assert_eq!(store.segments[&2], content, "what is there is not cut and not written to");
+            let again = Archive::open(store, keys(), &trusted()).unwrap();
+            let seqs: Vec<u64> = again.versions().iter().map(|version| version.seq).collect();
+            assert_eq!(seqs, [2, 3, 4], "{length} bytes");
+            assert_eq!(again.newest(trusted()[0]).map(|(seq, _)| seq), Some(5));
+        }
+    }
+}

@@ -11,7 +11,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bailee_archive::engine::{BackUp, Closed, Files, Journal, Plan, Planned};
 use bailee_archive::tree::Time;
 use bailee_archive::{Archive, ArchiveError, Digest, ReadStore, Store, Totals, TreePath};
-use rustix::fs::{FileType, Mode, OFlags, Stat};
+use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Stat};
+use rustix::io::Errno;
 
 use crate::catalogue::{Catalogue, Recorder};
 use crate::error::{FilesError, Warning};
@@ -145,6 +146,31 @@ struct OpenFile {
     stat: Stat,
 }
 
+/// Whether a file takes less room than its length. Whatever its block size, a file system counts in units of 512 bytes here.
+fn has_holes(stat: &Stat) -> bool {
+    let allocated = u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512);
+    allocated < u64::try_from(stat.st_size).unwrap_or(0)
+}
+
+impl OpenFile {
+    /// How many of so many bytes from an offset on are a hole: they are zeros, and reading them would only fill the page cache.
+    fn hole_at(&self, offset: u64, most: usize) -> usize {
+        if !has_holes(&self.stat) {
+            return 0;
+        }
+        let size = u64::try_from(self.stat.st_size).unwrap_or(0);
+        let data = match rustix::fs::seek(&self.file, SeekFrom::Data(offset)) {
+            Ok(data) => data,
+            // Nothing but a hole from here to the end, or beyond it.
+            Err(Errno::NXIO) => size,
+            // A file system that does not tell.
+            Err(_) => return 0,
+        };
+        let hole = data.min(size).saturating_sub(offset);
+        usize::try_from(hole).unwrap_or(usize::MAX).min(most)
+    }
+}
+
 impl Files for Disk<'_> {
     type File = SeenFile;
     type Open = OpenFile;
@@ -165,6 +191,11 @@ impl Files for Disk<'_> {
     }
 
     fn read_at(&self, open: &OpenFile, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let hole = open.hole_at(offset, buffer.len());
+        if hole > 0 {
+            buffer[..hole].fill(0);
+            return Ok(hole);
+        }
         loop {
             match open.file.read_at(buffer, offset) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -187,9 +218,7 @@ impl Files for Disk<'_> {
             file.changed.store(true, Ordering::Relaxed);
             self.notes.warn(&path, "it changed while it was read: what is kept may mix two states".into());
         }
-        // Whatever its block size, a file system counts in units of 512 bytes here.
-        let allocated = u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512);
-        Closed { path, meta, changed, sparse: allocated < file.state.size }
+        Closed { path, meta, changed, sparse: has_holes(&stat) }
     }
 }
 

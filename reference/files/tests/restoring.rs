@@ -281,3 +281,32 @@ fn what_the_archive_has_lost_is_named_the_rest_is_restored_and_a_whole_archive_c
     assert_eq!((second.kept, second.damaged), ((names.len() - lost.len()) as u64, vec![]));
     assert_eq!(differences(folder.path(), out.path()), Vec::<String>::new());
 }
+
+/// What goes on looks at metadata too: a file whose attributes or permissions are not the right ones is not the file.
+#[test]
+fn a_resumed_restore_brings_back_metadata_that_was_altered() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, target) = (folder.path().join("source"), folder.path().join("target"));
+    fs::create_dir(&source).unwrap();
+    write(&source.join("file"), b"content");
+    let flags = rustix::fs::XattrFlags::empty();
+    if rustix::fs::setxattr(source.join("file"), "user.note", b"right", flags).is_err() {
+        eprintln!("skipped: no extended attributes here");
+        return;
+    }
+    let archive = backed_up(&source).unwrap().archive;
+    bring_back(&archive, &target, &Selection::whole(), ONCE).unwrap();
+    let restored = target.join("file");
+    let time = FileTime::from_last_modification_time(&fs::metadata(&restored).unwrap());
+    let spoil: [&dyn Fn(); 3] = [
+        &|| rustix::fs::setxattr(&restored, "user.note", b"wrong", flags).unwrap(),
+        &|| rustix::fs::setxattr(&restored, "user.more", b"", flags).unwrap(),
+        &|| fs::set_permissions(&restored, fs::Permissions::from_mode(0o600)).unwrap(),
+    ];
+    for act in spoil {
+        act();
+        filetime::set_file_mtime(&restored, time).unwrap();
+        bring_back(&archive, &target, &Selection::whole(), RESUMED).unwrap();
+        assert_eq!(differences(&source, &target), [""; 0]);
+    }
+}

@@ -115,6 +115,10 @@ fn unpad(padding: Padding, padded: &[u8]) -> Result<(&[u8], usize), ArchiveError
 }
 
 fn decompress(stored: &[u8], plain_length: usize) -> Result<Vec<u8>, ArchiveError> {
+    // One frame, and nothing behind it: decompressing takes any number of them, and passes others over.
+    if zstd::zstd_safe::find_frame_compressed_size(stored).ok() != Some(stored.len()) {
+        return Err(ArchiveError::NotDecompressed {});
+    }
     let mut plain = vec![0; plain_length];
     // The output is a slice of the stated length: a longer frame is an error, never a longer output.
     let written = zstd::bulk::decompress_to_buffer(stored, plain.as_mut_slice());

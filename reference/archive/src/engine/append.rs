@@ -13,11 +13,14 @@ use crate::random::{INDEX_STREAMS, Randomness};
 use crate::segment::{FRAME_HEAD_BYTES, FrameHead, Kind, SegmentHead};
 use crate::store::Store;
 
+/// The end of a last segment to which nothing is appended, since it is not whole or not readable.
+pub(crate) const CLOSED: u64 = u64::MAX;
+
 /// Where an archive ends, and how it goes on.
 pub(crate) struct Tail<S> {
     pub(crate) store: S,
     pub(crate) archive: ArchiveId,
-    /// The last segment, and where the next record in it begins.
+    /// The last segment, and where the next record in it begins, or [`CLOSED`].
     pub(crate) end: (u64, u64),
     /// The size at which a segment is closed, in bytes.
     pub(crate) segment_bytes: u64,
@@ -48,7 +51,11 @@ impl<S: Store> Tail<S> {
 
     /// Closes the last segment, durably, and begins another.
     pub(crate) fn next_segment(&mut self) -> Result<(), ArchiveError> {
-        self.sync()?;
+        let synced = self.sync();
+        // Nothing relies on what cannot be read; a store that failed otherwise takes nothing more.
+        if self.end.1 != CLOSED {
+            synced?;
+        }
         let number = self.end.0 + 1;
         let head = SegmentHead { archive: self.archive, number }.encode();
         self.store.create(number, &head).map_err(ArchiveError::store("making a segment"))?;

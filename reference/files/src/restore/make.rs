@@ -183,20 +183,23 @@ impl<S: ReadStore> Maker<'_, S> {
         Ok(())
     }
 
-    /// A file of this length and time is the file: its time was set last. With `verify`, its content is compared too.
+    /// A file of this length and metadata is the file: its time was set last. With `verify`, its content is compared too.
     fn standing_file(&self, task: &Task, content: &Content) -> Result<Standing, Failure> {
         let Some((stat, kind)) = self.look(task)? else { return Ok(Standing::Nothing) };
         let state = State::of(&stat);
         if kind != FileType::RegularFile || state.size != content.size || state.mtime != task.entry.meta.mtime {
             return Ok(Standing::Other);
         }
-        if !self.how.verify {
-            return Ok(Standing::Same);
-        }
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let Ok(file) = rustix::fs::openat(&*task.folder.handle()?, &*task.name, flags, Mode::empty()) else {
             return Ok(Standing::Other);
         };
+        if !meta::is_as(&file, &task.entry.meta)? {
+            return Ok(Standing::Other);
+        }
+        if !self.how.verify {
+            return Ok(Standing::Same);
+        }
         match self.archive.copy_content(content, &mut Comparing::new(&File::from(file))) {
             Ok(()) => Ok(Standing::Same),
             Err(ArchiveError::Sink { .. }) => Ok(Standing::Other),

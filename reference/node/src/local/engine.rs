@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bailee_archive::engine::{self, Counters, Totals};
 use bailee_archive::limits::LABEL_BYTES;
-use bailee_archive::segment::read_segment_head;
 use bailee_archive::tree::{Content, Entry};
 use bailee_archive::{
     ArchiveError, ArchiveId, ArchiveKeys, DeviceId, Digest, FolderStore, Padding, Prune, ReadStore, Store as _,
@@ -71,20 +70,14 @@ fn store(folder: &Path) -> Done<FolderStore> {
     })
 }
 
-/// Which archive is in a folder: read without any key.
+/// Which archives may be in a folder, the likeliest first: read without any key.
+pub(crate) fn candidates(folder: &Path) -> Done<Vec<ArchiveId>> {
+    bailee_archive::candidates(&store(folder)?).map_err(|error| Failure::archive(folder, &error))
+}
+
+/// Which archive is in a folder, as far as that shows without any key.
 pub(crate) fn identify(folder: &Path) -> Done<ArchiveId> {
-    let store = store(folder)?;
-    let numbers = store.list().map_err(|error| Failure::io("reading the archive", folder, &error))?;
-    let mut first = ArchiveError::NoArchive {};
-    // Any segment names its archive; a damaged one is passed over.
-    for (at, number) in numbers.into_iter().enumerate() {
-        match read_segment_head(&store, number) {
-            Ok(head) => return Ok(head.archive),
-            Err(error) if at == 0 => first = error,
-            Err(_) => {}
-        }
-    }
-    Err(Failure::archive(folder, &first))
+    candidates(folder)?.first().copied().ok_or_else(|| Failure::no_archive(folder))
 }
 
 /// Makes an archive in a folder that is absent or empty.
@@ -135,6 +128,15 @@ fn open_raw(folder: &Path, record: &Record, to: To) -> Done<Result<Archive, Arch
 /// What is wrong with an archive that was opened all the same.
 pub(crate) fn damage(archive: &Archive) -> Vec<String> {
     archive.damage().iter().map(ToString::to_string).collect()
+}
+
+/// What stands at the end of an archive and is no whole record, if something does: what a crash leaves, or damage.
+pub(crate) fn torn(archive: &Archive) -> Option<String> {
+    let torn = archive.torn()?;
+    Some(format!(
+        "{}: {} bytes to the end are no whole record: they may have been one that is damaged",
+        torn.place, torn.length
+    ))
 }
 
 /// What trying a key on an archive shows.

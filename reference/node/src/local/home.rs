@@ -137,8 +137,14 @@ impl Home {
     fn lock(&self) -> Done<File> {
         let path = self.folder.join("lock");
         let failed = |error| Failure::io("locking the key store", &path, &error);
-        let file =
-            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed)?;
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .custom_flags(itself())
+            .open(&path)
+            .map_err(failed)?;
         file.lock().map_err(failed)?;
         Ok(file)
     }
@@ -190,8 +196,7 @@ fn check_private(path: &Path, metadata: &fs::Metadata, mode: &str) -> Done {
 
 /// A whole record file, and the file, for its metadata. A link is not followed.
 fn read(path: &Path) -> io::Result<(File, Zeroizing<Vec<u8>>)> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
-    let mut file = OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path)?;
+    let mut file = OpenOptions::new().read(true).custom_flags(itself()).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is no regular file"));
     }
@@ -213,6 +218,11 @@ fn refused(path: &Path, error: RecordError) -> Failure {
         format!("{}: {error}", shown(path)),
         "move the file away and enter the recovery code again with `bailee init --recover`",
     )
+}
+
+/// Opens what has the name: no link is followed, and the other end of a pipe is not waited for.
+fn itself() -> i32 {
+    (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed()
 }
 
 #[cfg(test)]

@@ -43,12 +43,21 @@ impl<'a> Session<'a> {
     /// As [`Session::open`], but that damage is left for the command to name.
     pub(crate) fn open_to_check(&mut self, to: To) -> Done<(Archive, Record)> {
         let place = self.place();
-        let id = engine::identify(place)?;
-        let record = self.home.load(id)?.ok_or_else(|| Failure::no_key(place))?;
+        let record = self.record()?;
         let archive = engine::open(place, &record, to)?;
         self.refuse_rollback(&archive, &record)?;
         self.remember(&archive, &record);
         Ok((archive, record))
+    }
+
+    /// What the key store has of the archive. Which one it is may be in doubt, where a head is damaged: the key decides then.
+    fn record(&self) -> Done<Record> {
+        for id in engine::candidates(self.place())? {
+            if let Some(record) = self.home.load(id)? {
+                return Ok(record);
+            }
+        }
+        Err(Failure::no_key(self.place()))
     }
 
     fn refuse_rollback(&mut self, archive: &Archive, record: &Record) -> Done {
@@ -62,7 +71,12 @@ impl<'a> Session<'a> {
                     true
                 })
             }
-            Some(error) => Err(Failure::archive(self.place(), &error)),
+            Some(error) => {
+                if let Some(torn) = engine::torn(archive) {
+                    self.report.warn(None, &torn);
+                }
+                Err(Failure::archive(self.place(), &error))
+            }
         }
     }
 

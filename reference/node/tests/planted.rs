@@ -1,0 +1,123 @@
+//! What somebody puts into the folder of an archive who may write there and holds no key: links to other files, pipes, things that
+//! are no segments. Nothing else is written, nothing waits for ever, and what was committed stays restorable.
+
+mod common;
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
+
+use common::*;
+
+/// Longer than any of these commands takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs a command that may not hang.
+fn ends(place: &Place, arguments: &[&str]) -> Output {
+    let mut child =
+        place.command(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let started = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if started.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("{arguments:?} hangs");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.wait_with_output().unwrap()
+}
+
+/// The first version comes back whole, damage told or not.
+fn restores(place: &Place, target: &str) {
+    let output = ends(place, &["restore", "1", "--target", &place.text(target)]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    assert_eq!(fs::read(place.at(target).join("docs/deep/note.txt")).unwrap(), b"note");
+}
+
+fn segment(place: &Place, number: u64) -> std::path::PathBuf {
+    place.at("archive").join(format!("{number:016x}.seg"))
+}
+
+#[test]
+fn a_link_to_another_file_is_neither_followed_nor_written_through() {
+    for hard in [false, true] {
+        let (place, _) = Place::with_version();
+        let victim = place.at("victim");
+        fs::write(&victim, b"what is dear to somebody".repeat(10)).unwrap();
+        let before = fs::read(&victim).unwrap();
+        if hard {
+            fs::hard_link(&victim, segment(&place, 2)).unwrap();
+        } else {
+            symlink(&victim, segment(&place, 2)).unwrap();
+        }
+        for arguments in [&["backup", &place.text("source")][..], &["forget", "1", "--dry-run"], &["check"]] {
+            ends(&place, arguments);
+            assert_eq!(fs::read(&victim).unwrap(), before, "{arguments:?}, hard: {hard}");
+        }
+        restores(&place, "restored");
+    }
+}
+
+#[test]
+fn a_lock_that_leads_elsewhere_makes_no_file_there() {
+    let (place, _) = Place::with_version();
+    fs::remove_file(place.at("archive/lock")).unwrap();
+    symlink(place.at("made elsewhere"), place.at("archive/lock")).unwrap();
+    assert_eq!(code(&ends(&place, &["backup", &place.text("source")])), 1);
+    assert!(!place.at("made elsewhere").exists());
+}
+
+#[test]
+fn nobody_waits_for_the_other_end_of_a_pipe() {
+    let pipe = |path: &std::path::Path| {
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    };
+    let (place, _) = Place::with_version();
+    pipe(&segment(&place, 2));
+    assert_eq!(code(&ends(&place, &["check"])), 1);
+    restores(&place, "restored");
+    fs::remove_file(segment(&place, 2)).unwrap();
+    for lock in ["archive/lock", "home/lock"] {
+        fs::remove_file(place.at(lock)).unwrap();
+        pipe(&place.at(lock));
+        assert_ne!(code(&ends(&place, &["backup", &place.text("source")])), 101);
+        fs::remove_file(place.at(lock)).unwrap();
+    }
+}
+
+#[test]
+fn what_is_no_segment_is_named_left_as_it_is_and_passed_over() {
+    let planted: [&[u8]; 4] =
+        [b"", b"BAILEESG\x01", &[7; 32], &b"notes of somebody, who keeps them here\n".repeat(9)];
+    for content in planted {
+        let (place, _) = Place::with_version();
+        fs::write(segment(&place, 2), content).unwrap();
+        fs::write(place.at("source/new"), b"new").unwrap();
+        place.succeed(&["backup", &place.text("source"), "--quiet"]);
+        assert_eq!(fs::read(segment(&place, 2)).unwrap(), content);
+        place.succeed(&["forget", "1"]);
+        assert_eq!(code(&ends(&place, &["check"])), 1, "the damage is named");
+        place.succeed(&["restore", "2", "--target", &place.text("restored")]);
+        assert_eq!(fs::read(place.at("restored/new")).unwrap(), b"new");
+    }
+}
+
+/// An archive of one segment has one head. Whatever byte of it is altered, the key says which archive it is.
+#[test]
+fn an_altered_head_costs_nothing() {
+    let (place, _) = Place::with_version();
+    let sound = fs::read(segment(&place, 1)).unwrap();
+    for at in [0, 7, 8, 9, 20, 25, 32] {
+        let mut altered = sound.clone();
+        altered[at] ^= 1;
+        fs::write(segment(&place, 1), &altered).unwrap();
+        assert_eq!(code(&ends(&place, &["check"])), 1, "byte {at}");
+        restores(&place, &format!("restored-{at}"));
+    }
+    place.succeed(&["backup", &place.text("source")]);
+    restores(&place, "restored again");
+    assert_eq!(code(&ends(&place, &["restore", "2", "--target", &place.text("second")])), 0);
+    assert!(File::open(segment(&place, 2)).is_ok(), "the damaged segment is left, another one was begun");
+}
