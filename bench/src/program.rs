@@ -1,9 +1,10 @@
-//! Where the programs lie: our own, and the one that is measured.
+//! Where the programs lie, our own and the one that is measured, and how ours end.
 
 use std::env;
+use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 /// The `bailee` to be measured: the one that was named, or the one beside our own program. Under `cargo run` the
 /// latter is built first, so that it is never an old one.
@@ -32,4 +33,16 @@ pub fn work_folder() -> io::Result<PathBuf> {
     let own = env::current_exe()?;
     let build = own.ancestors().nth(2).unwrap_or(Path::new("."));
     Ok(build.join("peers"))
+}
+
+/// What one of our programs ends with: 0 if all went well, else 1. An error goes to standard error.
+pub fn exit_code(outcome: Result<bool, impl Display>) -> ExitCode {
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }

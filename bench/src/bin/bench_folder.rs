@@ -44,14 +44,7 @@ fn main() -> ExitCode {
     if let Some(code) = launch_if_asked() {
         return code;
     }
-    match run(&Arguments::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    program::exit_code(run(&Arguments::parse()))
 }
 
 /// Whether everything was restored as it is.

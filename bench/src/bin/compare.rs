@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bailee_bench::baseline::{Comparison, Verdict, compare, mean_ratio};
+use bailee_bench::program::exit_code;
 use clap::Parser;
 use serde_json::json;
 
@@ -27,13 +28,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(run(&Arguments::parse()).map(|()| true))
 }
 
 fn run(arguments: &Arguments) -> io::Result<()> {

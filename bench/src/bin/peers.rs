@@ -80,17 +80,11 @@ fn main() -> ExitCode {
         return code;
     }
     let arguments = Arguments::parse();
-    match run(&arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: {error}");
-            if arguments.json {
-                println!("{}", json!({"message_type": "error", "message": error.to_string()}));
-            }
-            ExitCode::FAILURE
-        }
+    let outcome = run(&arguments);
+    if let (Err(error), true) = (&outcome, arguments.json) {
+        println!("{}", json!({"message_type": "error", "message": error.to_string()}));
     }
+    program::exit_code(outcome)
 }
 
 /// Whether all went well.

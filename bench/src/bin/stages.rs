@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use bailee_archive::ArchiveError;
 use bailee_bench::memory::MemoryFolder;
+use bailee_bench::program::exit_code;
 use bailee_bench::report::Machine;
 use bailee_bench::stages::{Figures, measure};
 use clap::Parser;
@@ -28,13 +29,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(run(&Arguments::parse()).map(|()| true))
 }
 
 fn run(arguments: &Arguments) -> Result<(), ArchiveError> {

@@ -56,13 +56,37 @@ impl<S: ReadStore> Archive<S> {
     /// `NoArchive`; `Store` if it cannot be listed; and if there are manifests of which none counts, what is wrong with the
     /// first: `UnknownDevice`, `BadSignature`, `NotOpened`, or what a decoder says.
     pub fn open(store: S, keys: ArchiveKeys, devices: &[DeviceId]) -> Result<Self, ArchiveError> {
-        Archive::open_with(store, Arc::new(keys), devices)
+        let numbers = list(&store)?;
+        let id = archive_id(&store, &numbers, devices)?;
+        Archive::read(store, &numbers, id, Arc::new(keys), devices)
     }
 
-    pub(crate) fn open_with(store: S, keys: Arc<ArchiveKeys>, devices: &[DeviceId]) -> Result<Self, ArchiveError> {
-        let numbers = store.list().map_err(ArchiveError::store("listing the archive"))?;
+    /// As [`Archive::open`], where it is known already which archive it is: whatever says that it belongs to another is damage.
+    ///
+    /// # Errors
+    /// As [`Archive::open`].
+    pub fn open_as(store: S, id: ArchiveId, keys: ArchiveKeys, devices: &[DeviceId]) -> Result<Self, ArchiveError> {
+        Archive::open_again(store, id, Arc::new(keys), devices)
+    }
+
+    pub(crate) fn open_again(
+        store: S,
+        id: ArchiveId,
+        keys: Arc<ArchiveKeys>,
+        devices: &[DeviceId],
+    ) -> Result<Self, ArchiveError> {
+        let numbers = list(&store)?;
+        Archive::read(store, &numbers, id, keys, devices)
+    }
+
+    fn read(
+        store: S,
+        numbers: &[u64],
+        id: ArchiveId,
+        keys: Arc<ArchiveKeys>,
+        devices: &[DeviceId],
+    ) -> Result<Self, ArchiveError> {
         let Some(&last) = numbers.last() else { return Err(ArchiveError::NoArchive {}) };
-        let id = archive_id(&store, &numbers, devices)?;
         let mut archive = Archive {
             store,
             keys,
@@ -81,10 +105,10 @@ impl<S: ReadStore> Archive<S> {
             damage: Vec::new(),
             cache: Default::default(),
         };
-        let mut frames = archive.scan(&numbers);
+        let mut frames = archive.scan(numbers);
         let links = archive.genuine_links(&frames);
         archive.learn_what_is_gone(&links);
-        archive.check_segments(&numbers);
+        archive.check_segments(numbers);
         let gone = &archive.gone.segments;
         archive.damage.retain(|damage| damage.place.is_none_or(|place| !gone.contains(&place.segment)));
         frames.retain(|frame| !archive.gone.segments.contains(&frame.payload.segment));
@@ -350,6 +374,10 @@ impl<S: ReadStore> Archive<S> {
     }
 }
 
+fn list(store: &dyn ReadStore) -> Result<Vec<u64>, ArchiveError> {
+    store.list().map_err(ArchiveError::store("listing the archive"))
+}
+
 /// Damage that is listed one by one; an archive that has more is not worth the memory for more.
 const MOST_DAMAGE: usize = 100_000;
 
@@ -370,19 +398,24 @@ fn is_about_links(error: &ArchiveError) -> bool {
     }
 }
 
-/// The archives that a store may be of, the likeliest first: where heads of segments do not decide, those that links name which
-/// some device signed come before those that heads name. It takes no key; which it is shows when it is opened.
+/// The archives that a store may be of, the likeliest first: where heads of segments do not decide, those that a head names and
+/// a signed link too, then those that signed links name, then those that heads name. It takes no key, and so knows no device:
+/// which it is shows when it is opened.
 ///
 /// # Errors
 /// `NoArchive`; what is wrong with the first head, if nothing names any; `Store`.
 pub fn candidates(store: &dyn ReadStore) -> Result<Vec<ArchiveId>, ArchiveError> {
-    let numbers = store.list().map_err(ArchiveError::store("listing the archive"))?;
+    let numbers = list(store)?;
     let heads = Heads::read(store, &numbers);
-    let mut all: Vec<ArchiveId> = Vec::new();
+    let named: Vec<ArchiveId> = heads.named.iter().map(|(id, _)| *id).collect();
+    let mut all = Vec::new();
     if !heads.decide() {
-        all.extend(signed_ids(store, &numbers).map(|(archive, _)| archive));
+        let signed: Vec<ArchiveId> = signed_ids(store, &numbers).map(|(archive, _)| archive).collect();
+        let vouched: BTreeSet<[u8; 16]> = signed.iter().map(|id| id.0).collect();
+        all.extend(named.iter().filter(|id| vouched.contains(&id.0)));
+        all.extend(signed);
     }
-    all.extend(heads.named.iter().map(|(id, _)| *id));
+    all.extend(named);
     let mut seen = BTreeSet::new();
     all.retain(|id| seen.insert(id.0));
     if all.is_empty() { Err(heads.trouble()) } else { Ok(all) }

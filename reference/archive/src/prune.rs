@@ -115,13 +115,13 @@ impl<S: Store> Archive<S> {
         if chosen.segments.is_empty() {
             return Ok((self, chosen));
         }
-        let (keys, mut devices) = (Arc::clone(&self.keys), self.devices.clone());
+        let (id, keys, mut devices) = (self.id, Arc::clone(&self.keys), self.devices.clone());
         devices.push(DeviceId(how.device.public()));
         let mut moving = Moving::begin(self, chosen, &needed, how)?;
         moving.move_chunks()?;
         moving.move_records()?;
         let (store, pruned) = moving.give_up()?;
-        Ok((Archive::open_with(store, keys, &devices)?, pruned))
+        Ok((Archive::open_again(store, id, keys, &devices)?, pruned))
     }
 
     /// What a prune would do.

@@ -78,7 +78,7 @@ impl<S: Store> Archive<S> {
         random.stream(0).fill_bytes(&mut id.0);
         let head = SegmentHead { archive: id, number: 1 };
         store.create(1, &head.encode()).map_err(ArchiveError::store("making an archive"))?;
-        Archive::open(store, keys, &[])
+        Archive::open_as(store, id, keys, &[])
     }
 
     /// Begins a backup. What a crash left at the end is cut off first. Of `how`, the number of threads has no meaning here.

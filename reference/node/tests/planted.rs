@@ -5,9 +5,12 @@ mod common;
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
+use bailee_archive::segment::{FrameHead, Kind, SegmentHead, read_segment_head, scan_segment};
+use bailee_archive::{ArchiveId, FolderStore};
 use common::*;
 
 /// Longer than any of these commands takes.
@@ -35,7 +38,7 @@ fn restores(place: &Place, target: &str) {
     assert_eq!(fs::read(place.at(target).join("docs/deep/note.txt")).unwrap(), b"note");
 }
 
-fn segment(place: &Place, number: u64) -> std::path::PathBuf {
+fn segment(place: &Place, number: u64) -> PathBuf {
     place.at("archive").join(format!("{number:016x}.seg"))
 }
 
@@ -70,7 +73,7 @@ fn a_lock_that_leads_elsewhere_makes_no_file_there() {
 
 #[test]
 fn nobody_waits_for_the_other_end_of_a_pipe() {
-    let pipe = |path: &std::path::Path| {
+    let pipe = |path: &Path| {
         let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
         rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
     };
@@ -120,4 +123,42 @@ fn an_altered_head_costs_nothing() {
     restores(&place, "restored again");
     assert_eq!(code(&ends(&place, &["restore", "2", "--target", &place.text("second")])), 0);
     assert!(File::open(segment(&place, 2)).is_ok(), "the damaged segment is left, another one was begun");
+}
+
+/// The archive in a folder of one segment, and its records.
+fn records(folder: &Path) -> (ArchiveId, Vec<(Kind, Vec<u8>)>) {
+    let store = FolderStore::open(folder).unwrap();
+    let archive = read_segment_head(&store, 1).unwrap().archive;
+    let frames = scan_segment(&store, 1, archive).unwrap().frames;
+    (archive, frames.iter().map(|frame| (frame.head.kind, frame.read(&store).unwrap())).collect())
+}
+
+/// A link that another archive of the same person signed, in front of all else: both keys are at hand, and the archive is taken
+/// for what it is.
+#[test]
+fn a_link_of_another_archive_does_not_pass_for_this_one() {
+    let (place, _) = Place::with_version();
+    fs::rename(place.at("archive"), place.at("other")).unwrap();
+    let recovery = place.succeed(&["init"]);
+    fs::write(place.at("source/new"), b"new").unwrap();
+    place.succeed(&["backup", &place.text("source")]);
+
+    let (archive, own) = records(&place.at("archive"));
+    let (_, foreign) = records(&place.at("other"));
+    let links = foreign.into_iter().filter(|(kind, _)| *kind == Kind::Manifest);
+    let mut bytes = SegmentHead { archive, number: 1 }.encode().to_vec();
+    for (kind, payload) in links.chain(own) {
+        let at = bailee_archive::Place { segment: 1, offset: bytes.len() as u64 };
+        bytes.extend(FrameHead { kind, length: payload.len() as u32 }.encode(at));
+        bytes.extend(payload);
+    }
+    fs::write(segment(&place, 1), bytes).unwrap();
+
+    let check = place.run(&["check"]);
+    assert_eq!(code(&check), 1);
+    assert!(out(&check).contains("manifest: belongs to archive"), "{}", out(&check));
+    restores(&place, "restored");
+    assert_eq!(fs::read(place.at("restored/new")).unwrap(), b"new");
+    assert_eq!(code(&place.recover("second home", &recovery)), 0);
+    restores(&place, "restored again");
 }

@@ -36,7 +36,7 @@ fn versions(id: u64, count: u8) -> Archive<MemoryStore> {
     (1..=count).fold(archive, |archive, version| {
         let root = (entry(TreePath::root(), EntryKind::Directory), Vec::new());
         let entries = [root, (entry(path("a"), file()), vec![version; 9])];
-        back_up(archive, version, &entries, 1 << 20, Padding::Padme)
+        back_up(&device(), archive, version, &entries, 1 << 20, Padding::Padme)
     })
 }
 

@@ -50,7 +50,7 @@ pub(crate) fn tree_cuts() -> Value {
     let root = Entry { path: TreePath::root(), meta: Meta::default(), kind: EntryKind::Directory };
     let entries = std::iter::once(root).chain((0..LINKS + LARGE).map(link));
     let entries: Vec<_> = entries.map(|entry| (entry, Vec::new())).collect();
-    let archive = back_up(archive, 1, &entries, 1 << 26, Padding::Padme);
+    let archive = back_up(&device(), archive, 1, &entries, 1 << 26, Padding::Padme);
     json!({
         "tenant": "tenant", "user": "user", "epoch": 0, "key": hex(KEY),
         "tree": "the root directory and, by numbers from 0 on, symbolic links: the name is the number in 8 decimal digits, the \

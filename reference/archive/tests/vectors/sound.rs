@@ -40,16 +40,6 @@ pub(crate) fn entries(version: u8) -> Vec<(Entry, Vec<u8>)> {
 }
 
 pub(crate) fn back_up(
-    archive: Archive<MemoryStore>,
-    version: u8,
-    entries: &[(Entry, Vec<u8>)],
-    segment_bytes: u64,
-    padding: Padding,
-) -> Archive<MemoryStore> {
-    back_up_by(&device(), archive, version, entries, segment_bytes, padding)
-}
-
-pub(crate) fn back_up_by(
     device: &Signing,
     archive: Archive<MemoryStore>,
     version: u8,
@@ -122,7 +112,7 @@ pub(crate) fn archive() -> Value {
     let mut archive = Archive::create(MemoryStore::default(), keys(), &Seeded(0)).unwrap();
     for version in 1..=3 {
         let padding = if version == 2 { Padding::Exact } else { Padding::Padme };
-        archive = back_up(archive, version, &entries(version), 1_500, padding);
+        archive = back_up(&device(), archive, version, &entries(version), 1_500, padding);
     }
     let first = archive.versions()[0].digest;
     let archive = archive.forget(&[first], &device()).unwrap();

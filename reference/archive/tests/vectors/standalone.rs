@@ -8,7 +8,7 @@ use bailee_core::crypto::sign::Signing;
 use bech32::{Bech32, Bech32m, Hrp};
 use serde_json::{Value, json};
 
-use super::sound::{back_up_by, entries, newest, told};
+use super::sound::{back_up, entries, newest, told};
 use super::{hex, hex_segments};
 
 const KEY: [u8; 32] = *b"a key that only this archive has";
@@ -21,7 +21,7 @@ pub(crate) fn standalone() -> Value {
     let keys = || ArchiveKeys::new(&Secret::take(&mut { KEY }), &owner);
     let archive = Archive::create(MemoryStore::default(), keys(), &Seeded(0)).unwrap();
     let entries = entries(1);
-    let archive = back_up_by(&device, archive, 1, &entries, 1 << 26, Padding::Padme);
+    let archive = back_up(&device, archive, 1, &entries, 1 << 26, Padding::Padme);
     let code = bech32::encode::<Bech32m>(Hrp::parse("bailee-key-").unwrap(), &KEY).unwrap();
     let (prefix, letters) = code.split_at("bailee-key-1".len());
     let groups: Vec<&str> = (0..letters.len()).step_by(4).map(|at| &letters[at..letters.len().min(at + 4)]).collect();

@@ -15,6 +15,7 @@ use bailee_archive::{
     ArchiveError, ArchiveId, ArchiveKeys, DeviceId, Digest, FolderStore, Padding, Prune, ReadStore, Store as _,
     System, TreePath, Version,
 };
+use bailee_core::crypto::keys::ArchiveKey;
 use bailee_core::crypto::sign::Signing;
 use bailee_files::{
     Cause, Changes, FilesError, Patterns, RestoreOptions, RestoreProgress, Restored, Scope, Selection, Warning,
@@ -122,7 +123,7 @@ fn open_raw(folder: &Path, record: &Record, to: To) -> Done<Result<Archive, Arch
     {
         return Ok(Err(ArchiveError::Store { doing: "keeping other writers out", error }));
     }
-    Ok(bailee_archive::Archive::open(store, record.keys(), &[device]))
+    Ok(bailee_archive::Archive::open_as(store, record.archive, record.keys(), &[device]))
 }
 
 /// What is wrong with an archive that was opened all the same.
@@ -150,8 +151,29 @@ pub(crate) enum Trial {
     Nothing,
 }
 
-/// Tries a key.
-pub(crate) fn try_key(folder: &Path, record: &Record) -> Done<Trial> {
+/// A folder that names more archives than this one was tampered with; each trial reads it whole.
+const MOST_TRIED: usize = 8;
+
+/// Tries a key on each archive that a folder may hold. The record is then one of the archive that the key opens; if it opens none,
+/// of the likeliest.
+pub(crate) fn try_key(folder: &Path, key: ArchiveKey) -> Done<(Record, Trial)> {
+    let ids = candidates(folder)?;
+    let likeliest = *ids.first().ok_or_else(|| Failure::no_archive(folder))?;
+    let mut record = Record::new(likeliest, key);
+    let mut of_likeliest = None;
+    for &id in ids.iter().take(MOST_TRIED) {
+        record.archive = id;
+        let trial = try_record(folder, &record);
+        if matches!(trial, Ok(Trial::Right)) {
+            return Ok((record, Trial::Right));
+        }
+        of_likeliest.get_or_insert(trial);
+    }
+    record.archive = likeliest;
+    Ok((record, of_likeliest.unwrap_or(Ok(Trial::Wrong))?))
+}
+
+fn try_record(folder: &Path, record: &Record) -> Done<Trial> {
     let archive = match open_raw(folder, record, To::Read)? {
         Err(error) if is_of_another_key(&error) => return Ok(Trial::Wrong),
         other => other.map_err(|error| Failure::archive(folder, &error))?,
@@ -165,7 +187,7 @@ pub(crate) fn try_key(folder: &Path, record: &Record) -> Done<Trial> {
 
 fn is_of_another_key(error: &ArchiveError) -> bool {
     use ArchiveError as E;
-    matches!(error, E::UnknownDevice { .. } | E::NotOpened { .. } | E::UnknownEpoch { .. })
+    matches!(error, E::UnknownDevice { .. } | E::WrongArchive { .. } | E::NotOpened { .. } | E::UnknownEpoch { .. })
 }
 
 /// Refuses an archive that lacks what was seen in it before.

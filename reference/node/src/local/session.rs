@@ -42,22 +42,25 @@ impl<'a> Session<'a> {
 
     /// As [`Session::open`], but that damage is left for the command to name.
     pub(crate) fn open_to_check(&mut self, to: To) -> Done<(Archive, Record)> {
-        let place = self.place();
-        let record = self.record()?;
-        let archive = engine::open(place, &record, to)?;
+        let (archive, record) = self.find(to)?;
         self.refuse_rollback(&archive, &record)?;
         self.remember(&archive, &record);
         Ok((archive, record))
     }
 
-    /// What the key store has of the archive. Which one it is may be in doubt, where a head is damaged: the key decides then.
-    fn record(&self) -> Done<Record> {
-        for id in engine::candidates(self.place())? {
-            if let Some(record) = self.home.load(id)? {
-                return Ok(record);
+    /// The archive, with what the key store has of it. Which one it is may be in doubt, where a head is damaged or a link was
+    /// planted: the first that opens with its key is the one.
+    fn find(&self, to: To) -> Done<(Archive, Record)> {
+        let place = self.place();
+        let mut refused = None;
+        for id in engine::candidates(place)? {
+            let Some(record) = self.home.load(id)? else { continue };
+            match engine::open(place, &record, to) {
+                Ok(archive) => return Ok((archive, record)),
+                Err(failure) => refused = refused.or(Some(failure)),
             }
         }
-        Err(Failure::no_key(self.place()))
+        Err(refused.unwrap_or_else(|| Failure::no_key(place)))
     }
 
     fn refuse_rollback(&mut self, archive: &Archive, record: &Record) -> Done {

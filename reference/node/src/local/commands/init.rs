@@ -104,11 +104,12 @@ fn refusal(session: &Session<'_>) -> Failure {
 
 fn recover(session: &mut Session<'_>) -> Done<Exit> {
     let place = session.place();
-    let id = engine::identify(place)?;
+    engine::identify(place)?;
+    let (record, trial) = engine::try_key(place, ask()?)?;
+    let id = record.archive;
     let known = session.home.load(id)?;
-    let record = Record::new(id, ask()?);
     let is_known = known.as_ref().is_some_and(|known| known.key == record.key);
-    match engine::try_key(place, &record)? {
+    match trial {
         Trial::Wrong => return Err(Failure::wrong_key(place)),
         _ if is_known => {
             let text = "The key store has this key already: the code is right.";
