@@ -6,7 +6,7 @@ It follows protocol.md and formats.cddl, and shares neither code nor logic with 
 1. reads the sound archive of archive.json and compares versions, trees and contents with what stands there;
 2. does so with standalone.json, whose key it takes from the recovery code;
 3. cuts the stream of cuts.json and the tree of tree_cuts.json, and compares lengths and ids of the chunks;
-4. decodes each part of malformed_parts.json and compares the name of its refusal;
+4. decodes each part of malformed_parts.json, and each link of signatures.json, and compares the name of its refusal;
 5. reads each archive of malformed_archives.json, looks for the vector's error among what it names (one damage may
    have several consequences, which are named where they are met; a sound archive has none), and compares the
    versions that it restores in full despite the damage.
@@ -143,6 +143,7 @@ def small_order(point):
 def signature_holds(device, label, body, signature):
     if small_order(device) or small_order(signature[:32]):
         return False
+    # The library asks the rest: that S is reduced, and for the equation without the cofactor.
     try:
         Ed25519PublicKey.from_public_bytes(device).verify(signature, LABEL + label + sha256(body))
     except (InvalidSignature, ValueError):
@@ -1095,13 +1096,22 @@ def part_readers(context, segment, offset):
     }
 
 
+def check_part(file, vector, stated):
+    readers = part_readers(context_of(stated), stated["segment"], stated["offset"])
+    found = error_of(readers[vector["part"]], bytes_of(vector["bytes"]))
+    return differ(f"{file}, {vector['part']} {vector['name']}", found, vector["error"])
+
+
 def check_parts(file):
     stated = file["context"]
-    readers = part_readers(context_of(stated), stated["segment"], stated["offset"])
+    return [fault for vector in file["vectors"] for fault in check_part("malformed_parts.json", vector, stated)]
+
+
+def check_signatures(file):
+    """Whose link it is counts as a device of the owner, so that the signature alone decides."""
     faults = []
     for vector in file["vectors"]:
-        found = error_of(readers[vector["part"]], bytes_of(vector["bytes"]))
-        faults += differ(f"malformed_parts.json, {vector['part']} {vector['name']}", found, vector["error"])
+        faults += check_part("signatures.json", vector, file["context"] | {"device": vector["device"]})
     return faults
 
 
@@ -1131,6 +1141,7 @@ CHECKS = {
     "cuts.json": check_cuts,
     "tree_cuts.json": check_tree_cuts,
     "malformed_parts.json": check_parts,
+    "signatures.json": check_signatures,
     "malformed_archives.json": check_archives,
 }
 
@@ -1142,10 +1153,11 @@ def main():
         print(*faults, f"{len(faults)} disagreements", sep="\n", file=sys.stderr)
         return 1
     sound, parts, archives = files["archive.json"], files["malformed_parts.json"], files["malformed_archives.json"]
+    signatures = files["signatures.json"]["vectors"]
     cuts = len(files["cuts.json"]["chunks"]) + len(files["tree_cuts.json"]["chunks"])
     print(f"read {len(sound['versions'])} versions in {len(sound['segments'])} segments, an archive that stands alone, "
-          f"{cuts} cuts, {len(parts['vectors'])} parts and {len(archives['vectors'])} malformed archives: "
-          "all as the vectors say")
+          f"{cuts} cuts, {len(parts['vectors'])} parts, {len(signatures)} signatures "
+          f"and {len(archives['vectors'])} malformed archives: all as the vectors say")
     return 0
 
 

@@ -11,7 +11,11 @@ use bailee_archive::tree::{EntryKind, decode_tree};
 use bailee_archive::{Archive, ArchiveError, ArchiveId, ArchiveKeys, DeviceId, Digest, MemoryStore, Place};
 use bailee_core::crypto::keys::{Owner, Secret};
 use bailee_core::crypto::{labels, sign};
+use curve25519_dalek::edwards::CompressedEdwardsY;
+use curve25519_dalek::{EdwardsPoint, Scalar};
+use generate::signatures::challenge;
 use generate::{files, folder, hex, keys, trusted};
+use minicbor::bytes::ByteVec;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -120,9 +124,8 @@ fn read_part(context: &Value, part: &str, bytes: &[u8]) -> Result<(), ArchiveErr
     }
 }
 
-#[test]
-fn every_malformed_part_is_refused_by_its_name() {
-    let file = committed("malformed_parts.json");
+fn parts_read_as_they_say(file: &str) {
+    let file = committed(file);
     let mut wrong = Vec::new();
     for vector in file["vectors"].as_array().unwrap() {
         let (part, name, error) = (text(vector, "part"), text(vector, "name"), text(vector, "error"));
@@ -133,6 +136,45 @@ fn every_malformed_part_is_refused_by_its_name() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_malformed_part_is_refused_by_its_name() {
+    parts_read_as_they_say("malformed_parts.json");
+}
+
+#[test]
+fn only_strict_signatures_hold() {
+    parts_read_as_they_say("signatures.json");
+}
+
+/// The rules of GEN-24 that a signature breaks. Nothing, if not even the equation times the cofactor holds.
+fn broken(device: [u8; 32], message: &[u8], signature: &[u8]) -> Option<Vec<&'static str>> {
+    let (r, s): ([u8; 32], [u8; 32]) = (signature[..32].try_into().unwrap(), signature[32..].try_into().unwrap());
+    let [key, point] = [device, r].map(|bytes| CompressedEdwardsY(bytes).decompress().unwrap());
+    let scalar = Scalar::from_bytes_mod_order(s);
+    let right = EdwardsPoint::mul_base(&scalar) - key * challenge(r, device, message);
+    let rules = [
+        ("key", !key.is_small_order()),
+        ("r", !point.is_small_order()),
+        ("scalar", scalar.to_bytes() == s),
+        ("equation", right.compress().to_bytes() == r),
+    ];
+    let broken = rules.iter().filter(|(_, kept)| !kept).map(|(rule, _)| *rule).collect();
+    (right - point).is_small_order().then_some(broken)
+}
+
+/// Each would hold for a verifier without the rules that it is said to break: it is refused by these alone.
+#[test]
+fn each_signature_breaks_what_it_says() {
+    for vector in committed("signatures.json")["vectors"].as_array().unwrap() {
+        let (body, signature) = minicbor::decode::<(ByteVec, ByteVec)>(&bytes(&vector["bytes"])).unwrap();
+        let label = if text(vector, "part") == "manifest" { labels::SIGN_MANIFEST } else { labels::SIGN_RETENTION };
+        let message = [label.as_bytes(), &Sha256::digest(&*body)].concat();
+        let device = unhex(text(vector, "device")).try_into().unwrap();
+        let broken = broken(device, &message, &signature).map(Value::from);
+        assert_eq!(broken.as_ref(), Some(&vector["breaks"]), "{}", text(vector, "name"));
+    }
 }
 
 /// The names of what is wrong, read to the last byte, and the numbers of the versions of which nothing is lost.

@@ -326,6 +326,13 @@ impl Archives {
         let earlier = vec![(1, segment(self.id, 1, &none)), (2, segment(self.id, 2, &[]))];
         self.add("no-manifest-counts", "BadSignature", &[], earlier);
         self.add_records("manifest-twice", "", &[1, 2], &[&two[..], &two[MANIFEST..SECOND]].concat());
+        // As a link of its own it would be another of the same number.
+        let signature = minicbor::decode::<(ByteVec, ByteVec)>(&first).unwrap().1;
+        let again = (Kind::Manifest, pair(&body, &with_another_scalar(signature.to_vec())));
+        let before = [&two[..SECOND], std::slice::from_ref(&again), &two[SECOND..]].concat();
+        self.add_records("manifest-again-with-another-scalar", "BadSignature", &[1, 2], &before);
+        let behind = [&two[..], &[again]].concat();
+        self.add_records("manifest-again-with-another-scalar-behind", "", &[1, 2], &behind);
         self.add_records("first-manifest-missing", "ChainBroken", &[2], &self.without(MANIFEST));
 
         let mut add = |name: &str, error: &str, restored: &[u64], change: &dyn Fn(&mut Clear)| {
@@ -372,7 +379,10 @@ impl Archives {
         let of = |seq: u64| Digest::of(&self.all[SECOND * (seq as usize - 1) + MANIFEST].1).0;
         let place = Chained { archive: self.id, seq: 3, previous: Some(of(2)) };
         let forgotten: Vec<_> = forgotten.iter().map(|&seq| (seq, of(seq))).collect();
-        (Kind::Retention, signed_retention(&retention_clear("retention", 1, &device(), place, &forgotten, lists)))
+        (
+            Kind::Retention,
+            signed_retention(&retention_clear("retention", 1, device().public(), place, &forgotten, lists)),
+        )
     }
 
     fn removed(&mut self) {
@@ -380,14 +390,15 @@ impl Archives {
         let none = Removed::default();
         let by_a_stranger = {
             let place = Chained { archive: self.id, seq: 1, previous: None };
-            let clear = retention_clear("retention", 1, &stranger(), place, &[], Removed { segments: &[1], ..none });
+            let clear =
+                retention_clear("retention", 1, stranger().public(), place, &[], Removed { segments: &[1], ..none });
             pair(&clear, &stranger().sign(labels::SIGN_RETENTION, &clear))
         };
         let behind = |retention: Vec<u8>| [&two[..], &[(Kind::Retention, retention)]].concat();
         self.add_records("retention-of-a-stranger", "UnknownDevice", &[1, 2], &behind(by_a_stranger));
         let place = Chained { archive: self.other_id, seq: 1, previous: None };
         let segments = Removed { segments: &[1], ..none };
-        let alien = signed_retention(&retention_clear("retention", 1, &device(), place, &[], segments));
+        let alien = signed_retention(&retention_clear("retention", 1, device().public(), place, &[], segments));
         self.add_records("retention-of-another-archive", "WrongArchive", &[1, 2], &behind(alien));
 
         let forgets = self.retention(&[1], none);

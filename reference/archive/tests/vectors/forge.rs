@@ -6,7 +6,6 @@ use bailee_archive::tree::{Item, Meta, Record, RecordKind};
 use bailee_archive::{ArchiveId, Padding, Randomness, TreePath};
 use bailee_core::cbor;
 use bailee_core::crypto::keys::{Secret, subkey};
-use bailee_core::crypto::sign::Signing;
 use bailee_core::crypto::{labels, seal};
 use minicbor::Encode;
 use minicbor::bytes::ByteVec;
@@ -73,11 +72,21 @@ pub(crate) fn manifest_clear(
     previous: Option<[u8; 32]>,
     blocks: &[u8],
 ) -> Vec<u8> {
-    let device = bytes(device().public());
+    manifest_clear_of(device().public(), version, epoch, seq, previous, blocks)
+}
+
+pub(crate) fn manifest_clear_of(
+    device: [u8; 32],
+    version: u8,
+    epoch: u64,
+    seq: u64,
+    previous: Option<[u8; 32]>,
+    blocks: &[u8],
+) -> Vec<u8> {
     cbor::encode(&(
         version,
         bytes(ARCHIVE.0),
-        device,
+        bytes(device),
         epoch,
         seq,
         previous.map(bytes),
@@ -128,12 +137,12 @@ pub(crate) struct Removed<'a> {
 pub(crate) fn retention_clear(
     what: &str,
     version: u8,
-    signer: &Signing,
+    device: [u8; 32],
     place: Chained,
     forgotten: &[(u64, [u8; 32])],
     removed: Removed<'_>,
 ) -> Vec<u8> {
-    let device = || bytes(signer.public());
+    let device = || bytes(device);
     let forgotten: Vec<_> = forgotten.iter().map(|(seq, digest)| (device(), *seq, bytes(digest))).collect();
     let dropped: Vec<_> = removed.dropped.iter().map(bytes).collect();
     let previous = place.previous.map(bytes);
@@ -144,4 +153,19 @@ pub(crate) fn retention_clear(
 
 pub(crate) fn signed_retention(clear: &[u8]) -> Vec<u8> {
     pair(clear, &device().sign(labels::SIGN_RETENTION, clear))
+}
+
+/// The same signature modulo the order of the group: only the lesser scalar is canonical (GEN-24).
+pub(crate) fn with_another_scalar(mut signature: Vec<u8>) -> Vec<u8> {
+    const ORDER: [u8; 32] = [
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    ];
+    let mut carry = 0;
+    for (byte, order) in signature[32..].iter_mut().zip(ORDER) {
+        let sum = u16::from(*byte) + u16::from(order) + carry;
+        [*byte, _] = sum.to_le_bytes();
+        carry = sum >> 8;
+    }
+    signature
 }

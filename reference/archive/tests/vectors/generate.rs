@@ -4,6 +4,7 @@ mod archives;
 mod cuts;
 mod forge;
 mod parts;
+pub(crate) mod signatures;
 mod sound;
 mod standalone;
 
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 
 use archives::Archives;
 use parts::Parts;
+use signatures::Signatures;
 
 pub(crate) const KEY: [u8; 32] = [0x4b; 32];
 pub(crate) const DEVICE_SEED: [u8; 32] = [0x5d; 32];
@@ -90,6 +92,18 @@ fn malformed_parts() -> Value {
     })
 }
 
+fn signatures() -> Value {
+    let mut context = context(forge::ARCHIVE);
+    context["segment"] = PLACE.segment.into();
+    context["offset"] = PLACE.offset.into();
+    json!({
+        "context": context,
+        "device": "whose link it is: taken for a device of the owner",
+        "breaks": "which rules of GEN-24: on the order of the key and of R, on the scalar, on the equation",
+        "vectors": Signatures::all(),
+    })
+}
+
 fn malformed_archives() -> Value {
     let archives = Archives::all();
     json!({ "context": context(archives.id()), "vectors": archives.vectors() })
@@ -103,6 +117,7 @@ pub(crate) fn files() -> BTreeMap<&'static str, String> {
         ("cuts.json", cuts::cuts()),
         ("tree_cuts.json", cuts::tree_cuts()),
         ("malformed_parts.json", malformed_parts()),
+        ("signatures.json", signatures()),
         ("malformed_archives.json", malformed_archives()),
     ];
     files.map(|(name, value)| (name, serde_json::to_string_pretty(&value).unwrap_or_default() + "\n")).into()

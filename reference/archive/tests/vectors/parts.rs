@@ -290,7 +290,7 @@ impl Parts {
             let forgotten: Vec<_> = lists.0.iter().map(|&seq| (seq, [4; 32])).collect();
             let dropped: Vec<_> = lists.1.iter().map(|&id| [id; 32]).collect();
             let removed = Removed { dropped: &dropped, segments: lists.2, blocks: &listings(lists.3) };
-            retention_clear(what, version, &device(), place, &forgotten, removed)
+            retention_clear(what, version, device().public(), place, &forgotten, removed)
         };
         let signed = signed_retention;
         let none: Lists<'_> = (&[], &[], &[], &[]);
@@ -464,21 +464,6 @@ impl Parts {
         }
         self.add("tree", "text-for-bytes", "Encoding", &framed(&cbor::encode(&(1u8, ((["a"], 0u8),)))));
     }
-}
-
-/// The same signature modulo the order of the group: only the lesser scalar is canonical (GEN-24).
-fn with_another_scalar(mut signature: Vec<u8>) -> Vec<u8> {
-    const ORDER: [u8; 32] = [
-        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0,
-        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
-    ];
-    let mut carry = 0;
-    for (byte, order) in signature[32..].iter_mut().zip(ORDER) {
-        let sum = u16::from(*byte) + u16::from(order) + carry;
-        [*byte, _] = sum.to_le_bytes();
-        carry = sum >> 8;
-    }
-    signature
 }
 
 fn xattr(name: &[u8], value: usize) -> Xattr {
