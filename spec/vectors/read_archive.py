@@ -4,7 +4,8 @@
 It follows protocol.md and formats.cddl, and shares neither code nor logic with the reference. It
 
 1. reads the sound archive of archive.json and compares versions, trees and contents with what stands there;
-2. does so with standalone.json, whose key it takes from the recovery code;
+2. does so with standalone.json, whose key it takes from the recovery code; and with devices.json and epochs.json,
+   which have several devices and several key epochs, also as somebody who lacks a device or a key;
 3. cuts the stream of cuts.json and the tree of tree_cuts.json, and compares lengths and ids of the chunks;
 4. decodes each part of malformed_parts.json, and each link of signatures.json, and compares the name of its refusal;
 5. reads each archive of malformed_archives.json, looks for the vector's error among what it names (one damage may
@@ -792,8 +793,12 @@ class Archive:
         return [problem.name for problem in self.problems]
 
     def restored(self):
-        """The numbers of the versions of which every entry and every content was read."""
-        return [version.link.seq for version in self.versions if None not in version.contents]
+        """The versions of which every entry and every content was read."""
+        return [version for version in self.versions if None not in version.contents]
+
+    def newest(self, device):
+        """The place of the newest link of a device, which may be forgotten and missing."""
+        return max(place for place in self.links.keys() | self.named("forgotten") if place[0] == device)
 
     def retention_records(self, scans):
         """Known before anything else is read, for a segment that one of them names is not read (BAK-14)."""
@@ -940,10 +945,6 @@ def read_code(typed):
     return None if bits & 15 else (bits >> 4).to_bytes(32, "big")
 
 
-def standalone_device(key, owner):
-    return Ed25519PrivateKey.from_private_bytes(branch(key, b"key/standalone-device", owner))
-
-
 # ------------------------------------------------------------------------------------------------ the vectors
 
 VECTORS = pathlib.Path(__file__).parent / "archive"
@@ -961,14 +962,31 @@ def owner_keys(vector):
     return key_tree(bytes.fromhex(vector["key"]), vector["tenant"], vector["user"], vector["epoch"])
 
 
+def several(vector, name):
+    """What an archive has one of, or a list of several."""
+    return vector.get(name, [vector])
+
+
+def keys_of(vector):
+    """The keys of each epoch, by the epoch."""
+    names = {name: vector[name] for name in ("tenant", "user")}
+    return {stated["epoch"]: owner_keys(names | stated) for stated in several(vector, "epochs")}
+
+
+def devices_of(vector):
+    return [bytes.fromhex(stated["device"]) for stated in several(vector, "devices")]
+
+
 def context_of(vector):
-    epochs, devices = {vector["epoch"]: owner_keys(vector)}, frozenset([bytes.fromhex(vector["device"])])
-    return Context(bytes.fromhex(vector["archive"]), epochs, devices)
+    return Context(bytes.fromhex(vector["archive"]), keys_of(vector), frozenset(devices_of(vector)))
 
 
-def read_vector(vector, remembered, context):
+def place_of(device, stated):
+    return device, stated["seq"], bytes.fromhex(stated["digest"])
+
+
+def read_vector(vector, known, context):
     """The archive has to find out its id for itself; the rest of the context is what its owner knows."""
-    known = [(device, remembered["seq"], bytes.fromhex(remembered["digest"])) for device in context.devices]
     archive = Archive(context.epochs, context.devices, segments_of(vector), known)
     need(archive.context == context, "WrongArchive", "not the vector's")
     return archive
@@ -998,7 +1016,7 @@ def describe_entry(entry, content):
 def describe_version(version):
     link, root = version.link, version.root
     tree = [describe_entry(entry, content) for entry, content in zip(version.entries, version.contents)]
-    shown = {"seq": link.seq, "digest": link.digest, "time": root.time, "label": root.label,
+    shown = {"device": link.device, "seq": link.seq, "digest": link.digest, "time": root.time, "label": root.label,
              "entries": root.entries, "bytes": root.bytes}
     return {name: readable(value) for name, value in shown.items()} | {"tree": tree}
 
@@ -1007,37 +1025,69 @@ def differ(what, found, stated):
     return [] if found == stated else [f"{what}: read {found!r}, the vector has {stated!r}"]
 
 
-def compare_version(file, version, stated, keys):
+def file_keys(archive, entry):
+    """A file is cut and its chunks are named under the epoch of the blocks that they lie in (BAK-15)."""
+    _, keys = read_block_head(archive.context, archive.blocks[archive.chunks[entry.chunks[0][0]]])
+    return keys
+
+
+def compare_version(file, version, stated, archive):
     found = describe_version(version)
     where = f"{file}, version {stated['seq']}"
     faults = [fault for name in stated for fault in differ(f"{where}, {name}", found.get(name), stated[name])]
     faults += differ(f"{where}, entries counted", len(version.entries), stated["entries"])
     faults += differ(f"{where}, bytes counted", sum(map(len, version.contents)), stated["bytes"])
     for entry, content in zip(version.entries, version.contents):
-        cuts = [len(chunk) for chunk in cut(content, keys.chunk)]
+        cuts = [len(chunk) for chunk in cut(content, file_keys(archive, entry).chunk)] if content else []
         faults += differ(f"{where}, cuts of {entry.path}", [length for _, length in entry.chunks], cuts)
     return faults
 
 
-def check_sound_archive(file, vector, device):
-    """Versions, digests, trees, contents, the newest link; and that each file was cut where BAK-5 says."""
-    keys, newest = owner_keys(vector), vector["newest"]
+def place_in(version):
+    return [version.link.device.hex(), version.link.seq]
+
+
+def check_sound_archive(file, vector, seeds):
+    """Versions, digests, trees, contents, each device's newest link; and that each file was cut where BAK-5 says."""
+    stated_devices = zip(devices_of(vector), several(vector, "devices"))
+    newest = [place_of(device, stated["newest"]) for device, stated in stated_devices]
     archive = read_vector(vector, newest, context_of(vector))
     faults = differ(f"{file}, problems", archive.names(), [])
     if faults:
         return faults
-    faults += differ(f"{file}, device", device.public_key().public_bytes_raw().hex(), vector["device"])
-    _, seq, digest = max(archive.links)
-    faults += differ(f"{file}, newest", {"seq": seq, "digest": digest.hex()}, newest)
-    faults += differ(f"{file}, versions", len(archive.versions), len(vector["versions"]))
-    for version, stated in zip(archive.versions, vector["versions"]):
-        faults += compare_version(file, version, stated, keys)
+    public = [Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw() for seed in seeds]
+    faults += differ(f"{file}, devices", public, devices_of(vector))
+    for place in newest:
+        faults += differ(f"{file}, newest", archive.newest(place[0]), place)
+    stated_by_place = {(stated.get("device", public[0].hex()), stated["seq"]): stated for stated in vector["versions"]}
+    faults += differ(f"{file}, versions", [*map(place_in, archive.versions)], sorted(map(list, stated_by_place)))
+    for version in archive.versions:
+        stated = stated_by_place.get(tuple(place_in(version)))
+        faults += compare_version(file, version, stated, archive) if stated else []
     return faults
 
 
+def check_knowing_less(file, vector):
+    """Whoever lacks a device or a key epoch is told so, and restores what needs neither."""
+    faults = []
+    for stated in vector["knowing_less"]:
+        epochs = {epoch: keys for epoch, keys in keys_of(vector).items() if epoch in stated["epochs"]}
+        devices = frozenset(map(bytes.fromhex, stated["devices"]))
+        archive = read_vector(vector, [], Context(bytes.fromhex(vector["archive"]), epochs, devices))
+        where = f"{file}, knowing epochs {stated['epochs']} and devices {stated['devices']}"
+        if stated["error"] not in archive.names():
+            faults.append(f"{where}: read {archive.names()}, not {stated['error']!r}")
+        faults += differ(f"{where}, restored", [*map(place_in, archive.restored())], stated["restored"])
+    return faults
+
+
+def check_several(file, vector):
+    seeds = [bytes.fromhex(stated["device_seed"]) for stated in several(vector, "devices")]
+    return check_sound_archive(file, vector, seeds) + check_knowing_less(file, vector)
+
+
 def check_archive(vector):
-    device = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(vector["device_seed"]))
-    return check_sound_archive("archive.json", vector, device)
+    return check_sound_archive("archive.json", vector, [bytes.fromhex(vector["device_seed"])])
 
 
 def check_standalone(vector):
@@ -1048,7 +1098,7 @@ def check_standalone(vector):
         faults += differ(f"standalone.json, code {code}", read_code(code), key)
     for code in vector["no_codes"]:
         faults += differ(f"standalone.json, code {code}", read_code(code), None)
-    return faults + check_sound_archive("standalone.json", vector, standalone_device(key, owner))
+    return faults + check_sound_archive("standalone.json", vector, [branch(key, b"key/standalone-device", owner)])
 
 
 def cuts_stream(length):
@@ -1118,10 +1168,11 @@ def check_signatures(file):
 def read_damaged(vector, context):
     """The names of what is wrong, and the versions that are restored in full."""
     try:
-        archive = read_vector(vector, vector["remembered"], context)
+        known = [place_of(device, vector["remembered"]) for device in context.devices]
+        archive = read_vector(vector, known, context)
     except Refusal as refusal:
         return [refusal.name], []
-    return archive.names(), archive.restored()
+    return archive.names(), [version.link.seq for version in archive.restored()]
 
 
 def check_archives(file):
@@ -1138,6 +1189,8 @@ def check_archives(file):
 CHECKS = {
     "archive.json": check_archive,
     "standalone.json": check_standalone,
+    "devices.json": functools.partial(check_several, "devices.json"),
+    "epochs.json": functools.partial(check_several, "epochs.json"),
     "cuts.json": check_cuts,
     "tree_cuts.json": check_tree_cuts,
     "malformed_parts.json": check_parts,
@@ -1156,8 +1209,8 @@ def main():
     signatures = files["signatures.json"]["vectors"]
     cuts = len(files["cuts.json"]["chunks"]) + len(files["tree_cuts.json"]["chunks"])
     print(f"read {len(sound['versions'])} versions in {len(sound['segments'])} segments, an archive that stands alone, "
-          f"{cuts} cuts, {len(parts['vectors'])} parts, {len(signatures)} signatures "
-          f"and {len(archives['vectors'])} malformed archives: all as the vectors say")
+          f"one of several devices and one of several key epochs, {cuts} cuts, {len(parts['vectors'])} parts, "
+          f"{len(signatures)} signatures and {len(archives['vectors'])} malformed archives: all as the vectors say")
     return 0
 
 

@@ -3,12 +3,16 @@
 #[path = "vectors/generate.rs"]
 mod generate;
 
-use bailee_archive::block::open_block;
+use std::collections::BTreeSet;
+
+use bailee_archive::block::{block_id, decode_block, open_block};
 use bailee_archive::manifest::{decode_manifest, open_index};
 use bailee_archive::retention::decode_retention;
-use bailee_archive::segment::{decode_frame_head, decode_segment_head};
+use bailee_archive::segment::{Kind, decode_frame_head, decode_segment_head, scan_segment};
 use bailee_archive::tree::{EntryKind, decode_tree};
-use bailee_archive::{Archive, ArchiveError, ArchiveId, ArchiveKeys, DeviceId, Digest, MemoryStore, Place};
+use bailee_archive::{
+    Archive, ArchiveError, ArchiveId, ArchiveKeys, BlockId, DeviceId, Digest, MemoryStore, Place, Version,
+};
 use bailee_core::crypto::keys::{Owner, Secret};
 use bailee_core::crypto::{labels, sign};
 use curve25519_dalek::edwards::CompressedEdwardsY;
@@ -59,21 +63,46 @@ fn what_is_committed_is_what_is_generated() {
     }
 }
 
+/// What an archive has one of, or a list of several.
+fn each<'a>(vector: &'a Value, field: &str) -> Vec<&'a Value> {
+    vector[field].as_array().map_or_else(|| vec![vector], |all| all.iter().collect())
+}
+
+fn device_of(hex: &str) -> DeviceId {
+    DeviceId(unhex(hex).try_into().unwrap())
+}
+
+fn devices_of(vector: &Value) -> Vec<DeviceId> {
+    each(vector, "devices").iter().map(|device| device_of(text(device, "device"))).collect()
+}
+
+/// The keys of the epochs for which `known` says so; the latest of them writes.
+fn keys_of(vector: &Value, known: impl Fn(u64) -> bool) -> ArchiveKeys {
+    let name = |field: &str| text(vector, field).to_owned();
+    let epochs = each(vector, "epochs").into_iter().rev().map(|epoch| {
+        let owner = Owner { tenant: name("tenant"), user: name("user"), epoch: epoch["epoch"].as_u64().unwrap() };
+        (Secret::take(&mut unhex(text(epoch, "key")).try_into().unwrap()), owner)
+    });
+    let mut epochs = epochs.filter(|(_, owner)| known(owner.epoch));
+    let (key, owner) = epochs.next().unwrap();
+    epochs.fold(ArchiveKeys::new(&key, &owner), |keys, (key, owner)| keys.with_former(&key, &owner))
+}
+
 fn reads_as_it_says(name: &str) {
     let vector = committed(name);
-    let name = |field: &str| text(&vector, field).to_owned();
-    let owner = Owner { tenant: name("tenant"), user: name("user"), epoch: vector["epoch"].as_u64().unwrap() };
-    let mut key = unhex(text(&vector, "key")).try_into().unwrap();
-    let device = DeviceId(unhex(text(&vector, "device")).try_into().unwrap());
-    let keys = ArchiveKeys::new(&Secret::take(&mut key), &owner);
-    let archive = Archive::open(store(&vector), keys, &[device]).unwrap().sound().unwrap();
+    let devices = devices_of(&vector);
+    let archive = Archive::open(store(&vector), keys_of(&vector, |_| true), &devices).unwrap().sound().unwrap();
     assert_eq!(archive.id(), archive_of(&vector));
-    let (seq, digest) = remembered(&vector["newest"]);
-    archive.remember(device, seq, digest).unwrap();
+    for (device, stated) in devices.iter().zip(each(&vector, "devices")) {
+        let newest = remembered(&stated["newest"]);
+        assert_eq!(archive.newest(*device), Some(newest));
+        archive.remember(*device, newest.0, newest.1).unwrap();
+    }
     let versions = vector["versions"].as_array().unwrap();
     assert_eq!(archive.versions().len(), versions.len());
     for (version, right) in archive.versions().iter().zip(versions) {
         assert_eq!((version.seq, version.digest), remembered(right));
+        assert_eq!(version.device, right["device"].as_str().map_or(devices[0], device_of));
         let tree = right["tree"].as_array().unwrap();
         let entries: Vec<_> = archive.tree(version).collect::<Result<_, _>>().unwrap();
         assert_eq!(entries.len(), tree.len());
@@ -95,6 +124,69 @@ fn reads_as_it_says(name: &str) {
 fn the_archives_read_as_they_say() {
     reads_as_it_says("archive.json");
     reads_as_it_says("standalone.json");
+    reads_as_it_says("devices.json");
+    reads_as_it_says("epochs.json");
+}
+
+/// Whoever lacks a device or a key epoch is told so, and restores what needs neither.
+#[test]
+fn who_knows_less_restores_less() {
+    for file in ["devices.json", "epochs.json"] {
+        let vector = committed(file);
+        for less in vector["knowing_less"].as_array().unwrap() {
+            let has = |epoch: u64| less["epochs"].as_array().unwrap().contains(&epoch.into());
+            let devices: Vec<_> = less["devices"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|device| device_of(device.as_str().unwrap()))
+                .collect();
+            let archive = Archive::open(store(&vector), keys_of(&vector, has), &devices).unwrap();
+            assert_eq!(archive.id(), archive_of(&vector));
+            let (names, restored) = read_to_the_end(&archive);
+            assert!(names.contains(&text(less, "error")), "{file}, {less}: {names:?}");
+            let restored: Value = restored
+                .iter()
+                .map(|version| Value::from(vec![Value::from(hex(version.device.0)), version.seq.into()]))
+                .collect();
+            assert_eq!(restored, less["restored"], "{file}, {less}: {names:?}");
+        }
+    }
+}
+
+/// The records of an archive that are of this kind.
+fn records(vector: &Value, kind: Kind) -> Vec<Vec<u8>> {
+    let store = store(vector);
+    let scans = store.segments.keys().map(|&number| scan_segment(&store, number, archive_of(vector)).unwrap());
+    let frames = scans.flat_map(|scan| scan.frames).filter(|frame| frame.head.kind == kind);
+    frames.map(|frame| frame.read(&store).unwrap()).collect()
+}
+
+/// The blocks that the manifest of this number lists, if it is there.
+fn listed(vector: &Value, device: DeviceId, seq: u64) -> Option<BTreeSet<BlockId>> {
+    let clears = records(vector, Kind::Manifest).into_iter().map(|bytes| decode_manifest(&bytes).unwrap().clear);
+    let clear = clears.into_iter().find(|clear| (clear.device, clear.seq) == (device, seq))?;
+    Some(clear.blocks.iter().map(|block| block.id).collect())
+}
+
+/// What the vectors of several are there for is in them.
+#[test]
+fn several_devices_share_blocks_and_a_version_has_blocks_of_several_epochs() {
+    let vector = committed("devices.json");
+    let devices = devices_of(&vector);
+    let at = |device: usize, seq| listed(&vector, devices[device], seq);
+    assert!(!at(0, 1).unwrap().is_disjoint(&at(1, 1).unwrap()), "the second device stores nothing twice");
+    assert!(at(0, 2).is_none() && at(0, 3).is_some(), "a version follows one that is gone");
+
+    let vector = committed("epochs.json");
+    let device = devices_of(&vector)[0];
+    let former = records(&vector, Kind::Block).into_iter().filter(|block| decode_block(block).unwrap().0.epoch == 0);
+    let former: BTreeSet<BlockId> = former.map(|block| block_id(&block).unwrap()).collect();
+    let of_former = [1, 2, 3].map(|seq| {
+        let blocks = listed(&vector, device, seq).unwrap();
+        (blocks.intersection(&former).count(), blocks.len())
+    });
+    assert!(matches!(of_former, [(first, all), (some, more), (0, _)] if first == all && 0 < some && some < more));
 }
 
 fn archive_of(context: &Value) -> ArchiveId {
@@ -177,15 +269,9 @@ fn each_signature_breaks_what_it_says() {
     }
 }
 
-/// The names of what is wrong, read to the last byte, and the numbers of the versions of which nothing is lost.
-fn read(store: MemoryStore, id: ArchiveId, (seq, digest): (u64, Digest)) -> (Vec<&'static str>, Vec<u64>) {
-    let archive = match Archive::open(store, keys(), &trusted()) {
-        Ok(archive) => archive,
-        Err(error) => return (vec![error.name()], Vec::new()),
-    };
-    assert_eq!(archive.id(), id);
+/// The names of what is wrong, read to the last byte, and the versions of which nothing is lost.
+fn read_to_the_end(archive: &Archive<MemoryStore>) -> (Vec<&'static str>, Vec<&Version>) {
     let mut names: Vec<&'static str> = archive.damage().iter().map(|damage| damage.error.name()).collect();
-    names.extend(archive.remember(trusted()[0], seq, digest).err().map(|error| error.name()));
     let mut restored = Vec::new();
     for version in archive.versions() {
         let known = names.len();
@@ -197,10 +283,22 @@ fn read(store: MemoryStore, id: ArchiveId, (seq, digest): (u64, Digest)) -> (Vec
             names.extend(read.err().map(|error| error.name()));
         }
         if names.len() == known {
-            restored.push(version.seq);
+            restored.push(version);
         }
     }
     (names, restored)
+}
+
+/// As [`read_to_the_end`], with the numbers of the versions; a link is remembered.
+fn read(store: MemoryStore, id: ArchiveId, (seq, digest): (u64, Digest)) -> (Vec<&'static str>, Vec<u64>) {
+    let archive = match Archive::open(store, keys(), &trusted()) {
+        Ok(archive) => archive,
+        Err(error) => return (vec![error.name()], Vec::new()),
+    };
+    assert_eq!(archive.id(), id);
+    let (mut names, restored) = read_to_the_end(&archive);
+    names.extend(archive.remember(trusted()[0], seq, digest).err().map(|error| error.name()));
+    (names, restored.iter().map(|version| version.seq).collect())
 }
 
 #[test]

@@ -13,6 +13,7 @@ use minicbor::bytes::ByteVec;
 use serde_json::{Value, json};
 
 use super::forge::*;
+use super::several::keys_of_both;
 use super::sound::back_up;
 use super::{device, hex, hex_segments, keys, path, trusted};
 
@@ -28,16 +29,19 @@ const MANIFEST: usize = 3;
 const SECOND: usize = 4;
 const THIRD: usize = 8;
 
-/// An archive of this many versions with one file each.
-fn versions(id: u64, count: u8) -> Archive<MemoryStore> {
+/// Adds a version with one file.
+fn with_version(archive: Archive<MemoryStore>, version: u8) -> Archive<MemoryStore> {
     let file = || EntryKind::File { content: Default::default(), changed: false, sparse: false };
     let entry = |path, kind| Entry { path, meta: Meta::default(), kind };
+    let root = (entry(TreePath::root(), EntryKind::Directory), Vec::new());
+    let entries = [root, (entry(path("a"), file()), vec![version; 9])];
+    back_up(&device(), archive, version, &entries, 1 << 20, Padding::Padme)
+}
+
+/// An archive of this many versions with one file each.
+fn versions(id: u64, count: u8) -> Archive<MemoryStore> {
     let archive = Archive::create(MemoryStore::default(), keys(), &Seeded(id)).unwrap();
-    (1..=count).fold(archive, |archive, version| {
-        let root = (entry(TreePath::root(), EntryKind::Directory), Vec::new());
-        let entries = [root, (entry(path("a"), file()), vec![version; 9])];
-        back_up(&device(), archive, version, &entries, 1 << 20, Padding::Padme)
-    })
+    (1..=count).fold(archive, with_version)
 }
 
 /// The records of an archive of one segment.
@@ -119,6 +123,7 @@ impl Archives {
         archives.links();
         archives.remembered();
         archives.removed();
+        archives.epochs();
         archives
     }
 
@@ -438,5 +443,14 @@ impl Archives {
         let both = vec![(1, removed), (2, second.clone())];
         self.add_remembering("removed-segment-is-there", "", &[2], both, newest.clone());
         self.add_remembering("removed-segment-is-gone", "", &[2], vec![(2, second)], newest);
+    }
+    /// What was sealed before the epoch that a reader has no key of is restored.
+    fn epochs(&mut self) {
+        let store = MemoryStore { segments: self.one_segment(&self.two()).into_iter().collect() };
+        let archive = Archive::open(store, keys_of_both(), &trusted()).unwrap().sound().unwrap();
+        let (_, records) = records(&with_version(archive, 3).into_store());
+        let newest = link(3, &records[THIRD + MANIFEST].1);
+        let segments = self.one_segment(&records);
+        self.add_remembering("version-of-an-unknown-epoch", "UnknownEpoch", &[1, 2], segments, newest);
     }
 }

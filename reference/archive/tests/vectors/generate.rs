@@ -4,6 +4,7 @@ mod archives;
 mod cuts;
 mod forge;
 mod parts;
+mod several;
 pub(crate) mod signatures;
 mod sound;
 mod standalone;
@@ -113,6 +114,8 @@ fn malformed_archives() -> Value {
 pub(crate) fn files() -> BTreeMap<&'static str, String> {
     let files = [
         ("archive.json", sound::archive()),
+        ("devices.json", several::devices()),
+        ("epochs.json", several::epochs()),
         ("standalone.json", standalone::standalone()),
         ("cuts.json", cuts::cuts()),
         ("tree_cuts.json", cuts::tree_cuts()),
