@@ -1,6 +1,7 @@
 //! The keys of an archive: the branches of the key tree that seal, name and cut (brief §3, F13).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bailee_core::crypto::keys::{ArchiveKey, Owner, subkey};
 use bailee_core::crypto::labels;
@@ -19,17 +20,17 @@ pub(crate) struct EpochKeys {
 }
 
 impl EpochKeys {
-    fn derive(key: &ArchiveKey, owner: &Owner) -> Self {
+    fn derive(key: &ArchiveKey, owner: &Owner) -> Arc<Self> {
         let branch = |label| {
             let mut bytes: Zeroizing<[u8; 32]> = subkey(key, label, owner);
             Secret::take(&mut bytes)
         };
-        EpochKeys {
+        Arc::new(EpochKeys {
             id: branch(labels::KEY_ID),
             chunk: branch(labels::KEY_CHUNK),
             seal: branch(labels::KEY_SEAL),
             manifest: branch(labels::KEY_MANIFEST),
-        }
+        })
     }
 
     pub(crate) fn chunk_id(&self, content: &[u8]) -> ChunkId {
@@ -40,7 +41,7 @@ impl EpochKeys {
 /// The keys of an archive: those of the current key epoch, which write, and those of former ones, which only read.
 pub struct ArchiveKeys {
     current: u64,
-    epochs: BTreeMap<u64, EpochKeys>,
+    epochs: BTreeMap<u64, Arc<EpochKeys>>,
 }
 
 impl ArchiveKeys {
@@ -56,6 +57,12 @@ impl ArchiveKeys {
         self
     }
 
+    /// The same keys, of which those of this epoch write.
+    pub(crate) fn writing_in(&self, epoch: u64) -> Result<Self, ArchiveError> {
+        self.of(epoch)?;
+        Ok(ArchiveKeys { current: epoch, epochs: self.epochs.clone() })
+    }
+
     /// The epoch whose keys write.
     pub fn current_epoch(&self) -> u64 {
         self.current
@@ -66,6 +73,6 @@ impl ArchiveKeys {
     }
 
     pub(crate) fn of(&self, epoch: u64) -> Result<&EpochKeys, ArchiveError> {
-        self.epochs.get(&epoch).ok_or(ArchiveError::UnknownEpoch { epoch })
+        self.epochs.get(&epoch).map(Arc::as_ref).ok_or(ArchiveError::UnknownEpoch { epoch })
     }
 }

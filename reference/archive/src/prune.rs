@@ -247,6 +247,12 @@ impl<'a, S: Store> Moving<'a, S> {
         for moves in self.moves.chunk_by(|a, b| a.block == b.block) {
             let block = self.archive.blocks.get(moves[0].block).ok_or(ArchiveError::MissingChunk {})?;
             let open = block.open(&self.blocks.appender.tail.store, &self.archive.keys, self.archive.id)?;
+            // Trees name the chunks as they are named in the epoch of their block: they go into another of the same.
+            if open.epoch() != self.blocks.epoch() {
+                self.sequencer.flush(&mut groups);
+                self.blocks.write(&mut groups)?;
+                self.blocks.go_on_in(open.epoch())?;
+            }
             for chunk in moves {
                 let (id, bytes) = open.chunk(chunk.position).ok_or(ArchiveError::MissingChunk {})?;
                 self.sequencer.chunk(chunk.stream, id, bytes, &mut groups)?;

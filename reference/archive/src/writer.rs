@@ -56,6 +56,16 @@ impl<'a, S: Store> BlockWriter<'a, S> {
         Ok(BlockWriter { appender, sealer, keys, archive, random: how.random, pools })
     }
 
+    /// The key epoch of the blocks that come next.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.keys.current_epoch()
+    }
+
+    pub(crate) fn go_on_in(&mut self, epoch: u64) -> Result<(), ArchiveError> {
+        self.keys = Arc::new(self.keys.writing_in(epoch)?);
+        Ok(())
+    }
+
     pub(crate) fn write(&mut self, groups: &mut Vec<Group>) -> Result<(), ArchiveError> {
         for Group { number, mut gathered } in groups.drain(..) {
             let mut rng = self.random.stream(u64::from(number));

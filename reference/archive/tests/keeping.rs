@@ -108,6 +108,22 @@ fn forgetting_and_pruning_give_room_back() {
     assert!(matches!(archive.forget(&[digests[0]], &device()), Err(ArchiveError::UnknownVersion {})));
 }
 
+/// What is moved keeps the names that it has, and those are of the key epoch in which it was stored.
+#[test]
+fn pruning_keeps_what_an_earlier_key_epoch_stored() {
+    let (a, b) = (("a".to_string(), noise(1, 300_000)), ("b".to_string(), noise(2, 300_000)));
+    let (archive, _) = back_up(fresh(), &vec![a.clone(), b.clone()], 1, 1, SEGMENT_BYTES).unwrap();
+    let (archive, _) = back_up(archive, &vec![a.clone()], 2, 1, SEGMENT_BYTES).unwrap();
+    let open = |store| Archive::open(store, later_keys(), &trusted()).unwrap().sound().unwrap();
+    let (archive, _) = back_up(open(archive.into_store()), &vec![b.clone()], 3, 1, SEGMENT_BYTES).unwrap();
+    let first = archive.versions()[0].digest;
+    let (archive, pruned) = prune(archive.forget(&[first], &device()).unwrap(), 4, 0).unwrap();
+    assert!(!pruned.segments.is_empty());
+    let archive = open(archive.into_store());
+    let contents: Vec<_> = archive.versions().iter().map(|version| content_of(&archive, version).unwrap()).collect();
+    assert!(contents == [vec![a], vec![b]]);
+}
+
 /// A segment that was given up and that a crash left behind is no damage, and the next writer removes it.
 #[test]
 fn a_segment_that_came_back_is_removed_again() {

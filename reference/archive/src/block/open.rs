@@ -13,6 +13,7 @@ use crate::limits::{BLOCK_CHUNKS, BLOCK_PLAIN_BYTES, CHUNK_MAX_BYTES};
 /// An opened block, with the id of every chunk in it.
 pub struct OpenBlock {
     id: BlockId,
+    epoch: u64,
     ids: Vec<ChunkId>,
     plain: PlainBlock,
 }
@@ -21,6 +22,11 @@ impl OpenBlock {
     /// The block's id.
     pub fn id(&self) -> BlockId {
         self.id
+    }
+
+    /// The key epoch under which it is sealed and its chunks are named.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// The chunk at a position, with its id.
@@ -49,7 +55,7 @@ pub fn open_block(keys: &ArchiveKeys, archive: ArchiveId, mut block: Vec<u8>) ->
         .map_err(ArchiveError::not_opened(Part::Block))?;
     let plain = decode_padded(header.form, header.padding, padded)?;
     let ids = plain.chunks().map(|chunk| epoch.chunk_id(chunk)).collect();
-    Ok(OpenBlock { id, ids, plain })
+    Ok(OpenBlock { id, epoch: header.epoch, ids, plain })
 }
 
 /// The content of a block, parsed.

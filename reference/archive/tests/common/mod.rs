@@ -17,9 +17,17 @@ use rand_core::{Rng, SeedableRng};
 /// Names and contents, in the order of names.
 pub(crate) type Content = Vec<(String, Vec<u8>)>;
 
+fn owner(epoch: u64) -> Owner {
+    Owner { tenant: "tenant".into(), user: "user".into(), epoch }
+}
+
 pub(crate) fn keys() -> ArchiveKeys {
-    let owner = Owner { tenant: "tenant".into(), user: "user".into(), epoch: 0 };
-    ArchiveKeys::new(&Secret::take(&mut [7; 32]), &owner)
+    ArchiveKeys::new(&Secret::take(&mut [7; 32]), &owner(0))
+}
+
+/// Keys of the next epoch, which also read what was sealed under [`keys`].
+pub(crate) fn later_keys() -> ArchiveKeys {
+    ArchiveKeys::new(&Secret::take(&mut [8; 32]), &owner(1)).with_former(&Secret::take(&mut [7; 32]), &owner(0))
 }
 
 pub(crate) fn device() -> Signing {
