@@ -65,18 +65,14 @@ impl<S: ReadStore> Archive<S> {
     ///
     /// # Errors
     /// As [`Archive::open`].
-    pub fn open_as(store: S, id: ArchiveId, keys: ArchiveKeys, devices: &[DeviceId]) -> Result<Self, ArchiveError> {
-        Archive::open_again(store, id, Arc::new(keys), devices)
-    }
-
-    pub(crate) fn open_again(
+    pub fn open_as(
         store: S,
         id: ArchiveId,
-        keys: Arc<ArchiveKeys>,
+        keys: impl Into<Arc<ArchiveKeys>>,
         devices: &[DeviceId],
     ) -> Result<Self, ArchiveError> {
         let numbers = list(&store)?;
-        Archive::read(store, &numbers, id, keys, devices)
+        Archive::read(store, &numbers, id, keys.into(), devices)
     }
 
     fn read(

@@ -121,7 +121,7 @@ impl<S: Store> Archive<S> {
         moving.move_chunks()?;
         moving.move_records()?;
         let (store, pruned) = moving.give_up()?;
-        Ok((Archive::open_again(store, id, keys, &devices)?, pruned))
+        Ok((Archive::open_as(store, id, keys, &devices)?, pruned))
     }
 
     /// What a prune would do.

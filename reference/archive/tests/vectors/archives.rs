@@ -225,7 +225,8 @@ impl Archives {
         };
         let one_block = with_third(1);
         let block = self.all[THIRD + BLOCK].1.clone();
-        let of_another_version = (Kind::Manifest, manifest(&manifest_clear(2, 0, 1, None, &[]), &[]));
+        let of_another_version =
+            (Kind::Manifest, manifest(&manifest_clear(device().public(), 2, 0, 1, None, &[]), &[]));
         let unvouched = [zeros(BLOCK, 3), vec![of_another_version.clone()]].concat();
         let tails = [
             ("tail-ends-in-a-head", one_block[..whole.len() + 5].to_vec()),
@@ -444,6 +445,7 @@ impl Archives {
         self.add_remembering("removed-segment-is-there", "", &[2], both, newest.clone());
         self.add_remembering("removed-segment-is-gone", "", &[2], vec![(2, second)], newest);
     }
+
     /// What was sealed before the epoch that a reader has no key of is restored.
     fn epochs(&mut self) {
         let store = MemoryStore { segments: self.one_segment(&self.two()).into_iter().collect() };

@@ -66,16 +66,6 @@ pub(crate) fn listings(ids: &[u8]) -> Listings {
 }
 
 pub(crate) fn manifest_clear(
-    version: u8,
-    epoch: u64,
-    seq: u64,
-    previous: Option<[u8; 32]>,
-    blocks: &[u8],
-) -> Vec<u8> {
-    manifest_clear_of(device().public(), version, epoch, seq, previous, blocks)
-}
-
-pub(crate) fn manifest_clear_of(
     device: [u8; 32],
     version: u8,
     epoch: u64,

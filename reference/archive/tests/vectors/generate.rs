@@ -82,23 +82,25 @@ fn context(archive: ArchiveId) -> Value {
     })
 }
 
-fn malformed_parts() -> Value {
+/// The same of parts, and where heads of records are read.
+fn context_of_parts() -> Value {
     let mut context = context(forge::ARCHIVE);
     context["segment"] = PLACE.segment.into();
     context["offset"] = PLACE.offset.into();
+    context
+}
+
+fn malformed_parts() -> Value {
     json!({
-        "context": context,
+        "context": context_of_parts(),
         "bytes": "hex in pieces; 61*1024 is 61 that many times",
         "vectors": Parts::all(),
     })
 }
 
 fn signatures() -> Value {
-    let mut context = context(forge::ARCHIVE);
-    context["segment"] = PLACE.segment.into();
-    context["offset"] = PLACE.offset.into();
     json!({
-        "context": context,
+        "context": context_of_parts(),
         "device": "whose link it is: taken for a device of the owner",
         "breaks": "which rules of GEN-24: on the order of the key and of R, on the scalar, on the equation",
         "vectors": Signatures::all(),

@@ -246,21 +246,24 @@ impl Parts {
         let root = |nanoseconds, label: usize| {
             cbor::encode(&(time(nanoseconds), bytes(vec![b'l'; label]), 1u64, 0u64, Vec::<(ByteVec, u32)>::new()))
         };
-        let sound = manifest(&manifest_clear(1, 0, 1, None, &[1, 2]), &root(0, 1));
+        let clear = |version, epoch, seq, previous, blocks: &[u8]| {
+            manifest_clear(device().public(), version, epoch, seq, previous, blocks)
+        };
+        let sound = manifest(&clear(1, 0, 1, None, &[1, 2]), &root(0, 1));
         self.add("manifest", "sound", "", &sound);
         self.add("manifest", "bytes-behind", "Encoding", &[&sound[..], &[0]].concat());
         self.add("manifest", "cut", "Encoding", &sound[..sound.len() - 1]);
         let mut add = |name: &str, error: &str, clear: &[u8], root: &[u8]| {
             self.add("manifest", name, error, &manifest(clear, root));
         };
-        add("version", "UnsupportedVersion", &manifest_clear(2, 0, 1, None, &[]), &root(0, 1));
-        add("number-0", "Malformed", &manifest_clear(1, 0, 0, None, &[]), &root(0, 1));
-        add("first-with-one-before", "Malformed", &manifest_clear(1, 0, 1, Some([3; 32]), &[]), &root(0, 1));
-        add("second-with-none-before", "Malformed", &manifest_clear(1, 0, 2, None, &[]), &root(0, 1));
-        add("blocks-not-ascending", "Malformed", &manifest_clear(1, 0, 1, None, &[2, 1]), &root(0, 1));
-        add("block-twice", "Malformed", &manifest_clear(1, 0, 1, None, &[1, 1]), &root(0, 1));
-        add("unknown-epoch", "UnknownEpoch", &manifest_clear(1, 1, 1, None, &[]), &root(0, 1));
-        let right = manifest_clear(1, 0, 1, None, &[]);
+        add("version", "UnsupportedVersion", &clear(2, 0, 1, None, &[]), &root(0, 1));
+        add("number-0", "Malformed", &clear(1, 0, 0, None, &[]), &root(0, 1));
+        add("first-with-one-before", "Malformed", &clear(1, 0, 1, Some([3; 32]), &[]), &root(0, 1));
+        add("second-with-none-before", "Malformed", &clear(1, 0, 2, None, &[]), &root(0, 1));
+        add("blocks-not-ascending", "Malformed", &clear(1, 0, 1, None, &[2, 1]), &root(0, 1));
+        add("block-twice", "Malformed", &clear(1, 0, 1, None, &[1, 1]), &root(0, 1));
+        add("unknown-epoch", "UnknownEpoch", &clear(1, 1, 1, None, &[]), &root(0, 1));
+        let right = clear(1, 0, 1, None, &[]);
         add("clear-bytes-behind", "Encoding", &[&right[..], &[0]].concat(), &root(0, 1));
         add("root-bytes-behind", "Encoding", &right, &[&root(0, 1)[..], &[0]].concat());
         add("root-nanoseconds", "Malformed", &right, &root(1_000_000_000, 1));
@@ -272,8 +275,7 @@ impl Parts {
         add("longest-label", "", &right, &root(999_999_999, 16_384));
         let with_tree = cbor::encode(&(time(0), bytes(b""), 1u64, 0u64, vec![(bytes([6; 32]), 262_144u32)]));
         add("tree-of-the-longest-chunk", "", &right, &with_tree);
-        let other =
-            sealed(labels::KEY_MANIFEST, labels::SEAL_MANIFEST, &manifest_clear(1, 0, 1, None, &[1]), &root(0, 1));
+        let other = sealed(labels::KEY_MANIFEST, labels::SEAL_MANIFEST, &clear(1, 0, 1, None, &[1]), &root(0, 1));
         self.add("manifest", "root-of-another-manifest", "NotOpened", &signed_manifest(&right, &other));
         let body = pair(&right, &sealed(labels::KEY_MANIFEST, labels::SEAL_MANIFEST, &right, &root(0, 1)));
         let wrong = [device().sign(labels::SIGN_RETENTION, &body), vec![0; 64]];

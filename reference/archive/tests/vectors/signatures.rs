@@ -149,7 +149,7 @@ impl Signatures {
             let message = [label.as_bytes(), &Sha256::digest(body)].concat();
             pair(body, &change(key.sign(&message, nonce)))
         };
-        let clear = manifest_clear_of(key.encoded, 1, 0, 1, None, &[]);
+        let clear = manifest_clear(key.encoded, 1, 0, 1, None, &[]);
         let root = cbor::encode(&((0i64, 0u32), bytes(b"l"), 1u64, 0u64, Vec::<(ByteVec, u32)>::new()));
         let body = pair(&clear, &sealed(labels::KEY_MANIFEST, labels::SEAL_MANIFEST, &clear, &root));
         let place = Chained { archive: ARCHIVE, seq: 1, previous: None };

@@ -76,11 +76,6 @@ pub(crate) fn candidates(folder: &Path) -> Done<Vec<ArchiveId>> {
     bailee_archive::candidates(&store(folder)?).map_err(|error| Failure::archive(folder, &error))
 }
 
-/// Which archive is in a folder, as far as that shows without any key.
-pub(crate) fn identify(folder: &Path) -> Done<ArchiveId> {
-    candidates(folder)?.first().copied().ok_or_else(|| Failure::no_archive(folder))
-}
-
 /// Makes an archive in a folder that is absent or empty.
 pub(crate) fn create(folder: &Path, keys: ArchiveKeys) -> Done<ArchiveId> {
     let store = FolderStore::create_in(folder).map_err(|error| Failure::io("making the archive", folder, &error))?;
@@ -154,10 +149,9 @@ pub(crate) enum Trial {
 /// A folder that names more archives than this one was tampered with; each trial reads it whole.
 const MOST_TRIED: usize = 8;
 
-/// Tries a key on each archive that a folder may hold. The record is then one of the archive that the key opens; if it opens none,
-/// of the likeliest.
-pub(crate) fn try_key(folder: &Path, key: ArchiveKey) -> Done<(Record, Trial)> {
-    let ids = candidates(folder)?;
+/// Tries a key on the archives that a folder may hold, the likeliest first. The record is then one of the archive that the key
+/// opens; if it opens none, of the likeliest.
+pub(crate) fn try_key(folder: &Path, ids: &[ArchiveId], key: ArchiveKey) -> Done<(Record, Trial)> {
     let likeliest = *ids.first().ok_or_else(|| Failure::no_archive(folder))?;
     let mut record = Record::new(likeliest, key);
     let mut of_likeliest = None;

@@ -90,7 +90,7 @@ fn without_key(failure: Failure, place: &Path, with_folder: bool) -> Failure {
 /// Why no archive is made in this folder.
 fn refusal(session: &Session<'_>) -> Failure {
     let place = session.place();
-    match engine::identify(place) {
+    match engine::candidates(place) {
         Ok(_) => Failure::usage(
             format!("there is an archive in {} already", shown(place)),
             "name another folder, or enter the recovery code of this archive with --recover",
@@ -104,8 +104,8 @@ fn refusal(session: &Session<'_>) -> Failure {
 
 fn recover(session: &mut Session<'_>) -> Done<Exit> {
     let place = session.place();
-    engine::identify(place)?;
-    let (record, trial) = engine::try_key(place, ask()?)?;
+    let ids = engine::candidates(place)?;
+    let (record, trial) = engine::try_key(place, &ids, ask()?)?;
     let id = record.archive;
     let known = session.home.load(id)?;
     let is_known = known.as_ref().is_some_and(|known| known.key == record.key);
