@@ -163,7 +163,8 @@ impl<C> Encode<C> for TreePath {
 impl<'b, C> Decode<'b, C> for TreePath {
     fn decode(decoder: &mut Decoder<'b>, context: &mut C) -> Result<Self, minicbor::decode::Error> {
         let at = decoder.position();
-        let mut path = TreePath::root();
+        // Most paths fit: their memory is asked for once, and does not grow name by name.
+        let mut path = TreePath { key: Vec::with_capacity(64) };
         for (depth, name) in decoder.array_iter_with::<C, &ByteSlice>(context)?.enumerate() {
             path.push(depth, name?).map_err(|error| minicbor::decode::Error::message(error).at(at))?;
         }

@@ -94,6 +94,8 @@ struct Differs;
 impl minicbor::encode::Write for Compared<'_> {
     type Error = Differs;
 
+    // Most writes are of a byte or a few: where their length is known, the comparison is one instruction and no call.
+    #[inline(always)]
     fn write_all(&mut self, written: &[u8]) -> Result<(), Differs> {
         let expected = &self.bytes[self.same..];
         if expected.starts_with(written) {
