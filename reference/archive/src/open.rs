@@ -348,6 +348,7 @@ impl<S: ReadStore> Archive<S> {
     fn index(&mut self, indexed: Vec<IndexedBlock>) {
         let mut known: HashMap<BlockId, Vec<ChunkId>> =
             indexed.into_iter().map(|block| (block.id, block.chunks)).collect();
+        self.chunks.reserve(known.values().map(Vec::len).sum());
         for number in 0..self.blocks.next_number() {
             let Some(&KnownBlock { id, place: Some(place), .. }) = self.blocks.get(number) else { continue };
             let chunks = match known.remove(&id) {

@@ -67,6 +67,7 @@ impl ChunkTable {
             return;
         }
         let all = std::mem::take(self);
+        self.reserve(all.count);
         for (id, at) in all.iter().filter(|(_, at)| !forgets(at.block)) {
             self.insert(*id, *at);
         }
@@ -75,7 +76,7 @@ impl ChunkTable {
     /// Adds a chunk unless it is there already; where it lies now.
     pub(crate) fn insert(&mut self, id: ChunkId, located: Located) -> Located {
         if self.count >= self.slots.len() / 4 * 3 {
-            self.grow();
+            self.resize(self.slots.len() * 2);
         }
         let slot = self.slot(&id);
         if self.slots[slot] != EMPTY {
@@ -94,8 +95,16 @@ impl ChunkTable {
         located
     }
 
-    fn grow(&mut self) {
-        self.slots = vec![EMPTY; self.slots.len() * 2];
+    /// Makes room for so many more at once: growing step by step finds every place anew at each step.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        let slots = (self.count + more).div_ceil(3).saturating_mul(4).next_power_of_two();
+        if slots > self.slots.len() {
+            self.resize(slots);
+        }
+    }
+
+    fn resize(&mut self, slots: usize) {
+        self.slots = vec![EMPTY; slots];
         for number in 0..self.count as u32 {
             let slot = self.slot(&self.entry(number).0);
             self.slots[slot] = number;
@@ -149,13 +158,16 @@ mod tests {
     #[test]
     fn finds_what_was_added_and_nothing_else() {
         let mut table = ChunkTable::default();
+        table.insert(id(0), Located { block: 0, position: 0 });
+        table.reserve(20_000);
+        let slots = table.slots.len();
         for number in 0..20_000 {
             let located = Located { block: number, position: number % 7 };
             assert_eq!(table.insert(id(number), located), located);
         }
         let other = Located { block: 9, position: 9 };
         assert_eq!(table.insert(id(3), other), Located { block: 3, position: 3 }, "the first one stays");
-        assert_eq!(table.len(), 20_000);
+        assert_eq!((table.len(), table.slots.len()), (20_000, slots));
         assert!((0..20_000).all(|number| table.get(&id(number)).is_some_and(|at| at.block == number)));
         assert!((20_000..40_000).all(|number| table.get(&id(number)).is_none()));
         assert!(table.iter().map(|(_, at)| at.block).eq(0..20_000));
