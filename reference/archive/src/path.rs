@@ -66,8 +66,15 @@ impl TreePath {
         Ok(path)
     }
 
-    /// Adds a component to the `depth` that there are.
-    fn push(&mut self, depth: usize, name: &[u8]) -> Result<(), ArchiveError> {
+    /// Whether [`TreePath::join`] has a path for this name, without making it.
+    ///
+    /// # Errors
+    /// `BadPath`.
+    pub fn check_join(&self, name: &[u8]) -> Result<(), ArchiveError> {
+        self.check_push(self.depth(), name)
+    }
+
+    fn check_push(&self, depth: usize, name: &[u8]) -> Result<(), ArchiveError> {
         check_name(name)?;
         if depth == PATH_COMPONENTS {
             return Err(ArchiveError::BadPath { what: "too many components" });
@@ -76,6 +83,12 @@ impl TreePath {
         if self.key.len() - separators + name.len() > PATH_BYTES {
             return Err(ArchiveError::BadPath { what: "a path that is too long" });
         }
+        Ok(())
+    }
+
+    /// Adds a component to the `depth` that there are.
+    fn push(&mut self, depth: usize, name: &[u8]) -> Result<(), ArchiveError> {
+        self.check_push(depth, name)?;
         if depth > 0 {
             self.key.push(0);
         }
@@ -215,9 +228,14 @@ mod tests {
     #[test]
     fn limits_are_those_of_the_components() {
         let path = of(&vec![vec![b'x'; 1000]; PATH_BYTES / 1000]);
-        assert!(path.join(&[b'x'; PATH_BYTES % 1000]).is_ok());
-        assert!(path.join(&[b'x'; PATH_BYTES % 1000 + 1]).is_err());
+        for (path, length) in [(&path, PATH_BYTES % 1000), (&TreePath::root(), COMPONENT_BYTES)] {
+            for (length, fits) in [(length, true), (length + 1, false)] {
+                let name = vec![b'x'; length];
+                assert_eq!((path.join(&name).is_ok(), path.check_join(&name).is_ok()), (fits, fits));
+            }
+        }
         let deep = of(&vec![b"x".to_vec(); PATH_COMPONENTS]);
+        assert!(deep.check_join(b"x").is_err());
         assert!(deep.join(b"x").is_err());
         let bad = [&b""[..], b".", b"..", b"a/b", b"a\0b", &[b'x'; COMPONENT_BYTES + 1]];
         assert!(bad.iter().all(|name| TreePath::new([name]).is_err()));

@@ -524,7 +524,13 @@ mod tests {
         let mut second = Recorder::create(&path, ARCHIVE, BEGUN).unwrap();
         second.add(b"a", &state(1, 100), b"items");
         second.finish(VERSION).unwrap();
-        assert!(Catalogue::open(&path, ARCHIVE, |_| true).unwrap().is_some());
+        let of = |version: Digest| Catalogue::open(&path, ARCHIVE, |digest| *digest == version);
+        assert!(of(VERSION).unwrap().is_some());
+
+        let next = Digest([3; 32]);
+        Recorder::create(&path, ARCHIVE, BEGUN).unwrap().finish(next).unwrap();
+        assert!(of(next).unwrap().is_some() && of(VERSION).is_err());
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1, "the old one is gone");
     }
 
     /// Reads everything; whatever is found must be what was written.

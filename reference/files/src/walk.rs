@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
+use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
@@ -13,7 +14,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bailee_archive::TreePath;
 use bailee_archive::engine::{Plan, Planned};
-use bailee_archive::limits::PATH_COMPONENTS;
 use bailee_archive::tree::{Entry, EntryKind, Xattr};
 use rustix::fs::{FileType, Stat};
 
@@ -234,10 +234,7 @@ impl<'a> Walk<'a> {
         }
         let stat = match folder.look(&name) {
             Ok(stat) => stat,
-            Err(error) => {
-                self.notes.warn_name(folder, &name, format!("left out: {error}"));
-                return None;
-            }
+            Err(error) => return self.left_out(folder, &name, &error),
         };
         let kind = FileType::from_raw_mode(stat.st_mode);
         if kind != listed && self.is_excluded(kind == FileType::Directory) {
@@ -247,24 +244,22 @@ impl<'a> Walk<'a> {
         if self.without.contains(&(state.dev, state.ino)) {
             return None;
         }
-        if kind == FileType::RegularFile && folder.path().depth() < PATH_COMPONENTS {
-            return Some(self.file(folder, name, &stat, state));
+        // The path of a file is not needed before it is read, and most are not.
+        if kind == FileType::RegularFile {
+            return match folder.path().check_join(name.to_bytes()) {
+                Ok(()) => Some(self.file(folder, name, &stat, state)),
+                Err(error) => self.left_out(folder, &name, &error),
+            };
         }
         let path = match folder.path().join(name.to_bytes()) {
             Ok(path) => path,
-            Err(error) => {
-                self.notes.warn_name(folder, &name, format!("left out: {error}"));
-                return None;
-            }
+            Err(error) => return self.left_out(folder, &name, &error),
         };
         let kind = match kind {
             FileType::Directory => return Some(self.folder(folder, name, path, &stat)),
             FileType::Symlink => match folder.target(&name) {
                 Ok(target) => EntryKind::Symlink { target },
-                Err(error) => {
-                    self.notes.warn(&path, format!("left out: {error}"));
-                    return None;
-                }
+                Err(error) => return self.left_out(folder, &name, &error),
             },
             FileType::Fifo => EntryKind::Fifo,
             FileType::Socket => EntryKind::Socket,
@@ -275,6 +270,11 @@ impl<'a> Walk<'a> {
         };
         let xattrs = meta::xattrs_in(folder, &name);
         Some(Planned::Entry(self.entry(path, &stat, kind, xattrs)))
+    }
+
+    fn left_out<T>(&self, folder: &Folder, name: &CStr, error: &dyn Display) -> Option<T> {
+        self.notes.warn_name(folder, name, format!("left out: {error}"));
+        None
     }
 
     fn is_excluded(&mut self, is_folder: bool) -> bool {
@@ -385,4 +385,47 @@ impl Plan for Walk<'_> {
 /// The key of a file, as the catalogue has it.
 pub(crate) fn key_of(file: &SeenFile, out: &mut Vec<u8>) {
     key(file.folder.path(), file.name.to_bytes(), out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(planned: Option<Planned<SeenFile>>) -> &'static str {
+        match planned {
+            None => "nothing",
+            Some(Planned::Entry(_)) => "an entry",
+            Some(Planned::File { .. } | Planned::Known { .. }) => "a file",
+        }
+    }
+
+    /// Many file systems list names without kinds; some names have become another kind by the time when they are looked at.
+    #[test]
+    fn excludes_hold_whatever_is_listed() {
+        let place = tempfile::tempdir().unwrap();
+        for name in ["file.o", "file"] {
+            fs::write(place.path().join(name), b"x").unwrap();
+        }
+        fs::create_dir(place.path().join("pruned")).unwrap();
+        fs::create_dir(place.path().join("folder")).unwrap();
+        std::os::unix::fs::symlink("gone", place.path().join("link.o")).unwrap();
+        let excludes = Patterns::new(&["*.o".into(), "pruned/".into()], &[]).unwrap();
+        let (scope, notes) = (Scope { excludes, ..Scope::default() }, Notes::new(place.path()));
+        let mut walk = Walk::new(place.path(), &scope, None, &notes).unwrap();
+        let root = Arc::clone(&walk.levels[0].folder);
+        let mut visit = |name: &CStr, listed| {
+            walk.key = name.to_bytes().to_vec();
+            told(walk.visit(&root, name.to_owned(), listed))
+        };
+        for name in [c"file.o", c"link.o", c"pruned"] {
+            assert_eq!(visit(name, FileType::Unknown), "nothing", "{name:?}");
+        }
+        assert_eq!(visit(c"file", FileType::Unknown), "a file");
+        assert_eq!(visit(c"folder", FileType::Unknown), "an entry");
+        assert_eq!(visit(c"file", FileType::Directory), "a file");
+        assert_eq!(visit(c"file.o", FileType::Directory), "nothing");
+        assert_eq!(visit(c"pruned", FileType::RegularFile), "nothing");
+        drop(walk);
+        assert!(notes.into_warnings().is_empty());
+    }
 }

@@ -7,9 +7,13 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::time::Instant;
 
-use bailee_files::{FilesError, Scope, Selection, compare};
-use common::{backed_up, bring_back, differences, odd, round_trip, save, write};
+use bailee_archive::testing::Seeded;
+use bailee_archive::tree::Time;
+use bailee_archive::{BackUp, Counters};
+use bailee_files::{FilesError, Scope, Selection, back_up, compare};
+use common::{backed_up, bring_back, device, differences, fresh, odd, round_trip, save, write};
 use filetime::FileTime;
+use rustix::fs::AtFlags;
 
 #[test]
 fn everything_odd_comes_back_as_it_was() {
@@ -21,6 +25,25 @@ fn everything_odd_comes_back_as_it_was() {
         assert_eq!(differences(folder.path(), &target), Vec::<String>::new());
     } else {
         assert!(warnings.iter().all(|warning| warning.contains("ermission")), "{warnings:?}");
+    }
+}
+
+#[test]
+fn any_number_of_threads_makes_the_same_archive_of_a_folder() {
+    let folder = odd();
+    for number in 0..3000 {
+        write(&folder.path().join(format!("deep/{number}")), format!("{number}").as_bytes());
+    }
+    let saved = |threads| {
+        let (device, counters, random) = (device(), Counters::default(), Seeded(2));
+        let how = BackUp { threads, ..BackUp::new(&device, Time::default(), &random, &counters) };
+        let done = back_up(fresh(), folder.path(), &Scope::default(), None, &how).unwrap();
+        (done.archive.into_store(), done.totals, done.warnings)
+    };
+    let alone = saved(1);
+    assert!(alone.1.entries > 3000);
+    for threads in [2, 5] {
+        assert!(saved(threads) == alone, "{threads} threads");
     }
 }
 
@@ -190,6 +213,31 @@ fn what_cannot_be_kept_or_read_is_named_and_the_rest_is_kept() {
     let restored = bring_back(&done.archive, &target, &Selection::whole(), (false, false)).unwrap();
     assert_eq!((restored.entries, restored.warnings), (512 + 2, vec![]));
     assert_eq!(fs::read(target.join("z")).unwrap(), b"kept");
+}
+
+/// Any user can make such a folder, and must not end the backup of another by it.
+#[test]
+fn a_path_that_is_too_long_is_named_and_the_rest_is_kept() {
+    use rustix::fs::{Mode, OFlags, mkdirat, openat};
+    let folder = tempfile::tempdir().unwrap();
+    let mut handle = rustix::fs::open(folder.path(), OFlags::DIRECTORY, Mode::empty()).unwrap();
+    let name = "n".repeat(255);
+    for _ in 0..128 {
+        mkdirat(&handle, &*name, Mode::RWXU).unwrap();
+        handle = openat(&handle, &*name, OFlags::DIRECTORY, Mode::empty()).unwrap();
+    }
+    let make = |name: &str, nodes: &[&str]| {
+        openat(&handle, name, OFlags::CREATE | OFlags::WRONLY, Mode::RUSR).unwrap();
+        nodes.iter().for_each(|node| rustix::fs::linkat(&handle, name, &handle, *node, AtFlags::empty()).unwrap());
+    };
+    make(&"f".repeat(128), &[]);
+    make(&"g".repeat(129), &[&"h".repeat(129)]);
+    write(&folder.path().join("z"), b"kept");
+    let done = backed_up(folder.path()).unwrap();
+    assert_eq!(done.totals.entries, 1 + 128 + 2);
+    let told: Vec<_> = done.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told.iter().all(|told| told.ends_with("left out: path: a path that is too long")), "{told:?}");
 }
 
 #[test]
