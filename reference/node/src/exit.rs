@@ -20,8 +20,12 @@ pub(crate) enum Exit {
     Locked = 11,
     /// No key, or a wrong one.
     KeyRefused = 12,
-    /// Stopped by a signal (128 + SIGINT).
+    /// Its terminal was closed (128 + SIGHUP).
+    HungUp = 129,
+    /// Interrupted from its terminal (128 + SIGINT).
     Interrupted = 130,
+    /// Asked to end (128 + SIGTERM).
+    Terminated = 143,
 }
 
 /// The table, for `--help`.
@@ -34,7 +38,9 @@ Exit codes:
    10  there is no archive here
    11  the archive is locked by another writer
    12  no key for this archive, or a wrong one
-  130  interrupted";
+  129  interrupted: its terminal was closed
+  130  interrupted from its terminal
+  143  interrupted by another process";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
@@ -58,7 +64,9 @@ mod tests {
             Exit::NoArchive,
             Exit::Locked,
             Exit::KeyRefused,
+            Exit::HungUp,
             Exit::Interrupted,
+            Exit::Terminated,
         ];
         assert_eq!(codes, all.map(|exit| exit as u8));
     }

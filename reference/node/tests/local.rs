@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 
 use common::{Place, code, copy_of, err, noise, objects, out};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 #[test]
@@ -322,35 +323,86 @@ fn a_reader_who_leaves_ends_a_listing_quietly() {
     }
 }
 
-/// Whether a process has a handler for SIGINT.
-fn catches_interrupts(process: u32) -> bool {
+/// Whether a process has a handler for a signal.
+fn catches(process: u32, signal: Signal) -> bool {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0").trim();
-    u64::from_str_radix(mask, 16).unwrap_or(0) & (1 << (rustix::process::Signal::INT.as_raw() - 1)) != 0
+    u64::from_str_radix(mask, 16).unwrap_or(0) & (1 << (signal.as_raw() - 1)) != 0
 }
 
-/// Starts a command and interrupts it as soon as it listens.
-fn interrupted(command: &mut Command) -> Output {
+/// Starts a command and sends it a signal as soon as it listens.
+fn interrupted(command: &mut Command, signal: Signal) -> Output {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    while !catches_interrupts(child.id()) && child.try_wait().unwrap().is_none() {
+    while !catches(child.id(), Signal::TERM) && child.try_wait().unwrap().is_none() {
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
     // It may have ended by then.
-    let _ = rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT);
+    let _ = kill_process(Pid::from_child(&child), signal);
     let stdin = child.stdin.take();
     let output = child.wait_with_output().unwrap();
     drop(stdin);
     output
 }
 
+/// The same command, begun by another program.
+fn begun_by(program: &[&str], command: &Command) -> Command {
+    let mut all = Command::new(program[0]);
+    all.args(&program[1..]).arg(command.get_program()).args(command.get_args());
+    all.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    all
+}
+
 #[test]
 fn a_command_that_waits_is_interrupted_cleanly() {
     let (place, _) = Place::with_version();
-    let output = interrupted(place.command(&["init", "--recover", "--json"]).env("BAILEE_HOME", place.at("second")));
-    assert_eq!(code(&output), 130, "{}", err(&output));
-    assert_eq!(err(&output), "\ninterrupted: nothing was changed\n");
-    assert_eq!(objects(&out(&output)).last().unwrap()["code"], 130);
-    assert!(!place.at("second").exists());
+    for (signal, expected) in [(Signal::HUP, 129), (Signal::INT, 130), (Signal::TERM, 143)] {
+        let command = place.command(&["init", "--recover", "--json"]);
+        // The tests themselves may be run by `nohup`.
+        let mut command = begun_by(&["env", "--default-signal=HUP"], &command);
+        let output = interrupted(command.env("BAILEE_HOME", place.at("second")), signal);
+        assert_eq!(code(&output), expected, "{}", err(&output));
+        assert_eq!(err(&output), "\ninterrupted: nothing was changed\n");
+        assert_eq!(objects(&out(&output)).last().unwrap()["code"], expected);
+        assert!(!place.at("second").exists());
+    }
+}
+
+/// What is said goes into a pipe that is full and that nobody reads.
+#[test]
+fn a_polite_kill_ends_what_cannot_say_so() {
+    let (place, _) = Place::with_version();
+    for number in 0..3000 {
+        fs::write(place.at("source").join(format!("{number}-{}", "n".repeat(100))), b"x").unwrap();
+    }
+    place.succeed(&["backup", &place.text("source")]);
+    let mut child = place.command(&["ls", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    // Once it has slept for a while, it waits for room in the pipe.
+    let mut asleep = 0;
+    while asleep < 20 {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+        asleep = if stat.contains(") S ") && catches(child.id(), Signal::TERM) { asleep + 1 } else { 0 };
+    }
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
+/// `nohup` is how a long backup is left alone.
+#[test]
+fn a_closed_terminal_does_not_end_what_nohup_began() {
+    let (place, _) = Place::with_version();
+    let mut command = begun_by(&["nohup"], &place.command(&["init", "--recover", "--json"]));
+    command.env("BAILEE_HOME", place.at("second")).stdin(Stdio::piped());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while !catches(child.id(), Signal::TERM) && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    kill_process(Pid::from_child(&child), Signal::HUP).unwrap();
+    assert!(!catches(child.id(), Signal::HUP));
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    // It would be closed before waiting.
+    let _stdin = child.stdin.take();
+    assert_eq!(child.wait().unwrap().code(), Some(143));
 }
 
 #[test]
@@ -362,7 +414,7 @@ fn an_interrupted_backup_leaves_the_archive_whole() {
     // On a machine with much else to do the backup may be through before it is interrupted.
     let mut tries = 0;
     loop {
-        let output = interrupted(&mut place.command(&["backup", &place.text("source")]));
+        let output = interrupted(&mut place.command(&["backup", &place.text("source")]), Signal::INT);
         tries += 1;
         if code(&output) == 130 {
             assert!(err(&output).contains("interrupted: "), "{}", err(&output));
@@ -620,7 +672,7 @@ fn a_folder_is_watched() {
     wait_for(2);
     fs::write(place.at("source/new"), b"seen").unwrap();
     wait_for(3);
-    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(place.succeed(&["restore", "3", "--stdout", "new"]), "seen");
 }
@@ -628,7 +680,7 @@ fn a_folder_is_watched() {
 #[test]
 fn the_help_has_the_exit_codes() {
     let help = Place::new().succeed(&["--help"]);
-    assert!(help.contains("130  interrupted") && help.contains("12  no key"), "{help}");
+    assert!(help.contains("143  interrupted") && help.contains("12  no key"), "{help}");
     assert!(help.contains("of check: damage") && !help.contains("or a difference"), "{help}");
 }
 
