@@ -226,12 +226,12 @@ fn a_path_that_is_too_long_is_named_and_the_rest_is_kept() {
         mkdirat(&handle, &*name, Mode::RWXU).unwrap();
         handle = openat(&handle, &*name, OFlags::DIRECTORY, Mode::empty()).unwrap();
     }
-    let make = |name: &str, nodes: &[&str]| {
-        openat(&handle, name, OFlags::CREATE | OFlags::WRONLY, Mode::RUSR).unwrap();
-        nodes.iter().for_each(|node| rustix::fs::linkat(&handle, name, &handle, *node, AtFlags::empty()).unwrap());
-    };
-    make(&"f".repeat(128), &[]);
-    make(&"g".repeat(129), &[&"h".repeat(129)]);
+    let [fits, too_long, other_name] = [("f", 128), ("g", 129), ("h", 129)].map(|(name, length)| name.repeat(length));
+    for name in [&fits, &too_long] {
+        openat(&handle, &**name, OFlags::CREATE | OFlags::WRONLY, Mode::RUSR).unwrap();
+    }
+    // A file with several names is asked for its path earlier.
+    rustix::fs::linkat(&handle, &*too_long, &handle, &*other_name, AtFlags::empty()).unwrap();
     write(&folder.path().join("z"), b"kept");
     let done = backed_up(folder.path()).unwrap();
     assert_eq!(done.totals.entries, 1 + 128 + 2);
