@@ -97,7 +97,7 @@ impl ChunkTable {
 
     /// Makes room for so many more at once: growing step by step finds every place anew at each step.
     pub(crate) fn reserve(&mut self, more: usize) {
-        let slots = (self.count + more).div_ceil(3).saturating_mul(4).next_power_of_two();
+        let slots = ((self.count + more).div_ceil(3) * 4).next_power_of_two();
         if slots > self.slots.len() {
             self.resize(slots);
         }

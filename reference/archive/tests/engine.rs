@@ -5,6 +5,7 @@ mod common;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use bailee_archive::engine::{Closed, Files};
@@ -128,6 +129,58 @@ fn what_cannot_be_read_is_left_out_and_named() {
     let kept = content_of(&archive, &archive.versions()[0]).unwrap();
     assert_eq!(kept, [content[0].clone(), content[4].clone()]);
     assert_eq!(heard.stored.iter().map(|(name, _)| &name[..]).collect::<Vec<_>>(), ["a", "z"]);
+}
+
+/// Prepares what its plan waits for, and so does whoever reads by it.
+struct Prepared(Arc<(Mutex<bool>, Condvar)>);
+
+impl Plan for Prepared {
+    type File = (String, Vec<u8>);
+
+    fn next(&mut self) -> Option<Planned<Self::File>> {
+        let (prepared, changed) = &*self.0;
+        let waited = changed.wait_timeout_while(prepared.lock().unwrap(), Duration::from_secs(60), |done| !*done);
+        assert!(*waited.unwrap().0, "nobody prepared anything");
+        None
+    }
+}
+
+impl Files for Prepared {
+    type File = (String, Vec<u8>);
+    type Open = Vec<u8>;
+
+    fn open(&self, file: &Self::File) -> io::Result<Vec<u8>> {
+        MemoryFiles.open(file)
+    }
+
+    fn read_at(&self, open: &Vec<u8>, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        MemoryFiles.read_at(open, offset, buffer)
+    }
+
+    fn close(&self, file: &Self::File, open: &Vec<u8>, size_read: u64) -> Closed {
+        MemoryFiles.close(file, open, size_read)
+    }
+
+    fn path(&self, file: &Self::File) -> TreePath {
+        MemoryFiles.path(file)
+    }
+
+    fn prepare(&self) -> bool {
+        let (prepared, changed) = &*self.0;
+        *prepared.lock().unwrap() = true;
+        changed.notify_all();
+        false
+    }
+}
+
+#[test]
+fn a_thread_without_a_job_prepares_while_another_one_plans() {
+    let (device, random, counters) = (device(), Seeded(1), Counters::default());
+    let how = BackUp { threads: 2, ..BackUp::new(&device, Time::default(), &random, &counters) };
+    let prepared = Arc::default();
+    let plan = Prepared(Arc::clone(&prepared));
+    let error = fresh().back_up(plan, &Prepared(prepared), &mut Heard::default(), &how).err();
+    assert!(matches!(error, Some(ArchiveError::Misplaced { .. })), "a plan without a root: {error:?}");
 }
 
 /// A plan of files that are known from an earlier version, and of some that no archive can take.

@@ -14,10 +14,13 @@ use bailee_archive::{Archive, ArchiveError, Digest, ReadStore, Store, Totals, Tr
 use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
 
+use crate::ahead::{Ahead, ahead};
 use crate::catalogue::{Catalogue, Recorder};
 use crate::error::{FilesError, Warning};
 use crate::meta::{self, State};
-use crate::walk::{Changes, Notes, Scope, SeenFile, Walk, key_of};
+use crate::notes::Notes;
+use crate::scout::{Limits, Scope, Scout};
+use crate::walk::{Changes, SeenFile, Walk, key_of};
 
 /// A finished backup.
 pub struct BackedUp<S> {
@@ -62,7 +65,8 @@ pub fn back_up<S: Store>(
     let mut remarks = Vec::new();
     let begun = now();
     let known = catalogue.and_then(|path| open_catalogue(&archive, path, &mut remarks));
-    let mut walk = Walk::new(folder, scope, known, &notes)?;
+    let mut limits = Limits::new(scope, &notes);
+    let scout = Scout::new(folder, &limits)?;
     let recorder = catalogue.and_then(|path| match Recorder::create(path, archive.id(), begun) {
         Ok(recorder) => Some(recorder),
         Err(error) => {
@@ -70,9 +74,11 @@ pub fn back_up<S: Store>(
             None
         }
     });
-    recorder.iter().flat_map(Recorder::places).for_each(|place| walk.leave_out(place));
+    recorder.iter().flat_map(Recorder::places).for_each(|place| limits.leave_out(place));
+    let ahead = ahead(limits, scout);
+    let walk = Walk::new(&ahead, known, &notes);
     let mut keeper = Keeper { notes: &notes, recorder, key: Vec::new(), changes: Changes::default() };
-    let (archive, totals) = archive.back_up(walk, &Disk { notes: &notes }, &mut keeper, how)?;
+    let (archive, totals) = archive.back_up(walk, &Disk { notes: &notes, ahead: &ahead }, &mut keeper, how)?;
     if let (Some(recorder), Some(version)) = (keeper.recorder, archive.versions().last())
         && let Err(error) = recorder.finish(version.digest)
     {
@@ -96,8 +102,11 @@ pub fn dry_run<S: ReadStore>(
     let notes = Notes::new(folder);
     let mut remarks = Vec::new();
     let known = catalogue.and_then(|path| open_catalogue(archive, path, &mut remarks));
-    let mut walk = Walk::new(folder, scope, known, &notes)?;
-    catalogue.into_iter().for_each(|place| walk.leave_out(place));
+    let mut limits = Limits::new(scope, &notes);
+    let scout = Scout::new(folder, &limits)?;
+    catalogue.into_iter().for_each(|place| limits.leave_out(place));
+    let ahead = ahead(limits, scout);
+    let mut walk = Walk::new(&ahead, known, &notes);
     let (mut entries, mut changes) = (0, Changes::default());
     while let Some(planned) = walk.next() {
         entries += 1;
@@ -137,6 +146,7 @@ fn remark_trouble(notes: &Notes, remarks: &mut Vec<String>) {
 /// Files on disk, reached from the folders that the walk holds.
 struct Disk<'a> {
     notes: &'a Notes,
+    ahead: &'a Ahead<'a>,
 }
 
 /// A file that is being read.
@@ -207,7 +217,9 @@ impl Files for Disk<'_> {
     fn close(&self, file: &SeenFile, open: &OpenFile, size_read: u64) -> Closed {
         let path = file.path();
         let after = rustix::fs::fstat(&open.file);
-        let changed = after.as_ref().map(State::of) != Ok(file.state) || size_read != file.state.size;
+        // It may have changed before it was opened: what was read is then whole, and no longer what the walk saw.
+        let opened = State::of(&open.stat);
+        let changed = after.as_ref().map(State::of) != Ok(opened) || size_read != opened.size;
         let stat = after.unwrap_or(open.stat);
         let mut meta = meta::of(&stat);
         match meta::xattrs_of(&open.file) {
@@ -219,6 +231,10 @@ impl Files for Disk<'_> {
             self.notes.warn(&path, "it changed while it was read: what is kept may mix two states".into());
         }
         Closed { path, meta, changed, sparse: has_holes(&stat) }
+    }
+
+    fn prepare(&self) -> bool {
+        self.ahead.prepare()
     }
 }
 
@@ -248,5 +264,45 @@ impl Journal for Keeper<'_> {
 
     fn refused(&mut self, path: &TreePath, error: &ArchiveError) {
         self.notes.warn(path, format!("left out: {error}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Backs a file up that is written to at a moment; whether it says that the file changed, and how many warnings there are.
+    fn written_to(before_it_is_opened: &[u8], while_it_is_read: &[u8]) -> (bool, usize) {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("file");
+        std::fs::write(&path, b"as it was").unwrap();
+        let append = |bytes: &[u8]| {
+            let mut file = File::options().append(true).open(&path).unwrap();
+            io::Write::write_all(&mut file, bytes).unwrap();
+        };
+        let (scope, notes) = (Scope::default(), Notes::new(place.path()));
+        let limits = Limits::new(&scope, &notes);
+        let scout = Scout::new(place.path(), &limits).unwrap();
+        let ahead = ahead(limits, scout);
+        let mut walk = Walk::new(&ahead, None, &notes);
+        let (Some(_), Some(Planned::File { file, size: 9 })) = (walk.next(), walk.next()) else {
+            panic!("a folder and its file")
+        };
+        append(before_it_is_opened);
+        let disk = Disk { notes: &notes, ahead: &ahead };
+        let open = disk.open(&file).unwrap();
+        let read = disk.read_at(&open, 0, &mut [0; 100]).unwrap() as u64;
+        append(while_it_is_read);
+        let closed = disk.close(&file, &open, read);
+        assert_eq!(closed.changed, file.changed.load(Ordering::Relaxed));
+        drop(walk);
+        (closed.changed, notes.into_warnings().len())
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_is_named_and_no_other() {
+        assert_eq!(written_to(b"", b""), (false, 0));
+        assert_eq!(written_to(b"and more", b""), (false, 0));
+        assert_eq!(written_to(b"", b"and more"), (true, 1));
     }
 }

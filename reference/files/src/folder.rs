@@ -1,11 +1,12 @@
 //! Folders as handles: everything in them is reached by its name alone, and never through a link.
 
 use std::collections::VecDeque;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bailee_archive::TreePath;
@@ -178,6 +179,13 @@ impl Iterator for Names {
         let name = CStr::from_bytes_with_nul(&self.bytes[place]).unwrap_or_default();
         Some((name.to_owned(), kind))
     }
+}
+
+/// A path of a tree, on disk below a folder.
+pub(crate) fn on_disk(folder: &Path, path: &TreePath) -> PathBuf {
+    let mut out = folder.to_path_buf();
+    out.extend(path.components().map(OsStr::from_bytes));
+    out
 }
 
 #[cfg(test)]

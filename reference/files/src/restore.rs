@@ -104,7 +104,7 @@ impl Report<'_> {
     }
 
     fn push(&self, list: &Mutex<Vec<Warning>>, path: &TreePath, what: String) {
-        let path = crate::walk::on_disk(self.target, path);
+        let path = crate::folder::on_disk(self.target, path);
         list.lock().unwrap_or_else(PoisonError::into_inner).push(Warning { path, what });
     }
 
@@ -112,7 +112,7 @@ impl Report<'_> {
     fn not_made(&self, path: &TreePath, error: io::Error) {
         use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         if matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem) {
-            let path = crate::walk::on_disk(self.target, path);
+            let path = crate::folder::on_disk(self.target, path);
             let mut fatal = self.fatal.lock().unwrap_or_else(PoisonError::into_inner);
             fatal.get_or_insert(FilesError::Io { doing: "writing", path, error });
         } else {
@@ -200,7 +200,7 @@ pub fn copy_file<S: ReadStore>(
             archive.copy_content(&content, sink)?;
             Ok(content.size)
         }
-        _ => Err(FilesError::NotInVersion { path: crate::walk::on_disk(Path::new(""), path) }),
+        _ => Err(FilesError::NotInVersion { path: crate::folder::on_disk(Path::new(""), path) }),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::sync::{Condvar, Mutex, into_inner, lock, wait};
 use crate::{Seats, Stages};
 
 /// What a thread does next. A seat in it is taken until it is given back.
@@ -22,6 +22,10 @@ pub(crate) enum Fault {
     TakesAnySealed,
     /// The sequencer takes what was read first, not what was planned first.
     TakesAnyRead,
+    /// A thread that was away waits without a look at what changed meanwhile.
+    WaitsUnseeing,
+    /// Nobody who waits is told of a change.
+    WakesNobody,
 }
 
 struct State<S: Stages> {
@@ -141,15 +145,17 @@ impl<S: Stages> Board<S> {
         Board { state: Mutex::new(state), changed: Condvar::new(), threads: threads as u64 }
     }
 
-    #[cfg(loom)]
+    #[cfg(all(test, loom))]
     pub(crate) fn with_fault(self, fault: Option<Fault>) -> Self {
         lock(&self.state).fault = fault;
         self
     }
 
-    /// Waits for the next job; none when the run is over.
-    pub(crate) fn take(&self) -> Option<Job<S>> {
+    /// Waits for the next job; none when the run is over. While there is none, `prepare` is called for as long as it finds
+    /// something to do.
+    pub(crate) fn take(&self, prepare: impl Fn() -> bool) -> Option<Job<S>> {
         let mut state = lock(&self.state);
+        let mut idle = false;
         loop {
             if state.over() {
                 return None;
@@ -157,12 +163,30 @@ impl<S: Stages> Board<S> {
             if let Some(job) = state.choose(self.threads) {
                 return Some(job);
             }
-            state = self.changed.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+            // The board is looked at once more before it is waited for: meanwhile somebody may have called, and nobody heard.
+            if idle {
+                state = wait(&self.changed, state);
+                idle = false;
+            } else {
+                drop(state);
+                idle = !prepare();
+                state = lock(&self.state);
+                #[cfg(loom)]
+                if state.fault == Some(Fault::WaitsUnseeing) {
+                    state = wait(&self.changed, state);
+                }
+            }
         }
     }
 
     fn change<T>(&self, act: impl FnOnce(&mut State<S>) -> T) -> T {
-        let result = act(&mut lock(&self.state));
+        let mut state = lock(&self.state);
+        let result = act(&mut state);
+        #[cfg(loom)]
+        if state.fault == Some(Fault::WakesNobody) {
+            return result;
+        }
+        drop(state);
         self.changed.notify_all();
         result
     }
@@ -231,13 +255,4 @@ impl<S: Stages> Board<S> {
             _ => unreachable!("every seat is given back unless a stage failed"),
         }
     }
-}
-
-/// A thread that panicked abandons the run; what it left on the board is not looked at any more.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
-fn into_inner<T>(mutex: Mutex<T>) -> T {
-    mutex.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -9,8 +9,11 @@
 //! between is parallel. What is sequenced and what is appended comes in the order of planning, whatever the number of threads,
 //! so that the result does not depend on it. No thread is bound to a stage: with one thread all of it runs in turn.
 //!
+//! Planning may be slow, and there is one planner: what it will ask for lies [`Ahead`], where threads without a job prepare it.
+//!
 //! This crate knows nothing of archives and depends on nothing, so that loom can try every interleaving of it.
 
+mod ahead;
 mod board;
 #[cfg(all(test, loom))]
 mod interleavings;
@@ -18,6 +21,7 @@ mod sync;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
+pub use ahead::{Ahead, Survey};
 use board::{Board, Job};
 
 /// What the stages do. A stage with a seat gets it by `&mut`; the others may run on many threads at once.
@@ -87,6 +91,12 @@ pub trait Stages: Sync {
     /// # Errors
     /// Whatever ends the run.
     fn append(&self, appender: &mut Self::Appender, sealed: Self::Sealed) -> Result<(), Self::Error>;
+
+    /// Does a little of what planning will need, and says whether there was anything to do. A thread without a job calls it,
+    /// while another one may be planning; it is to be done before a job is waited for in vain.
+    fn prepare(&self) -> bool {
+        false
+    }
 }
 
 /// The seats, before a run and after it.
@@ -114,7 +124,7 @@ impl<S: Stages> Drop for Guard<'_, S> {
 fn work<S: Stages>(stages: &S, board: &Board<S>) {
     let _guard = Guard(board);
     let done = stages.worker().and_then(|mut worker| {
-        while let Some(job) = board.take() {
+        while let Some(job) = board.take(|| stages.prepare()) {
             run_job(stages, board, &mut worker, job)?;
         }
         Ok(())

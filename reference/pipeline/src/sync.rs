@@ -21,3 +21,16 @@ pub(crate) fn scope(others: usize, other: impl Fn() + Sync, own: impl FnOnce()) 
 pub(crate) fn scope(_: usize, _: impl Fn() + Sync, own: impl FnOnce()) {
     own();
 }
+
+/// A thread that panicked says so by other means; what it held is not left half done.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+pub(crate) fn wait<'a, T>(changed: &Condvar, held: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+    changed.wait(held).unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+pub(crate) fn into_inner<T>(mutex: Mutex<T>) -> T {
+    mutex.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
+}

@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::{Seats, Stages, run};
+use crate::{Ahead, Seats, Stages, Survey, run};
 
 /// Doubles the numbers from 0 on, and keeps what it appends. May fail or panic at one of them.
 struct Doubling {
@@ -123,4 +123,72 @@ fn a_panic_ends_it() {
     let stages = Doubling { panics_at: Some(70), ..Doubling::new(1000) };
     let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(&stages, seats(), 3).map(|_| ())));
     assert!(run.is_err());
+}
+
+/// Lists the numbers from 0 on, and may panic at a look at one of them.
+struct Counting {
+    panics_at: Option<u64>,
+}
+
+impl Survey for Counting {
+    type Scout = std::ops::Range<u64>;
+    type Listed = u64;
+    type Looked = u64;
+
+    fn list(&self, scout: &mut Self::Scout) -> Option<u64> {
+        scout.next()
+    }
+
+    fn look(&self, listed: u64) -> u64 {
+        assert!(self.panics_at != Some(listed), "a look panics");
+        std::thread::sleep(std::time::Duration::from_micros(listed * 7 % 50));
+        listed * 2
+    }
+}
+
+fn all_ahead(counting: &Ahead<Counting>, taken: impl Fn() + Sync, others: usize) -> Vec<u64> {
+    std::thread::scope(|scope| {
+        for _ in 0..others {
+            scope.spawn(|| while counting.prepare() {});
+        }
+        std::iter::from_fn(|| counting.next().inspect(|_| taken())).collect()
+    })
+}
+
+#[test]
+fn what_lies_ahead_comes_in_order_whoever_looked_at_it() {
+    for others in [0, 1, 3] {
+        for until in [0, 1, 2, 300] {
+            let ahead = Ahead::new(Counting { panics_at: None }, 0..until, 4);
+            let seen = all_ahead(&ahead, || {}, others);
+            assert_eq!(seen, (0..until).map(|n| n * 2).collect::<Vec<_>>(), "{others} others");
+            assert_eq!(ahead.next(), None);
+            assert!(!ahead.prepare());
+        }
+    }
+}
+
+#[test]
+fn nobody_goes_further_ahead_than_is_allowed() {
+    let ahead = Ahead::new(Counting { panics_at: None }, 0..100, 4);
+    let mut steps = 0;
+    while ahead.prepare() {
+        steps += 1;
+    }
+    assert_eq!(steps, 2 * 4, "each was listed and looked at");
+    assert_eq!(ahead.next(), Some(0));
+    assert!(ahead.prepare() && ahead.prepare() && !ahead.prepare());
+}
+
+/// Whoever waits for what a thread was to bring is not left waiting, and does not take it for the end.
+#[test]
+fn a_panic_ahead_is_no_end() {
+    let ahead = Ahead::new(Counting { panics_at: Some(70) }, 0..1000, 4);
+    let seen = Mutex::new(0);
+    let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        all_ahead(&ahead, || *seen.lock().unwrap() += 1, 3)
+    }));
+    assert!(run.is_err());
+    assert!(seen.into_inner().unwrap() <= 70);
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| ahead.next())).is_err());
 }

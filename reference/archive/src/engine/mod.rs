@@ -94,6 +94,12 @@ pub trait Files: Sync {
 
     /// Where the file is: asked for one that is left out.
     fn path(&self, file: &Self::File) -> TreePath;
+
+    /// Does a little of what the plan will be asked for, and says whether there was anything to do. Threads that have nothing
+    /// else to do call it, also while one of them asks the plan.
+    fn prepare(&self) -> bool {
+        false
+    }
 }
 
 /// A file that was read, but for its content.
@@ -325,6 +331,10 @@ where
         self.pools.records.give(appender.block(sealed)?);
         self.how.counters.stored.store(appender.tail.written, Ordering::Relaxed);
         Ok(())
+    }
+
+    fn prepare(&self) -> bool {
+        self.files.prepare()
     }
 }
 

@@ -239,7 +239,7 @@ pub(super) fn check<S: ReadStore>(
 }
 
 fn as_named(path: &TreePath) -> PathBuf {
-    crate::walk::on_disk(std::path::Path::new(""), path)
+    crate::folder::on_disk(std::path::Path::new(""), path)
 }
 
 fn not_in_version(path: &TreePath) -> FilesError {

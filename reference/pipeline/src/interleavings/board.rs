@@ -1,10 +1,7 @@
-//! Every interleaving of two threads at the board, by loom.
-
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use loom::sync::Arc;
+use loom::sync::{Arc, Mutex};
 use loom::thread;
 
+use super::{check, said, waits_for_ever};
 use crate::board::{Board, Fault};
 use crate::{Seats, Stages, work};
 
@@ -12,6 +9,8 @@ use crate::{Seats, Stages, work};
 struct Passing {
     until: u64,
     fails: bool,
+    /// How much there is to prepare.
+    ahead: Mutex<u64>,
 }
 
 impl Stages for Passing {
@@ -57,14 +56,20 @@ impl Stages for Passing {
         appended.push(sealed);
         Ok(())
     }
+
+    fn prepare(&self) -> bool {
+        let mut ahead = self.ahead.lock().unwrap();
+        let any = *ahead > 0;
+        *ahead = ahead.saturating_sub(1);
+        any
+    }
 }
 
 fn two_threads(until: u64, fails: bool, fault: Option<Fault>) {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
-    model.check(move || {
+    check(move || {
         let seats = Seats { planner: 0, sequencer: Vec::new(), appender: Vec::new() };
-        let shared = Arc::new((Passing { until, fails }, Board::<Passing>::new(seats, 2).with_fault(fault)));
+        let passing = Passing { until, fails, ahead: Mutex::new(1) };
+        let shared = Arc::new((passing, Board::<Passing>::new(seats, 2).with_fault(fault)));
         let other = Arc::clone(&shared);
         let thread = thread::spawn(move || work(&other.0, &other.1));
         work(&shared.0, &shared.1);
@@ -91,26 +96,26 @@ fn an_error_ends_both_threads() {
     two_threads(1, true, None);
 }
 
-/// A board with a fault is tried by the same test, which says what is wrong.
-fn found(fault: Fault) -> String {
-    let Err(panic) = catch_unwind(AssertUnwindSafe(|| two_threads(2, false, Some(fault)))) else {
-        panic!("{fault:?} passed: the test shows nothing");
-    };
-    panic
-        .downcast_ref::<String>()
-        .cloned()
-        .or(panic.downcast_ref::<&str>().map(ToString::to_string))
-        .unwrap_or_default()
-}
-
 #[test]
 fn loom_finds_what_is_sealed_and_appended_out_of_order() {
-    let said = found(Fault::TakesAnySealed);
+    let said = said(|| two_threads(2, false, Some(Fault::TakesAnySealed)));
     assert!(said.contains("seats.appender == expected"), "{said}");
 }
 
 #[test]
 fn loom_finds_what_is_read_and_sequenced_out_of_order() {
-    let said = found(Fault::TakesAnyRead);
+    let said = said(|| two_threads(2, false, Some(Fault::TakesAnyRead)));
     assert!(said.contains("seats.appender == expected"), "{said}");
+}
+
+#[test]
+fn loom_finds_a_thread_that_waits_for_what_was_there_before() {
+    let name = "interleavings::board::loom_finds_a_thread_that_waits_for_what_was_there_before";
+    waits_for_ever(name, || two_threads(2, false, Some(Fault::WaitsUnseeing)));
+}
+
+#[test]
+fn loom_finds_a_change_of_which_nobody_is_told() {
+    let name = "interleavings::board::loom_finds_a_change_of_which_nobody_is_told";
+    waits_for_ever(name, || two_threads(2, false, Some(Fault::WakesNobody)));
 }
