@@ -183,15 +183,21 @@ impl Disk for RealDisk {
     }
 }
 
-/// Has the system begin to write what was appended, when that fills another step: the sync that comes later then has little left
-/// to wait for. It is advice, and nothing relies on it. Linux begins to write what "is not needed", and only drops from memory
-/// what is written already, which none of it is.
+/// So many bytes of a file are given to the disk at once.
+const STEP_BYTES: u64 = 8 << 20;
+
+/// Where the steps lie that were filled by an append of so many bytes which ends here, and how long they are.
+fn filled_steps(end: u64, appended: u64) -> Option<(u64, NonZeroU64)> {
+    let (from, to) = (end.saturating_sub(appended) / STEP_BYTES, end / STEP_BYTES);
+    Some((from * STEP_BYTES, NonZeroU64::new((to - from) * STEP_BYTES)?))
+}
+
+/// Has the system begin to write what was appended, so that the sync that comes later has little left to wait for. It is advice,
+/// and nothing relies on it. Linux begins to write what "is not needed", and may drop from memory what is written already.
 fn start_writing_back(mut file: &File, appended: u64) {
-    const STEP_BYTES: u64 = 8 << 20;
     let Ok(end) = file.stream_position() else { return };
-    let (from, to) = ((end - appended) / STEP_BYTES, end / STEP_BYTES);
-    if let Some(length) = NonZeroU64::new((to - from) * STEP_BYTES) {
-        let _ = rustix::fs::fadvise(file, from * STEP_BYTES, Some(length), Advice::DontNeed);
+    if let Some((from, length)) = filled_steps(end, appended) {
+        let _ = rustix::fs::fadvise(file, from, Some(length), Advice::DontNeed);
     }
 }
 
@@ -218,5 +224,26 @@ impl DiskFile for File {
     /// An append changes nothing but content, length and times, and times may be lost.
     fn sync(&self, point: SyncPoint) -> io::Result<()> {
         if point == SyncPoint::Appended { self.sync_data() } else { self.sync_all() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_step_is_written_back_once_when_it_is_full() {
+        let cases = [
+            ((0, 0), None),
+            ((STEP_BYTES - 1, STEP_BYTES - 1), None),
+            ((STEP_BYTES, 1), Some((0, STEP_BYTES))),
+            ((STEP_BYTES + 5, 5), None),
+            ((3 * STEP_BYTES + 1, STEP_BYTES + 2), Some((STEP_BYTES, 2 * STEP_BYTES))),
+            // Somebody cut it meanwhile.
+            ((1, 2), None),
+        ];
+        for ((end, appended), steps) in cases {
+            assert_eq!(filled_steps(end, appended).map(|(from, length)| (from, length.get())), steps, "{end}");
+        }
     }
 }

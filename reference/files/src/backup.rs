@@ -14,12 +14,12 @@ use bailee_archive::{Archive, ArchiveError, Digest, ReadStore, Store, Totals, Tr
 use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
 
-use crate::ahead::{Ahead, ahead};
-use crate::catalogue::{Catalogue, Recorder};
+use crate::catalogue::{Catalogue, Recorder, TICK_SECONDS};
 use crate::error::{FilesError, Warning};
 use crate::meta::{self, State};
 use crate::notes::Notes;
-use crate::scout::{Limits, Scope, Scout};
+use crate::scout::Scout;
+use crate::surveyor::{Ahead, Scope, Surveyor};
 use crate::walk::{Changes, SeenFile, Walk, key_of};
 
 /// A finished backup.
@@ -65,8 +65,8 @@ pub fn back_up<S: Store>(
     let mut remarks = Vec::new();
     let begun = now();
     let known = catalogue.and_then(|path| open_catalogue(&archive, path, &mut remarks));
-    let mut limits = Limits::new(scope, &notes);
-    let scout = Scout::new(folder, &limits)?;
+    let mut surveyor = Surveyor::new(scope, &notes);
+    let scout = Scout::new(folder, &surveyor)?;
     let recorder = catalogue.and_then(|path| match Recorder::create(path, archive.id(), begun) {
         Ok(recorder) => Some(recorder),
         Err(error) => {
@@ -74,8 +74,8 @@ pub fn back_up<S: Store>(
             None
         }
     });
-    recorder.iter().flat_map(Recorder::places).for_each(|place| limits.leave_out(place));
-    let ahead = ahead(limits, scout);
+    recorder.iter().flat_map(Recorder::places).for_each(|place| surveyor.leave_out(place));
+    let ahead = surveyor.begin(scout);
     let walk = Walk::new(&ahead, known, &notes);
     let mut keeper = Keeper { notes: &notes, recorder, key: Vec::new(), changes: Changes::default() };
     let (archive, totals) = archive.back_up(walk, &Disk { notes: &notes, ahead: &ahead }, &mut keeper, how)?;
@@ -102,10 +102,10 @@ pub fn dry_run<S: ReadStore>(
     let notes = Notes::new(folder);
     let mut remarks = Vec::new();
     let known = catalogue.and_then(|path| open_catalogue(archive, path, &mut remarks));
-    let mut limits = Limits::new(scope, &notes);
-    let scout = Scout::new(folder, &limits)?;
-    catalogue.into_iter().for_each(|place| limits.leave_out(place));
-    let ahead = ahead(limits, scout);
+    let mut surveyor = Surveyor::new(scope, &notes);
+    let scout = Scout::new(folder, &surveyor)?;
+    catalogue.into_iter().for_each(|place| surveyor.leave_out(place));
+    let ahead = surveyor.begin(scout);
     let mut walk = Walk::new(&ahead, known, &notes);
     let (mut entries, mut changes) = (0, Changes::default());
     while let Some(planned) = walk.next() {
@@ -143,7 +143,7 @@ fn remark_trouble(notes: &Notes, remarks: &mut Vec<String>) {
     remarks.extend(notes.trouble().map(|what| format!("the catalogue was not used to its end: {what}")));
 }
 
-/// Files on disk, reached from the folders that the walk holds.
+/// Files on disk, reached from the folders that they were seen in.
 struct Disk<'a> {
     notes: &'a Notes,
     ahead: &'a Ahead<'a>,
@@ -154,6 +154,14 @@ struct OpenFile {
     file: File,
     /// Its state when it was opened.
     stat: Stat,
+    /// Whether a change while it is read might not show.
+    hides_changes: bool,
+}
+
+/// Whether a further change might not show in the state of a file: it changed since it was seen, and so lately that the clock of
+/// its file system need not have moved on. One that is as it was seen is not asked, since that is usually longer ago than a tick.
+fn hides_changes(opened: &State, seen: &State, now: Time) -> bool {
+    opened != seen && opened.ctime.seconds >= now.seconds.saturating_sub(TICK_SECONDS)
 }
 
 /// Whether a file takes less room than its length. Whatever its block size, a file system counts in units of 512 bytes here.
@@ -193,7 +201,8 @@ impl Files for Disk<'_> {
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(io::Error::other("it was replaced by something that is no file"));
         }
-        Ok(OpenFile { file: File::from(open), stat })
+        let hides_changes = hides_changes(&State::of(&stat), &file.state, now());
+        Ok(OpenFile { file: File::from(open), stat, hides_changes })
     }
 
     fn path(&self, file: &SeenFile) -> TreePath {
@@ -217,9 +226,10 @@ impl Files for Disk<'_> {
     fn close(&self, file: &SeenFile, open: &OpenFile, size_read: u64) -> Closed {
         let path = file.path();
         let after = rustix::fs::fstat(&open.file);
-        // It may have changed before it was opened: what was read is then whole, and no longer what the walk saw.
         let opened = State::of(&open.stat);
-        let changed = after.as_ref().map(State::of) != Ok(opened) || size_read != opened.size;
+        // What changed before it was opened is as whole as any other, but it is not what was seen.
+        let changed = after.as_ref().map(State::of) != Ok(opened) || size_read != opened.size || open.hides_changes;
+        file.changed.store(changed || opened != file.state, Ordering::Relaxed);
         let stat = after.unwrap_or(open.stat);
         let mut meta = meta::of(&stat);
         match meta::xattrs_of(&open.file) {
@@ -227,7 +237,6 @@ impl Files for Disk<'_> {
             Err(error) => self.notes.warn(&path, format!("its extended attributes are left out: {error}")),
         }
         if changed {
-            file.changed.store(true, Ordering::Relaxed);
             self.notes.warn(&path, "it changed while it was read: what is kept may mix two states".into());
         }
         Closed { path, meta, changed, sparse: has_holes(&stat) }
@@ -270,39 +279,92 @@ impl Journal for Keeper<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::Finding;
 
-    /// Backs a file up that is written to at a moment; whether it says that the file changed, and how many warnings there are.
-    fn written_to(before_it_is_opened: &[u8], while_it_is_read: &[u8]) -> (bool, usize) {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("file");
-        std::fs::write(&path, b"as it was").unwrap();
-        let append = |bytes: &[u8]| {
-            let mut file = File::options().append(true).open(&path).unwrap();
-            io::Write::write_all(&mut file, bytes).unwrap();
-        };
-        let (scope, notes) = (Scope::default(), Notes::new(place.path()));
-        let limits = Limits::new(&scope, &notes);
-        let scout = Scout::new(place.path(), &limits).unwrap();
-        let ahead = ahead(limits, scout);
-        let mut walk = Walk::new(&ahead, None, &notes);
-        let (Some(_), Some(Planned::File { file, size: 9 })) = (walk.next(), walk.next()) else {
-            panic!("a folder and its file")
-        };
-        append(before_it_is_opened);
-        let disk = Disk { notes: &notes, ahead: &ahead };
-        let open = disk.open(&file).unwrap();
-        let read = disk.read_at(&open, 0, &mut [0; 100]).unwrap() as u64;
-        append(while_it_is_read);
-        let closed = disk.close(&file, &open, read);
-        assert_eq!(closed.changed, file.changed.load(Ordering::Relaxed));
-        drop(walk);
-        (closed.changed, notes.into_warnings().len())
+    /// A file as it is read, while others write.
+    struct Case {
+        place: tempfile::TempDir,
+        scope: Scope,
+        notes: Notes,
+    }
+
+    /// What is said of it: in the version, by warnings, and to the catalogue.
+    #[derive(Debug, PartialEq)]
+    struct Said {
+        changed: bool,
+        warnings: usize,
+        recorded: bool,
+    }
+
+    impl Case {
+        fn new() -> Self {
+            let place = tempfile::tempdir().unwrap();
+            std::fs::write(place.path().join("file"), b"as it was").unwrap();
+            let notes = Notes::new(place.path());
+            Case { place, scope: Scope::default(), notes }
+        }
+
+        fn path(&self) -> std::path::PathBuf {
+            self.place.path().join("file")
+        }
+
+        fn append(&self) {
+            let mut file = File::options().append(true).open(self.path()).unwrap();
+            io::Write::write_all(&mut file, b" and more").unwrap();
+        }
+
+        /// Another file of the same length takes its place.
+        fn replace(&self) {
+            let other = self.place.path().join("other");
+            std::fs::write(&other, b"unlike it").unwrap();
+            std::fs::rename(other, self.path()).unwrap();
+        }
+
+        /// Reads it so many seconds after it was seen, and lets others write before that and meanwhile.
+        fn read(self, before: impl FnOnce(&Case), seconds: i64, meanwhile: impl FnOnce(&Case)) -> Said {
+            let surveyor = Surveyor::new(&self.scope, &self.notes);
+            let scout = Scout::new(self.place.path(), &surveyor).unwrap();
+            let ahead = surveyor.begin(scout);
+            let mut walk = Walk::new(&ahead, None, &self.notes);
+            let (Some(_), Some(Planned::File { file, size: 9 })) = (walk.next(), walk.next()) else {
+                panic!("a folder and its file")
+            };
+            before(&self);
+            let disk = Disk { notes: &self.notes, ahead: &ahead };
+            let mut open = disk.open(&file).unwrap();
+            let now = Time { seconds: now().seconds + seconds, nanoseconds: 0 };
+            open.hides_changes = hides_changes(&State::of(&open.stat), &file.state, now);
+            let read = disk.read_at(&open, 0, &mut [0; 100]).unwrap() as u64;
+            meanwhile(&self);
+            let closed = disk.close(&file, &open, read);
+
+            let catalogue = self.place.path().join("catalogue");
+            let archive = bailee_archive::ArchiveId([1; 16]);
+            let recorder = Some(Recorder::create(&catalogue, archive, now).unwrap());
+            let mut keeper = Keeper { notes: &self.notes, recorder, key: Vec::new(), changes: Changes::default() };
+            keeper.stored(&file, b"items");
+            keeper.recorder.unwrap().finish(Digest([2; 32])).unwrap();
+            let written = Catalogue::open(&catalogue, archive, |_| true).unwrap();
+            let recorded = written.unwrap().find(b"file", &file.state) != Finding::New;
+            drop(walk);
+            Said { changed: closed.changed, warnings: self.notes.into_warnings().len(), recorded }
+        }
     }
 
     #[test]
-    fn a_file_that_changes_while_it_is_read_is_named_and_no_other() {
-        assert_eq!(written_to(b"", b""), (false, 0));
-        assert_eq!(written_to(b"and more", b""), (false, 0));
-        assert_eq!(written_to(b"", b"and more"), (true, 1));
+    fn a_file_that_changes_while_it_is_read_is_named() {
+        let (whole, torn) = ((false, 0), (true, 1));
+        let said = |(changed, warnings), recorded| Said { changed, warnings, recorded };
+        assert_eq!(Case::new().read(|_| {}, 0, |_| {}), said(whole, true));
+        assert_eq!(Case::new().read(|_| {}, 0, Case::append), said(torn, false));
+        assert_eq!(Case::new().read(Case::append, 0, |_| {}), said(torn, false), "it may still change within a tick");
+    }
+
+    /// What was seen may come back, with its old times: the items of what was read instead are never to be taken for its own.
+    #[test]
+    fn a_file_that_was_replaced_before_it_was_opened_is_whole_and_not_in_the_catalogue() {
+        let whole = Said { changed: false, warnings: 0, recorded: false };
+        assert_eq!(Case::new().read(Case::append, 3, |_| {}), whole);
+        assert_eq!(Case::new().read(Case::replace, 3, |_| {}), whole);
     }
 }

@@ -39,7 +39,7 @@ const FRAME_BYTES: usize = 256 * 1024;
 /// The longest key, in bytes: the most components of the longest names.
 const KEY_BYTES: usize = bailee_archive::limits::PATH_COMPONENTS * (bailee_archive::limits::COMPONENT_BYTES + 1);
 /// The coarsest tick of a file system's clock, in seconds: that of FAT.
-const TICK_SECONDS: i64 = 2;
+pub(crate) const TICK_SECONDS: i64 = 2;
 
 /// The key of a name in a folder: bytes that compare as paths do.
 pub(crate) fn key(folder: &TreePath, name: &[u8], out: &mut Vec<u8>) {

@@ -4,7 +4,6 @@
 //! something did. [`restore`] makes a folder from a version or from a part of one; [`compare`] says how two folders differ. Nothing
 //! here follows a symbolic link, and names are bytes, not text.
 
-mod ahead;
 mod backup;
 mod catalogue;
 mod compare;
@@ -15,6 +14,7 @@ mod notes;
 mod patterns;
 mod restore;
 mod scout;
+mod surveyor;
 mod walk;
 mod watch;
 
@@ -23,6 +23,6 @@ pub use compare::{Difference, compare};
 pub use error::{FilesError, Warning};
 pub use patterns::Patterns;
 pub use restore::{RestoreOptions, RestoreProgress, Restored, Selection, copy_file, is_pattern, restore, tree_path};
-pub use scout::Scope;
+pub use surveyor::Scope;
 pub use walk::{Amount, Changes};
 pub use watch::{Cause, WatchOptions, watch};

@@ -10,7 +10,7 @@ use bailee_archive::TreePath;
 use crate::error::Warning;
 use crate::folder::{Folder, on_disk};
 
-/// What is found on the way: the walk and the readers of files tell it from several threads.
+/// What is found on the way. Whoever lists, looks, walks or reads tells it, from any thread.
 pub(crate) struct Notes {
     folder: PathBuf,
     warnings: Mutex<Vec<Warning>>,

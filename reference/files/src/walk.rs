@@ -10,12 +10,11 @@ use bailee_archive::engine::{Plan, Planned};
 use bailee_archive::tree::{Entry, EntryKind};
 use rustix::fs::Stat;
 
-use crate::ahead::Ahead;
 use crate::catalogue::{Catalogue, Finding, key};
 use crate::folder::Folder;
 use crate::meta::{self, State};
 use crate::notes::Notes;
-use crate::scout::Looked;
+use crate::surveyor::{Ahead, Looked};
 
 /// Files, and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,7 +62,7 @@ pub(crate) struct SeenFile {
     pub(crate) name: CString,
     pub(crate) state: State,
     pub(crate) compared: Compared,
-    /// Whether it was another before or after it was read.
+    /// Whether it was another when it was opened, or after it was read: then no catalogue is to have it.
     pub(crate) changed: AtomicBool,
 }
 

@@ -46,12 +46,14 @@ enum Step<S: Survey> {
 struct State<S: Survey> {
     #[cfg(loom)]
     fault: Option<Fault>,
-    /// None while somebody has it list.
+    /// None while somebody lists with it.
     scout: Option<S::Scout>,
     /// Everything is listed.
     ended: bool,
     /// A thread panicked: nobody waits for what it was to bring.
     lost: bool,
+    /// A thread that prepares waits for the scout.
+    waits: bool,
     batches: VecDeque<Batch<S>>,
     /// The number of the first of the batches.
     first: u64,
@@ -125,6 +127,7 @@ impl<S: Survey> Ahead<S> {
             scout: Some(scout),
             ended: false,
             lost: false,
+            waits: false,
             batches: VecDeque::new(),
             first: 0,
             most: most.max(1),
@@ -159,7 +162,8 @@ impl<S: Survey> Ahead<S> {
         }
     }
 
-    /// Goes one step ahead, and says whether there was one to go. Waits for nothing but a scout who is on the way.
+    /// Goes one step ahead, and says whether there was one to go. While another thread lists, one waits for what that brings;
+    /// not more, since whoever waits here does nothing else.
     pub fn prepare(&self) -> bool {
         let mut state = lock(&self.state);
         loop {
@@ -167,10 +171,12 @@ impl<S: Survey> Ahead<S> {
                 drop(self.take(step, state));
                 return true;
             }
-            if state.lost || !state.has_room() {
+            if state.lost || !state.has_room() || state.waits {
                 return false;
             }
+            state.waits = true;
             state = wait(&self.changed, state);
+            state.waits = false;
         }
     }
 
@@ -189,7 +195,7 @@ impl<S: Survey> Ahead<S> {
             }
             Step::Look { number, listed } => {
                 let looked = Batch::Looked(self.survey.look(listed));
-                // Nothing before it or behind it went away meanwhile but from the front, and that it is not.
+                // Batches leave only from the front, and only looked at: this one is still there.
                 self.change(|state| state.batches[(number - state.first) as usize] = looked)
             }
         }

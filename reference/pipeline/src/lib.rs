@@ -93,7 +93,7 @@ pub trait Stages: Sync {
     fn append(&self, appender: &mut Self::Appender, sealed: Self::Sealed) -> Result<(), Self::Error>;
 
     /// Does a little of what planning will need, and says whether there was anything to do. A thread without a job calls it,
-    /// while another one may be planning; it is to be done before a job is waited for in vain.
+    /// also while another one plans. It should return soon: its thread sees no job meanwhile.
     fn prepare(&self) -> bool {
         false
     }
@@ -169,7 +169,7 @@ fn run_job<S: Stages>(stages: &S, board: &Board<S>, worker: &mut S::Worker, job:
 /// Runs the stages on so many threads, the calling one among them, and returns the seats.
 ///
 /// At most `threads + 2` pieces of work are between planning and sequencing, and about twice as many groups between
-/// sequencing and appending: that bounds the memory.
+/// sequencing and appending: that bounds the memory, but for what lies ahead of planning.
 ///
 /// # Errors
 /// The first error of a stage; the seats are lost then.

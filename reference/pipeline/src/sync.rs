@@ -22,7 +22,7 @@ pub(crate) fn scope(_: usize, _: impl Fn() + Sync, own: impl FnOnce()) {
     own();
 }
 
-/// A thread that panicked says so by other means; what it held is not left half done.
+/// A thread that panics ends the run by its guard, so that nothing which it left half done is used.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

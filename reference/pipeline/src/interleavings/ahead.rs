@@ -25,13 +25,16 @@ impl Survey for Counting {
     }
 }
 
-fn one_goes_ahead_of_the_other(until: u64, most: usize, fault: Option<Fault>) {
+fn others_go_ahead(others: usize, until: u64, most: usize, fault: Option<Fault>) {
     check(move || {
         let ahead = Arc::new(Ahead::new(Counting { until }, 0, most).with_fault(fault));
-        let other = Arc::clone(&ahead);
-        let thread = thread::spawn(move || while other.prepare() {});
+        let other = || {
+            let ahead = Arc::clone(&ahead);
+            thread::spawn(move || while ahead.prepare() {})
+        };
+        let threads: Vec<_> = (0..others).map(|_| other()).collect();
         let seen: Vec<u64> = std::iter::from_fn(|| ahead.next()).collect();
-        thread.join().unwrap();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
         let expected: Vec<u64> = (1..=until).map(|number| number * 10).collect();
         assert!(seen == expected);
     });
@@ -39,19 +42,20 @@ fn one_goes_ahead_of_the_other(until: u64, most: usize, fault: Option<Fault>) {
 
 #[test]
 fn everything_comes_once_and_in_order() {
-    one_goes_ahead_of_the_other(3, 2, None);
-    one_goes_ahead_of_the_other(2, 1, None);
-    one_goes_ahead_of_the_other(0, 2, None);
+    others_go_ahead(1, 3, 2, None);
+    others_go_ahead(1, 2, 1, None);
+    others_go_ahead(1, 0, 2, None);
+    others_go_ahead(2, 1, 1, None);
 }
 
 #[test]
 fn loom_finds_an_end_that_comes_too_early() {
-    let said = said(|| one_goes_ahead_of_the_other(2, 2, Some(Fault::EndsWhileAway)));
+    let said = said(|| others_go_ahead(1, 2, 2, Some(Fault::EndsWhileAway)));
     assert!(said.contains("seen == expected"), "{said}");
 }
 
 #[test]
 fn loom_finds_a_change_of_which_nobody_is_told() {
     let name = "interleavings::ahead::loom_finds_a_change_of_which_nobody_is_told";
-    waits_for_ever(name, || one_goes_ahead_of_the_other(2, 2, Some(Fault::WakesNobody)));
+    waits_for_ever(name, || others_go_ahead(1, 2, 2, Some(Fault::WakesNobody)));
 }

@@ -1,4 +1,5 @@
-//! Every interleaving of two threads, by loom. Faults are planted, and seen to be found by the same tests.
+//! The interleavings of two threads or three, by loom: all in which a thread is interrupted at most three times. Faults are planted, and
+//! the same tests are seen to find them.
 
 mod ahead;
 mod board;
@@ -6,7 +7,7 @@ mod board;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 
-/// The threads of a test in every interleaving, but for those with many preemptions: they are too many, and find nothing more.
+/// Runs the threads of a test in each of the interleavings.
 fn check(test: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
