@@ -159,7 +159,7 @@ struct OpenFile {
 }
 
 /// Whether a further change might not show in the state of a file: it changed since it was seen, and so lately that the clock of
-/// its file system need not have moved on. One that is as it was seen is not asked, since that is usually longer ago than a tick.
+/// its file system need not have moved on.
 fn hides_changes(opened: &State, seen: &State, now: Time) -> bool {
     opened != seen && opened.ctime.seconds >= now.seconds.saturating_sub(TICK_SECONDS)
 }
@@ -333,7 +333,9 @@ mod tests {
             let disk = Disk { notes: &self.notes, ahead: &ahead };
             let mut open = disk.open(&file).unwrap();
             let now = Time { seconds: now().seconds + seconds, nanoseconds: 0 };
-            open.hides_changes = hides_changes(&State::of(&open.stat), &file.state, now);
+            let later = hides_changes(&State::of(&open.stat), &file.state, now);
+            assert!(seconds > 0 || open.hides_changes == later);
+            open.hides_changes = later;
             let read = disk.read_at(&open, 0, &mut [0; 100]).unwrap() as u64;
             meanwhile(&self);
             let closed = disk.close(&file, &open, read);

@@ -17,7 +17,10 @@
 //! **What is taken for unchanged.** A file counts as unchanged if device, inode, length, mtime and ctime are those of the record.
 //! The kernel sets ctime at every change, and no program can set it; but its clock has ticks, so a file that was read and then
 //! changed within the same tick looks the same (git calls it racily clean). So a record counts only if both times are older than
-//! the beginning of the backup that read the file, by more than the coarsest tick: a later change has then a later ctime.
+//! the beginning of the backup that read the file, by more than the coarsest tick: a later change has then a later ctime. One kind
+//! of change can escape: of several stores through a shared mapping, only the first moves ctime until the kernel has written the
+//! page, by default within half a minute. Where programs write so, and are not paused or closed for a backup, a file may be kept
+//! as it was between two such stores until its ctime moves again; without its catalogue a backup reads everything.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -213,7 +216,10 @@ impl Catalogue {
         while (!self.has_record || *self.key < *key) && self.trouble.is_none() {
             match self.advance() {
                 Ok(true) => {}
-                Ok(false) => return Finding::New,
+                Ok(false) => {
+                    self.has_record = false;
+                    return Finding::New;
+                }
                 Err(trouble) => self.stop(trouble),
             }
         }
@@ -489,6 +495,7 @@ mod tests {
             }
         }
         assert_eq!(catalogue.find(&key_of(2_000), &state(2_000, 100)), Finding::New);
+        assert_eq!(catalogue.find(&key_of(1_999), &state(1_999, 100)), Finding::New, "it was passed");
         assert_eq!(catalogue.trouble(), None);
     }
 

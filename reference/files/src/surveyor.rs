@@ -152,7 +152,7 @@ impl Survey for Surveyor<'_> {
     type Listed = Vec<Found>;
     type Looked = Vec<Looked>;
 
-    /// So many names are visited, and not found, at once: where nearly all are excluded, it ends soon nevertheless.
+    /// So many names are visited, and not found, at once: nearly all may be excluded.
     fn list(&self, scout: &mut Scout) -> Option<Vec<Found>> {
         let mut found = Vec::with_capacity(BATCH_NAMES);
         for visited in 0..BATCH_NAMES {

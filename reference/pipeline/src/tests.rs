@@ -1,5 +1,5 @@
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, mpsc};
 
 use crate::{Ahead, Seats, Stages, Survey, run};
 
@@ -178,6 +178,46 @@ fn nobody_goes_further_ahead_than_is_allowed() {
     assert_eq!(steps, 2 * 4, "each was listed and looked at");
     assert_eq!(ahead.next(), Some(0));
     assert!(ahead.prepare() && ahead.prepare() && !ahead.prepare());
+}
+
+/// Lists when it is told to.
+struct Slow(Mutex<mpsc::Receiver<()>>, mpsc::Sender<()>);
+
+impl Survey for Slow {
+    type Scout = ();
+    type Listed = ();
+    type Looked = ();
+
+    fn list(&self, (): &mut ()) -> Option<()> {
+        self.1.send(()).unwrap();
+        self.0.lock().unwrap().recv().ok()
+    }
+
+    fn look(&self, (): ()) {}
+}
+
+/// Those who wait for a list see no other job: one is enough to go on from it.
+#[test]
+fn one_thread_waits_for_a_list_and_the_others_do_not() {
+    let ((go, told), (began, listing)) = (mpsc::channel(), mpsc::channel());
+    let ahead = Ahead::new(Slow(Mutex::new(told), began), (), 4);
+    std::thread::scope(|scope| {
+        // It goes with this closure, so that nobody is left waiting should it fail.
+        let go = go;
+        let lists = scope.spawn(|| ahead.prepare());
+        listing.recv().unwrap();
+        let (done, others) = mpsc::channel();
+        for _ in 0..2 {
+            let (done, ahead) = (done.clone(), &ahead);
+            scope.spawn(move || done.send(ahead.prepare()));
+        }
+        let minute = std::time::Duration::from_secs(60);
+        assert_eq!(others.recv_timeout(minute), Ok(false), "one does not wait");
+        assert!(others.try_recv().is_err(), "one waits");
+        go.send(()).unwrap();
+        assert!(lists.join().unwrap());
+        assert_eq!(others.recv_timeout(minute), Ok(true), "it looks at what was listed");
+    });
 }
 
 /// Whoever waits for what a thread was to bring is not left waiting, and does not take it for the end.

@@ -1,4 +1,4 @@
-//! The interleavings of two threads or three, by loom: all in which a thread is interrupted at most three times. Faults are planted, and
+//! The interleavings of two threads or three, by loom: all with at most three preemptions. Faults are planted, and
 //! the same tests are seen to find them.
 
 mod ahead;
