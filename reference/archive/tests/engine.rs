@@ -5,7 +5,7 @@ mod common;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use bailee_archive::engine::{Closed, Files};
@@ -55,13 +55,13 @@ fn any_number_of_threads_writes_the_same_archive() {
     }
 }
 
-/// Fails by a bug while the first part of a long file is read, when another thread has the second.
-#[derive(Default)]
-struct Panics {
-    second_is_read: AtomicBool,
+/// Reads as [`MemoryFiles`] does, and has something done before it reads from an offset, and when a thread has no job.
+struct Hooked<R, P> {
+    before_reading: R,
+    when_idle: P,
 }
 
-impl Files for Panics {
+impl<R: Fn(u64) + Sync, P: Fn() + Sync> Files for Hooked<R, P> {
     type File = (String, Vec<u8>);
     type Open = Vec<u8>;
 
@@ -70,13 +70,7 @@ impl Files for Panics {
     }
 
     fn read_at(&self, open: &Vec<u8>, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        if offset == 0 {
-            while !self.second_is_read.load(Ordering::Relaxed) {
-                std::thread::yield_now();
-            }
-            panic!("a bug");
-        }
-        self.second_is_read.store(true, Ordering::Relaxed);
+        (self.before_reading)(offset);
         MemoryFiles.read_at(open, offset, buffer)
     }
 
@@ -87,17 +81,34 @@ impl Files for Panics {
     fn path(&self, file: &Self::File) -> TreePath {
         MemoryFiles.path(file)
     }
+
+    fn prepare(&self) -> bool {
+        (self.when_idle)();
+        false
+    }
 }
 
 /// The threads that read later parts of a file are not left waiting for a part that will never come.
 #[test]
 fn a_panic_in_one_part_ends_the_others() {
-    let (ended, wait) = std::sync::mpsc::channel();
+    let (ended, wait) = mpsc::channel();
     std::thread::spawn(move || {
         let (device, random, counters) = (device(), Seeded(1), Counters::default());
         let how = BackUp { threads: 4, ..BackUp::new(&device, Time::default(), &random, &counters) };
         let plan = MemoryPlan::new(&vec![("long".into(), text(1, 11_000_000))]);
-        let run = AssertUnwindSafe(|| fresh().back_up(plan, &Panics::default(), &mut Heard::default(), &how).is_ok());
+        let second_is_read = AtomicBool::new(false);
+        // A bug while the first part of a long file is read, when another thread has the second.
+        let before_reading = |offset| {
+            if offset == 0 {
+                while !second_is_read.load(Ordering::Relaxed) {
+                    std::thread::yield_now();
+                }
+                panic!("a bug");
+            }
+            second_is_read.store(true, Ordering::Relaxed);
+        };
+        let files = Hooked { before_reading, when_idle: || {} };
+        let run = AssertUnwindSafe(|| fresh().back_up(plan, &files, &mut Heard::default(), &how).is_ok());
         let _ = ended.send(std::panic::catch_unwind(run).is_err());
     });
     assert_eq!(wait.recv_timeout(Duration::from_secs(60)), Ok(true), "the panic is passed on, and nobody waits");
@@ -131,45 +142,15 @@ fn what_cannot_be_read_is_left_out_and_named() {
     assert_eq!(heard.stored.iter().map(|(name, _)| &name[..]).collect::<Vec<_>>(), ["a", "z"]);
 }
 
-/// Prepares what its plan waits for, and so does whoever reads by it.
-struct Prepared(Arc<(Mutex<bool>, Condvar)>);
+/// A plan that waits until somebody prepared it, and is empty.
+struct Prepared(mpsc::Receiver<()>);
 
 impl Plan for Prepared {
     type File = (String, Vec<u8>);
 
     fn next(&mut self) -> Option<Planned<Self::File>> {
-        let (prepared, changed) = &*self.0;
-        let waited = changed.wait_timeout_while(prepared.lock().unwrap(), Duration::from_secs(60), |done| !*done);
-        assert!(*waited.unwrap().0, "nobody prepared anything");
+        assert_eq!(self.0.recv_timeout(Duration::from_secs(60)), Ok(()), "nobody prepared anything");
         None
-    }
-}
-
-impl Files for Prepared {
-    type File = (String, Vec<u8>);
-    type Open = Vec<u8>;
-
-    fn open(&self, file: &Self::File) -> io::Result<Vec<u8>> {
-        MemoryFiles.open(file)
-    }
-
-    fn read_at(&self, open: &Vec<u8>, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        MemoryFiles.read_at(open, offset, buffer)
-    }
-
-    fn close(&self, file: &Self::File, open: &Vec<u8>, size_read: u64) -> Closed {
-        MemoryFiles.close(file, open, size_read)
-    }
-
-    fn path(&self, file: &Self::File) -> TreePath {
-        MemoryFiles.path(file)
-    }
-
-    fn prepare(&self) -> bool {
-        let (prepared, changed) = &*self.0;
-        *prepared.lock().unwrap() = true;
-        changed.notify_all();
-        false
     }
 }
 
@@ -177,9 +158,10 @@ impl Files for Prepared {
 fn a_thread_without_a_job_prepares_while_another_one_plans() {
     let (device, random, counters) = (device(), Seeded(1), Counters::default());
     let how = BackUp { threads: 2, ..BackUp::new(&device, Time::default(), &random, &counters) };
-    let prepared = Arc::default();
-    let plan = Prepared(Arc::clone(&prepared));
-    let error = fresh().back_up(plan, &Prepared(prepared), &mut Heard::default(), &how).err();
+    let (idle, prepared) = mpsc::channel();
+    let when_idle = || idle.send(()).unwrap_or_default();
+    let files = Hooked { before_reading: |_| {}, when_idle };
+    let error = fresh().back_up(Prepared(prepared), &files, &mut Heard::default(), &how).err();
     assert!(matches!(error, Some(ArchiveError::Misplaced { .. })), "a plan without a root: {error:?}");
 }
 

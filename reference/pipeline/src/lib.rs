@@ -11,7 +11,7 @@
 //!
 //! Planning may be slow, and there is one planner: what it will ask for lies [`Ahead`], where threads without a job prepare it.
 //!
-//! This crate knows nothing of archives and depends on nothing, so that loom can try every interleaving of it.
+//! This crate knows nothing of archives and depends on nothing, so that loom can try its interleavings.
 
 mod ahead;
 mod board;
