@@ -1,14 +1,14 @@
 //! An archive that is open: its blocks, its versions, and what is wrong with it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::fmt;
 use std::sync::Arc;
 
+use crate::damage::{Damage, DamageList};
 use crate::error::{ArchiveError, Place};
 use crate::id::{ArchiveId, BlockId, DeviceId, Digest};
 use crate::keys::ArchiveKeys;
 use crate::manifest::{Listing, Root};
-use crate::reader::BlockCache;
+use crate::reader::{BlockCache, Refreshed};
 use crate::retention::Link;
 use crate::segment::TornTail;
 use crate::store::ReadStore;
@@ -27,25 +27,6 @@ pub struct Version {
     pub digest: Digest,
     /// The numbers of its blocks.
     pub(crate) blocks: Vec<u32>,
-}
-
-/// Something that is wrong with an archive. What does not need the damaged part still restores.
-#[derive(Debug)]
-pub struct Damage {
-    /// Where, if it is in one place.
-    pub place: Option<Place>,
-    /// What.
-    pub error: ArchiveError,
-}
-
-impl fmt::Display for Damage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.place, &self.error) {
-            // It begins with its place.
-            (_, ArchiveError::Damaged { .. }) | (None, _) => self.error.fmt(f),
-            (Some(place), error) => write!(f, "{place}: {error}"),
-        }
-    }
 }
 
 /// A block that the archive knows of.
@@ -85,6 +66,13 @@ impl Blocks {
         self.all.get_mut(number as usize)
     }
 
+    /// From now on a block is one that is not there.
+    pub(crate) fn lose(&mut self, number: u32) {
+        if let Some(block) = self.get_mut(number) {
+            block.place = None;
+        }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &KnownBlock)> {
         (0..).zip(&self.all)
     }
@@ -108,9 +96,8 @@ pub(crate) struct Gone {
     pub(crate) versions: BTreeMap<(DeviceId, u64), Digest>,
 }
 
-/// An archive that was read in full but for the content of its blocks.
-pub struct Archive<S> {
-    pub(crate) store: S,
+/// What an archive says of itself, except the content of its blocks.
+pub(crate) struct Contents {
     pub(crate) keys: Arc<ArchiveKeys>,
     pub(crate) id: ArchiveId,
     /// The devices whose manifests count.
@@ -120,18 +107,45 @@ pub struct Archive<S> {
     pub(crate) versions: Vec<Version>,
     /// The links of all chains, those of forgotten versions included.
     pub(crate) links: BTreeMap<(DeviceId, u64), Digest>,
+    /// Links that the next one in their chain names, and that are not there.
+    pub(crate) lost_links: BTreeMap<(DeviceId, u64), Digest>,
     pub(crate) gone: Gone,
-    /// Segments that are there, ascending; those that a retention record gives up are not among them.
-    pub(crate) segments: Vec<u64>,
-    /// Segments that a retention record gives up and a crash left behind.
-    pub(crate) leftovers: Vec<u64>,
+    pub(crate) segments: Segments,
     /// The last segment and where its last whole record ends.
     pub(crate) end: (u64, u64),
     pub(crate) torn: Option<TornTail>,
-    /// The last segment and its length, as they were read: whoever writes makes sure that nobody else did.
+    /// The last segment and its length, as they were read: a writer makes sure that no other wrote meanwhile.
     pub(crate) seen: (u64, u64),
-    pub(crate) damage: Vec<Damage>,
+    /// Segments whose state is to be noted: this writer wrote to them, or looked through what had changed in them.
+    pub(crate) unsettled: BTreeSet<u64>,
+    /// Blocks that do not open, or do not hold what is said of them.
+    pub(crate) altered: BTreeSet<BlockId>,
+    /// Blocks were noted that are to be looked at, and they were.
+    pub(crate) suspected: bool,
+    pub(crate) damage: DamageList,
+}
+
+/// The segments of an archive, by their numbers.
+#[derive(Default)]
+pub(crate) struct Segments {
+    /// Those that are there, ascending; those that a retention record gives up are not among them.
+    pub(crate) there: Vec<u64>,
+    /// Those that a retention record gives up and that are there still.
+    pub(crate) leftovers: Vec<u64>,
+    /// Runs of numbers that are neither there nor given up, ascending: the first and the last of each.
+    pub(crate) missing: Vec<(u64, u64)>,
+    /// Those that are another archive's in all they say. Nothing in them is used, and they are never removed.
+    pub(crate) foreign: Vec<u64>,
+    /// Files so far beyond the others that they are no segments of this archive.
+    pub(crate) strays: Vec<u64>,
+}
+
+/// An archive that was read in full, except the content of its blocks.
+pub struct Archive<S> {
+    pub(crate) store: S,
+    pub(crate) contents: Contents,
     pub(crate) cache: BlockCache,
+    pub(crate) refreshed: Refreshed,
 }
 
 /// How much an archive holds.
@@ -155,17 +169,28 @@ impl<S> Archive<S> {
 
     /// The archive's id.
     pub fn id(&self) -> ArchiveId {
-        self.id
+        self.contents.id
     }
 
-    /// The versions, in the order of their times, those of one device in the order of its chain.
+    /// The versions, the oldest first; those of one device in the order of its chain.
     pub fn versions(&self) -> &[Version] {
-        &self.versions
+        &self.contents.versions
     }
 
-    /// What is wrong with the archive. Nothing, in a sound one.
+    /// What is wrong with the archive: nothing in a sound one. At most [`MOST_DAMAGE`](crate::limits::MOST_DAMAGE) of it.
     pub fn damage(&self) -> &[Damage] {
-        &self.damage
+        self.contents.damage.listed()
+    }
+
+    /// How much is wrong, what [`Archive::damage`] does not list included.
+    pub fn damage_count(&self) -> u64 {
+        self.contents.damage.count()
+    }
+
+    /// Segments that another archive's or nobody's files stand for: they are passed over, and never removed.
+    pub fn foreign(&self) -> impl Iterator<Item = u64> {
+        let Segments { foreign, strays, .. } = &self.contents.segments;
+        foreign.iter().chain(strays).copied()
     }
 
     /// Refuses an archive with which anything is wrong.
@@ -173,29 +198,31 @@ impl<S> Archive<S> {
     /// # Errors
     /// The first damage.
     pub fn sound(mut self) -> Result<Self, ArchiveError> {
-        if self.damage.is_empty() { Ok(self) } else { Err(self.damage.swap_remove(0).error) }
+        match self.contents.damage.take_first() {
+            None => Ok(self),
+            Some(damage) => Err(damage.error),
+        }
     }
 
     /// How much there is.
     pub fn stored(&self) -> Stored {
-        let there = || self.blocks.iter().filter(|(_, block)| block.place.is_some());
+        let there = || self.contents.blocks.iter().filter(|(_, block)| block.place.is_some());
         Stored {
             blocks: there().count() as u64,
             bytes: there().map(|(_, block)| u64::from(block.length)).sum(),
-            chunks: self.chunks.len() as u64,
-            segments: self.segments.len() as u64,
+            chunks: self.contents.chunks.len() as u64,
+            segments: self.contents.segments.there.len() as u64,
         }
     }
 
     /// What a crash left at the end, if it did. It is passed over, and cut when the archive is written again.
     pub fn torn(&self) -> Option<TornTail> {
-        self.torn
+        self.contents.torn
     }
 
     /// The newest link of a device's chain, a manifest or a retention record: what the device remembers, to notice a rollback.
     pub fn newest(&self, device: DeviceId) -> Option<(u64, Digest)> {
-        let links = self.links.range((device, 0)..=(device, u64::MAX));
-        links.last().map(|((_, seq), digest)| (*seq, *digest))
+        self.contents.newest(device)
     }
 
     /// Refuses an archive that lacks a link which this device remembers.
@@ -203,14 +230,36 @@ impl<S> Archive<S> {
     /// # Errors
     /// `RolledBack`.
     pub fn remember(&self, device: DeviceId, seq: u64, digest: Digest) -> Result<(), ArchiveError> {
-        if self.links.get(&(device, seq)) == Some(&digest) {
+        if self.contents.links.get(&(device, seq)) == Some(&digest) {
             return Ok(());
         }
         let found = self.newest(device).map_or(0, |(seq, _)| seq);
         Err(ArchiveError::RolledBack { device, remembered: seq, found })
     }
 
-    /// Takes in a link that was just written. Whoever writes to an archive is one of its devices.
+    /// Whether a link that is remembered and not there may have been damaged, rather than taken away with an older copy: it is the
+    /// next of its chain, and there are bytes in the archive that are nothing, as its own would be.
+    pub fn may_be_damaged(&self, device: DeviceId, seq: u64) -> bool {
+        let newest = self.newest(device).map_or(0, |(seq, _)| seq);
+        let is_next = newest.checked_add(1) == Some(seq);
+        is_next && (self.contents.torn.is_some() || !self.contents.damage.is_empty())
+    }
+
+    /// Takes a link that is remembered for one that was damaged: its chain goes on after it, and the next repair says that it is
+    /// lost.
+    pub fn take_as_lost(&mut self, device: DeviceId, seq: u64, digest: Digest) {
+        self.contents.linked(device, seq, digest);
+        self.contents.lost_links.insert((device, seq), digest);
+    }
+}
+
+impl Contents {
+    pub(crate) fn newest(&self, device: DeviceId) -> Option<(u64, Digest)> {
+        let links = self.links.range((device, 0)..=(device, u64::MAX));
+        links.last().map(|((_, seq), digest)| (*seq, *digest))
+    }
+
+    /// Takes in a link that was just written. A device that writes to an archive is one of its devices.
     pub(crate) fn linked(&mut self, device: DeviceId, seq: u64, digest: Digest) {
         self.links.insert((device, seq), digest);
         if !self.devices.contains(&device) {
@@ -219,19 +268,25 @@ impl<S> Archive<S> {
     }
 
     /// The place that the next link of a device's chain has.
-    pub(crate) fn next_link(&self, device: DeviceId) -> Link {
-        let newest = self.newest(device);
-        Link { device, seq: newest.map_or(1, |(seq, _)| seq + 1), previous: newest.map(|(_, digest)| digest) }
+    ///
+    /// # Errors
+    /// `ChainBroken`: there is no number after the last.
+    pub(crate) fn next_link(&self, device: DeviceId) -> Result<Link, ArchiveError> {
+        let Some((newest, digest)) = self.newest(device) else {
+            return Ok(Link { device, seq: 1, previous: None });
+        };
+        let ended = ArchiveError::ChainBroken { device, seq: newest, expected: newest };
+        Ok(Link { device, seq: newest.checked_add(1).ok_or(ended)?, previous: Some(digest) })
     }
 }
 
 impl<S: ReadStore> Archive<S> {
     /// A block as a manifest lists it.
     pub(crate) fn listing(&self, number: u32) -> Result<Listing, ArchiveError> {
-        let block = self.blocks.get(number).ok_or(ArchiveError::MissingChunk {})?;
+        let block = self.contents.blocks.get(number).ok_or(ArchiveError::MissingChunk {})?;
         let digest = match block.listed {
             Some(digest) => digest,
-            None => Digest::of_block(&self.block_bytes(block)?),
+            None => Digest::of_block(&block.bytes(&self.store)?),
         };
         Ok(Listing { id: block.id, length: block.length, digest })
     }

@@ -46,6 +46,8 @@ const LENGTHS_AT: usize = HEADER_AT + BLOCK_HEADER_BYTES + ROOM_BYTES;
 /// Where the stored bytes lie in a record that is being made.
 const STORED_AT: usize = LENGTHS_AT + LENGTHS_BYTES;
 
+/// The shortest block as it is stored, in bytes: header, seal, and two lengths.
+pub(crate) const LEAST_BLOCK_BYTES: usize = BLOCK_HEADER_BYTES + OVERHEAD_BYTES + LENGTHS_BYTES;
 /// The largest block as it is stored, in bytes.
 pub const BLOCK_BYTES: usize = BLOCK_HEADER_BYTES + OVERHEAD_BYTES + padme(LENGTHS_BYTES + BLOCK_PLAIN_BYTES);
 
@@ -184,6 +186,12 @@ pub fn block_id(block: &[u8]) -> Result<BlockId, ArchiveError> {
 /// The id, read off the front of a stored block. The rest of it is checked when the block is opened.
 pub(crate) fn peek_id(front: &[u8]) -> Result<BlockId, ArchiveError> {
     stored_id(front.get(BLOCK_HEADER_BYTES..).unwrap_or_default())
+}
+
+/// The archive that a stored block names, read off its front.
+pub(crate) fn peek_archive(front: &[u8]) -> Option<ArchiveId> {
+    let (archive, _) = front.strip_prefix(&MAGIC)?.get(3..)?.split_first_chunk()?;
+    Some(ArchiveId(*archive))
 }
 
 fn stored_id(sealed: &[u8]) -> Result<BlockId, ArchiveError> {

@@ -1,16 +1,18 @@
 //! The end of a backup: what makes blocks a version (BAK-9, BAK-13).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bailee_core::crypto::labels;
 use bailee_core::crypto::sign::Signing;
 
-use crate::archive::{Archive, Version};
+use crate::archive::{Archive, Contents, Version};
 use crate::engine::Totals;
 use crate::engine::append::{Appender, CLOSED, Tail};
 use crate::engine::sequence::{Counted, Sequencer};
 use crate::error::ArchiveError;
-use crate::id::{DeviceId, Digest};
+use crate::id::{BlockId, DeviceId, Digest};
+use crate::limits::SEGMENT_GAP;
 use crate::manifest::{Clear, Listing, MANIFEST_VERSION, Root, encode_manifest};
 use crate::random::{COMMIT_STREAM, Randomness};
 use crate::segment::Kind;
@@ -25,66 +27,54 @@ pub(crate) struct Commit<'a> {
     pub(crate) random: &'a dyn Randomness,
 }
 
-/// Stands where the store was while that is written to.
-pub(crate) struct Elsewhere;
-
-impl<S> Archive<S> {
-    /// The same archive over another store, and the store that it had.
-    fn exchange_store<T>(self, store: T) -> (Archive<T>, S) {
-        let archive = Archive {
-            store,
-            keys: self.keys,
-            id: self.id,
-            devices: self.devices,
-            blocks: self.blocks,
-            chunks: self.chunks,
-            versions: self.versions,
-            links: self.links,
-            gone: self.gone,
-            segments: self.segments,
-            leftovers: self.leftovers,
-            end: self.end,
-            torn: self.torn,
-            seen: self.seen,
-            damage: self.damage,
-            cache: self.cache,
-        };
-        (archive, self.store)
-    }
-}
-
 impl<S: Store> Archive<S> {
     /// Takes the store out, to write at the end of it, if the end is where it was when it was read. What a crash left there is
     /// cut off first, and segments that a retention record gave up are removed.
-    pub(crate) fn detach_tail(self, segment_bytes: u64) -> Result<(Archive<Elsewhere>, Tail<S>), ArchiveError> {
-        let (mut archive, mut store) = self.exchange_store(Elsewhere);
+    pub(crate) fn detach_tail(self, segment_bytes: u64) -> Result<(Contents, Tail<S>), ArchiveError> {
+        let Archive { mut contents, mut store, .. } = self;
         store.claim().map_err(ArchiveError::store("keeping other writers out"))?;
-        let last = store.list().map_err(ArchiveError::store("listing the archive"))?.last().copied();
+        let (last, length) = contents.seen;
+        let numbers = store.list().map_err(ArchiveError::store("listing the archive"))?;
+        // What is further away than any writer goes is no segment.
+        let is_next = |number: &u64| number.checked_sub(last).is_some_and(|by| (1..=SEGMENT_GAP).contains(&by));
         // As it was measured when it was read: one that cannot be is as long as nothing.
-        let length = store.length(archive.seen.0).unwrap_or(0);
-        if last != Some(archive.seen.0) || length != archive.seen.1 {
+        if numbers.iter().any(is_next) || !numbers.contains(&last) || store.length(last).unwrap_or(0) != length {
             return Err(ArchiveError::WrittenSince {});
         }
-        if let Some(torn) = archive.torn.take() {
+        let mut touched = BTreeSet::new();
+        if let Some(torn) = contents.torn.take() {
             let doing = "cutting off what a crash left";
             store.cut(torn.place.segment, torn.place.offset).map_err(ArchiveError::store(doing))?;
+            touched.insert(torn.place.segment);
         }
-        let leftovers = std::mem::take(&mut archive.leftovers);
+        let leftovers = std::mem::take(&mut contents.segments.leftovers);
         store.remove(&leftovers).map_err(ArchiveError::store("removing segments that were given up"))?;
-        let tail = Tail { store, archive: archive.id, end: archive.end, segment_bytes, written: 0 };
-        Ok((archive, tail))
+        let tail = Tail { store, archive: contents.id, end: contents.end, segment_bytes, written: 0, touched };
+        Ok((contents, tail))
+    }
+
+    /// Notes how the segments are that this writer wrote to or looked through, and which blocks are not what they should be. Nothing
+    /// relies on these notes, so that a store which does not take them is no worse.
+    pub(crate) fn settle(&mut self) {
+        let unsettled: Vec<u64> = std::mem::take(&mut self.contents.unsettled).into_iter().collect();
+        let _ = self.store.note_states(&unsettled);
+        if std::mem::take(&mut self.contents.suspected) || !self.contents.altered.is_empty() {
+            let altered: Vec<BlockId> = self.contents.altered.iter().copied().collect();
+            let _ = self.store.set_suspects(&altered);
+        }
     }
 }
 
-impl Archive<Elsewhere> {
+impl Contents {
     /// Puts the store back, and takes in the segments that came to be.
     pub(crate) fn attach_tail<S: Store>(mut self, tail: Tail<S>) -> Archive<S> {
-        self.segments.extend(self.end.0 + 1..=tail.end.0);
+        self.segments.there.extend(self.end.0.saturating_add(1)..=tail.end.0);
         self.end = tail.end;
         if tail.end.1 != CLOSED {
             self.seen = tail.end;
         }
-        self.exchange_store(tail.store).0
+        self.unsettled.extend(tail.touched);
+        Archive::of(tail.store, self)
     }
 
     /// Puts the store back, and takes in what was appended.
@@ -106,7 +96,7 @@ impl Commit<'_> {
     /// `TooLarge`, `Store`. Then there is no version, and nothing of an earlier one is touched.
     pub(crate) fn commit<S: Store>(
         &self,
-        archive: Archive<Elsewhere>,
+        contents: Contents,
         mut sequencer: Sequencer,
         mut appender: Appender<'_, S>,
     ) -> Result<(Archive<S>, Totals), ArchiveError> {
@@ -115,15 +105,15 @@ impl Commit<'_> {
         let (needed, tree) = (sequencer.needed(), std::mem::take(&mut sequencer.tree_chunks));
         let (counted, segment_bytes) = (sequencer.counted, appender.tail.segment_bytes);
         let written = appender.tail.written;
-        let archive = archive.attach(sequencer, appender);
+        let archive = contents.attach(sequencer, appender);
 
         let device = DeviceId(self.device.public());
-        let link = archive.next_link(device);
+        let link = archive.contents.next_link(device)?;
         let clear = Clear {
             version: MANIFEST_VERSION,
-            archive: archive.id,
+            archive: archive.contents.id,
             device,
-            epoch: archive.keys.current_epoch(),
+            epoch: archive.contents.keys.current_epoch(),
             seq: link.seq,
             previous: link.previous,
             head: None,
@@ -137,17 +127,18 @@ impl Commit<'_> {
             tree,
         };
         let mut rng = self.random.stream(COMMIT_STREAM);
-        let keys = Arc::clone(&archive.keys);
+        let keys = Arc::clone(&archive.contents.keys);
         let manifest =
             encode_manifest(&keys, &clear, &root, &mut rng, |body| self.device.sign(labels::SIGN_MANIFEST, body))?;
-        let (archive, mut tail) = archive.detach_tail(segment_bytes)?;
+        let (contents, mut tail) = archive.detach_tail(segment_bytes)?;
         tail.append_payload(Kind::Manifest, &manifest)?;
         tail.sync()?;
         let stored = written + tail.written;
-        let mut archive = archive.attach_tail(tail);
+        let mut archive = contents.attach_tail(tail);
         let digest = Digest::of(&manifest);
-        archive.linked(device, link.seq, digest);
-        archive.versions.push(Version { device, seq: link.seq, root, digest, blocks: needed });
+        archive.contents.linked(device, link.seq, digest);
+        archive.contents.versions.push(Version { device, seq: link.seq, root, digest, blocks: needed });
+        archive.settle();
         let Counted { entries, bytes, read, new } = counted;
         let totals = Totals { entries, bytes, read, new, stored };
         Ok((archive, totals))

@@ -9,6 +9,8 @@ use std::path::Path;
 
 use rustix::fs::{Advice, OFlags};
 
+use crate::hints::SegmentState;
+
 /// Why something is made durable. A test leaves one out and looks for what is then lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SyncPoint {
@@ -24,6 +26,8 @@ pub enum SyncPoint {
     Appended,
     /// The archive's folder, after segments were removed.
     Removed,
+    /// A note that a block is not what it should be, and its name.
+    Noted,
 }
 
 /// A file system. Durable is only what was synced: a file's content by its own sync, its name by its folder's.
@@ -56,6 +60,18 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// What the system said; `NotFound`.
     fn open(&self, file: &Path, writing: bool) -> io::Result<Self::File>;
+
+    /// Opens a file to read and to append to it, which only the process's user may use; it is made if it is absent.
+    ///
+    /// # Errors
+    /// What the system said.
+    fn open_or_make(&self, file: &Path) -> io::Result<Self::File>;
+
+    /// Length and time of change of a file; none if the disk does not tell times.
+    ///
+    /// # Errors
+    /// What the system said; `NotFound`.
+    fn state(&self, file: &Path) -> io::Result<Option<SegmentState>>;
 
     /// Takes the lock on a file, which is made if it is absent, without waiting.
     ///
@@ -159,6 +175,16 @@ impl Disk for RealDisk {
 
     fn open(&self, file: &Path, writing: bool) -> io::Result<File> {
         open(options().read(true).append(writing), file, writing)
+    }
+
+    fn open_or_make(&self, file: &Path) -> io::Result<File> {
+        open(options().read(true).append(true).create(true), file, true)
+    }
+
+    fn state(&self, file: &Path) -> io::Result<Option<SegmentState>> {
+        let metadata = fs::symlink_metadata(file)?;
+        let nanoseconds = metadata.mtime_nsec().unsigned_abs() as u32;
+        Ok(Some(SegmentState { length: metadata.len(), seconds: metadata.mtime(), nanoseconds }))
     }
 
     fn lock(&self, file: &Path) -> io::Result<File> {

@@ -102,11 +102,13 @@ errors! {
     } => "writing the content: {error}";
     /// The store has no archive.
     NoArchive {} => "there is no archive here";
-    /// A segment is missing between the first and the last.
+    /// Segments are missing between the first and the last.
     MissingSegment {
-        /// Its number.
+        /// The number of the first.
         number: u64,
-    } => "segment {number} is missing";
+        /// The number of the last: up to there none is there.
+        last: u64,
+    } => "{}", missing_segments(*number, *last);
     /// Bytes end too early.
     Truncated {
         /// Of what.
@@ -244,6 +246,11 @@ errors! {
         /// What is wrong.
         what: &'static str,
     } => "{path}: {what}";
+    /// A hard link names no file of its version.
+    DanglingLink {
+        /// The name that it gives.
+        to: String,
+    } => "it is another name of {to}, which is no file of the version";
     /// A count or a sum does not agree with what was announced.
     Disagrees {
         /// Of what.
@@ -260,6 +267,10 @@ errors! {
 }
 
 impl std::error::Error for ArchiveError {}
+
+fn missing_segments(first: u64, last: u64) -> String {
+    if first == last { format!("segment {first} is missing") } else { format!("segments {first} to {last} are missing") }
+}
 
 impl ArchiveError {
     pub(crate) fn store(doing: &'static str) -> impl Fn(io::Error) -> ArchiveError {

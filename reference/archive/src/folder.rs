@@ -1,19 +1,26 @@
 //! A store in a local folder: one file a segment, `0000000000000001.seg` and so on.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::disk::{Disk, DiskFile, RealDisk, SyncPoint};
+use crate::hints::{
+    DAMAGED, MOST_BYTES, MOST_SUSPECTS, SEEN, SegmentState, decode_states, decode_suspects, encode_states,
+    encode_suspects,
+};
+use crate::id::BlockId;
 use crate::store::{ReadStore, Store};
 
 const SUFFIX: &str = ".seg";
 const HALF_MADE: &str = ".tmp";
 const LOCK: &str = "lock";
-/// Files that are kept open; each thread that reads may hold one more.
+/// Files that are kept open unless told otherwise; each thread that reads may hold one more.
 const OPEN_FILES: usize = 64;
+/// Lines that the notes of states may have beyond two for each segment before they are written anew.
+const SPARE_LINES: usize = 64;
 
 /// Segments as files of one folder, which only the process's user may use. Writers exclude one another by a lock file;
 /// readers need no lock, and any number of threads may read.
@@ -21,6 +28,7 @@ pub struct FolderStore<D: Disk = RealDisk> {
     disk: D,
     folder: PathBuf,
     open: RwLock<HashMap<u64, Arc<D::File>>>,
+    most_open: usize,
     lock: Option<D::Lock>,
     /// The segment that is known to be durable in full, if it is the one that was written last.
     synced: Option<u64>,
@@ -54,7 +62,8 @@ impl<D: Disk> FolderStore<D> {
     pub fn open_on(disk: D, folder: impl Into<PathBuf>) -> io::Result<Self> {
         let folder = folder.into();
         disk.list(&folder)?;
-        Ok(FolderStore { disk, folder, open: RwLock::default(), lock: None, synced: None, failed: false })
+        let (open, most_open) = (RwLock::default(), OPEN_FILES);
+        Ok(FolderStore { disk, folder, open, most_open, lock: None, synced: None, failed: false })
     }
 
     /// As [`FolderStore::create_in`], on a disk.
@@ -69,6 +78,13 @@ impl<D: Disk> FolderStore<D> {
             _ => disk.sync_folder(parent(&folder), SyncPoint::NewFolder)?,
         }
         Self::open_on(disk, folder)
+    }
+
+    /// Keeps at most this many files open between two reads.
+    #[must_use]
+    pub fn with_open_files(mut self, most: usize) -> Self {
+        self.most_open = most.max(1);
+        self
     }
 
     fn path(&self, segment: u64) -> PathBuf {
@@ -88,7 +104,7 @@ impl<D: Disk> FolderStore<D> {
 
     fn keep_open(&self, segment: u64, file: &Arc<D::File>) {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        if open.len() >= OPEN_FILES {
+        if open.len() >= self.most_open {
             open.clear();
         }
         open.insert(segment, file.clone());
@@ -143,6 +159,31 @@ impl<D: Disk> FolderStore<D> {
     }
 }
 
+impl<D: Disk> FolderStore<D> {
+    /// A file of notes; nothing if there is none, or if it is too long to be one.
+    fn notes(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        let file = match self.disk.open(&self.folder.join(name), false) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let length = file.length()?;
+        if length > MOST_BYTES {
+            return Ok(Some(Vec::new()));
+        }
+        let mut bytes = vec![0; length as usize];
+        file.read_at(0, &mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    /// Writes a file of notes anew. It is not made durable: what is lost of it costs reading again.
+    fn set_notes(&self, name: &str, text: &str) -> io::Result<()> {
+        let path = self.folder.join(name);
+        let half_made = path.with_extension(&HALF_MADE[1..]);
+        self.disk.make(&half_made)?.append(text.as_bytes())?;
+        self.disk.rename(&half_made, &path)
+    }
+}
+
 fn parent(folder: &Path) -> &Path {
     folder.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
 }
@@ -167,6 +208,30 @@ impl<D: Disk> ReadStore for FolderStore<D> {
 
     fn read(&self, segment: u64, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         self.file(segment)?.read_at(offset, buffer)
+    }
+
+    fn suspect(&self, blocks: &[BlockId]) -> io::Result<()> {
+        let known = self.suspects()?;
+        let new: Vec<BlockId> = blocks.iter().filter(|id| !known.contains(id)).copied().collect();
+        if new.is_empty() || known.len() >= MOST_SUSPECTS {
+            return Ok(());
+        }
+        let file = self.disk.open_or_make(&self.folder.join(DAMAGED))?;
+        file.append(encode_suspects(&new).as_bytes())?;
+        file.sync(SyncPoint::Noted)?;
+        self.disk.sync_folder(&self.folder, SyncPoint::Noted)
+    }
+
+    fn suspects(&self) -> io::Result<Vec<BlockId>> {
+        Ok(self.notes(DAMAGED)?.map_or_else(Vec::new, |bytes| decode_suspects(&bytes)))
+    }
+
+    fn state(&self, segment: u64) -> io::Result<Option<SegmentState>> {
+        self.disk.state(&self.path(segment))
+    }
+
+    fn noted_states(&self) -> io::Result<Option<BTreeMap<u64, SegmentState>>> {
+        Ok(self.notes(SEEN)?.map(|bytes| decode_states(&bytes).0))
     }
 }
 
@@ -222,5 +287,34 @@ impl<D: Disk> Store for FolderStore<D> {
         });
         let done = self.disk.sync_folder(&self.folder, SyncPoint::Removed);
         self.or_fail(done).and(removed)
+    }
+
+    fn note_states(&mut self, segments: &[u64]) -> io::Result<()> {
+        let mut states = BTreeMap::new();
+        for &segment in segments {
+            match self.state(segment) {
+                Ok(Some(state)) => states.insert(segment, state),
+                Ok(None) => return Ok(()),
+                Err(_) => None,
+            };
+        }
+        let (mut all, lines) = self.notes(SEEN)?.map_or_else(Default::default, |bytes| decode_states(&bytes));
+        if lines < 2 * all.len() + SPARE_LINES {
+            return self.disk.open_or_make(&self.folder.join(SEEN))?.append(encode_states(&states).as_bytes());
+        }
+        all.extend(states);
+        let there: BTreeSet<u64> = self.list()?.into_iter().collect();
+        all.retain(|number, _| there.contains(number));
+        self.set_notes(SEEN, &encode_states(&all))
+    }
+
+    fn set_suspects(&mut self, blocks: &[BlockId]) -> io::Result<()> {
+        match blocks {
+            [] => match self.disk.remove(&self.folder.join(DAMAGED)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            },
+            blocks => self.set_notes(DAMAGED, &encode_suspects(blocks)),
+        }
     }
 }

@@ -42,3 +42,8 @@ pub const XATTR_NAME_BYTES: usize = 255;
 pub const XATTR_TOTAL_BYTES: usize = 128 * 1024;
 /// The longest label of a version, in bytes.
 pub const LABEL_BYTES: usize = 16 * 1024;
+
+/// The most damage of an archive that is listed one by one.
+pub const MOST_DAMAGE: usize = 100_000;
+/// The most numbers of segments in one run that may be neither there nor given up. What comes after more of them is no segment.
+pub const SEGMENT_GAP: u64 = 1 << 20;

@@ -12,8 +12,8 @@
 //! and retention records of one device are a chain.
 
 use bailee_core::cbor;
-use bailee_core::crypto::labels::SEAL_MANIFEST;
-use bailee_core::crypto::seal;
+use bailee_core::crypto::labels::{SEAL_MANIFEST, SIGN_MANIFEST};
+use bailee_core::crypto::{seal, sign};
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use rand_core::CryptoRng;
@@ -152,6 +152,15 @@ pub fn decode_manifest(bytes: &[u8]) -> Result<Manifest, ArchiveError> {
     let clear: Clear = cbor::decode(&clear_bytes, MANIFEST_BYTES).map_err(ArchiveError::encoding(Part::Manifest))?;
     check_clear(&clear)?;
     Ok(Manifest { clear, body, signature, digest: Digest::of(bytes), clear_bytes, sealed_root })
+}
+
+/// Whether the device that a manifest names signed it, whatever its version and its other fields say.
+pub(crate) fn is_signed_manifest(bytes: &[u8]) -> bool {
+    let parts = pair(Part::Manifest, bytes, MANIFEST_BYTES)
+        .and_then(|(body, signature)| Ok((pair(Part::Manifest, &body, MANIFEST_BYTES)?.0, body, signature)));
+    let Ok((clear, body, signature)) = parts else { return false };
+    cbor::decode::<Clear>(&clear, MANIFEST_BYTES)
+        .is_ok_and(|clear| sign::verify(&clear.device.0, SIGN_MANIFEST, &body, &signature))
 }
 
 impl Manifest {

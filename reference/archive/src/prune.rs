@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use bailee_core::crypto::sign::Signing;
 
-use crate::archive::Archive;
-use crate::commit::Elsewhere;
+use crate::archive::{Archive, Contents};
+use crate::damage::Harm;
 use crate::engine::BackUp;
 use crate::engine::append::{Appender, Tail};
 use crate::engine::group::Pools;
@@ -52,8 +52,22 @@ pub struct Pruned {
     pub chunks: u64,
 }
 
+/// What a retention record gives up besides the segments that are emptied for it: it is not there, or it is of no use.
+#[derive(Default)]
+pub(crate) struct GivenUp {
+    pub(crate) segments: Vec<u64>,
+    pub(crate) blocks: Vec<BlockId>,
+    pub(crate) links: Vec<Forgotten>,
+}
+
+impl GivenUp {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.segments.is_empty() && self.blocks.is_empty() && self.links.is_empty()
+    }
+}
+
 /// The chunks that some version needs.
-struct Needed {
+pub(crate) struct Needed {
     content: ChunkSet,
     trees: ChunkSet,
 }
@@ -89,19 +103,22 @@ impl<S: Store> Archive<S> {
         let forgotten: BTreeSet<Forgotten> = versions
             .iter()
             .map(|digest| {
-                let version = self.versions.iter().find(|version| version.digest == *digest);
+                let version = self.contents.versions.iter().find(|version| version.digest == *digest);
                 let version = version.ok_or(ArchiveError::UnknownVersion {})?;
                 Ok(Forgotten { device: version.device, seq: version.seq, digest: version.digest })
             })
             .collect::<Result<_, _>>()?;
-        let mut retention = Retention::at(self.id, self.next_link(DeviceId(device.public())));
+        let mut retention =
+            Retention::at(self.contents.id, self.contents.next_link(DeviceId(device.public()))?);
         retention.forgotten = forgotten.into_iter().collect();
-        let (archive, mut tail) = self.detach_tail(u64::MAX)?;
+        let (contents, mut tail) = self.detach_tail(u64::MAX)?;
         let digest = append_retention(&mut tail, &retention, device)?;
-        let mut archive = archive.attach_tail(tail);
-        archive.linked(retention.device, retention.seq, digest);
-        archive.versions.retain(|version| !versions.contains(&version.digest));
-        archive.gone.versions.extend(retention.forgotten.iter().map(|gone| ((gone.device, gone.seq), gone.digest)));
+        let mut archive = contents.attach_tail(tail);
+        let contents = &mut archive.contents;
+        contents.linked(retention.device, retention.seq, digest);
+        contents.versions.retain(|version| !versions.contains(&version.digest));
+        contents.gone.versions.extend(retention.forgotten.iter().map(|gone| ((gone.device, gone.seq), gone.digest)));
+        archive.settle();
         Ok(archive)
     }
 
@@ -109,19 +126,14 @@ impl<S: Store> Archive<S> {
     ///
     /// # Errors
     /// What reading trees and blocks says: an archive is not pruned while anything that is needed is damaged. `Store`.
-    pub fn prune(self, prune: &Prune, how: &BackUp<'_>) -> Result<(Self, Pruned), ArchiveError> {
+    pub fn prune(mut self, prune: &Prune, how: &BackUp<'_>) -> Result<(Self, Pruned), ArchiveError> {
+        self.verify_doubtful()?;
         let needed = self.needed_chunks()?;
         let chosen = self.choose(&needed, prune);
         if chosen.segments.is_empty() {
             return Ok((self, chosen));
         }
-        let (id, keys, mut devices) = (self.id, Arc::clone(&self.keys), self.devices.clone());
-        devices.push(DeviceId(how.device.public()));
-        let mut moving = Moving::begin(self, chosen, &needed, how)?;
-        moving.move_chunks()?;
-        moving.move_records()?;
-        let (store, pruned) = moving.give_up()?;
-        Ok((Archive::open_as(store, id, keys, &devices)?, pruned))
+        Moving::all(self, chosen, &needed, GivenUp::default(), how)
     }
 
     /// What a prune would do.
@@ -132,13 +144,14 @@ impl<S: Store> Archive<S> {
         Ok(self.choose(&self.needed_chunks()?, prune))
     }
 
-    fn needed_chunks(&self) -> Result<Needed, ArchiveError> {
-        let mut needed = Needed { content: ChunkSet::of(&self.chunks), trees: ChunkSet::of(&self.chunks) };
-        let need = |set: &mut ChunkSet, chunks: &[ChunkRef]| {
-            let all = chunks.iter().all(|chunk| set.insert(&self.chunks, &chunk.id));
+    pub(crate) fn needed_chunks(&self) -> Result<Needed, ArchiveError> {
+        let chunks = &self.contents.chunks;
+        let mut needed = Needed { content: ChunkSet::of(chunks), trees: ChunkSet::of(chunks) };
+        let need = |set: &mut ChunkSet, needed: &[ChunkRef]| {
+            let all = needed.iter().all(|chunk| set.insert(chunks, &chunk.id));
             if all { Ok(()) } else { Err(ArchiveError::MissingChunk {}) }
         };
-        for version in &self.versions {
+        for version in &self.contents.versions {
             need(&mut needed.trees, &version.root.tree)?;
             for entry in self.tree(version) {
                 if let EntryKind::File { content, .. } = &entry?.kind {
@@ -151,9 +164,10 @@ impl<S: Store> Archive<S> {
 
     fn choose(&self, needed: &Needed, prune: &Prune) -> Pruned {
         let mut fills: BTreeMap<u64, Fill> = BTreeMap::new();
-        let place_of = |block| self.blocks.get(block).and_then(|known| known.place);
-        let mut in_use = vec![false; self.blocks.next_number() as usize];
-        for ((_, at), needed) in self.chunks.iter().zip(needed.iter()) {
+        let Contents { blocks, chunks, damage, .. } = &self.contents;
+        let place_of = |block| blocks.get(block).and_then(|known| known.place);
+        let mut in_use = vec![false; blocks.next_number() as usize];
+        for ((_, at), needed) in chunks.iter().zip(needed.iter()) {
             if let Some(place) = place_of(at.block) {
                 let fill = fills.entry(place.segment).or_default();
                 fill.chunks += 1;
@@ -163,7 +177,7 @@ impl<S: Store> Archive<S> {
                 }
             }
         }
-        for (number, block) in self.blocks.iter() {
+        for (number, block) in blocks.iter() {
             if let Some(place) = block.place {
                 let fill = fills.entry(place.segment).or_default();
                 fill.bytes += u64::from(block.length);
@@ -171,7 +185,8 @@ impl<S: Store> Archive<S> {
             }
         }
         let mut chosen = Pruned::default();
-        for (segment, fill) in fills {
+        // What another release or another device stored is for them to move.
+        for (segment, fill) in fills.into_iter().filter(|(segment, _)| !damage.is_unreadable(*segment)) {
             let unneeded = fill.chunks - fill.needed;
             let is_much = |part: u64, whole: u64| part > 0 && part * 100 >= whole * prune.unneeded_percent;
             if fill.needed == 0 || is_much(unneeded, fill.chunks) || is_much(fill.idle, fill.bytes) {
@@ -204,8 +219,8 @@ struct Move {
 }
 
 /// A prune under way.
-struct Moving<'a, S> {
-    archive: Archive<Elsewhere>,
+pub(crate) struct Moving<'a, S> {
+    contents: Contents,
     sequencer: Sequencer,
     blocks: BlockWriter<'a, S>,
     device: &'a Signing,
@@ -213,40 +228,70 @@ struct Moving<'a, S> {
     /// The first number of the blocks that come to be.
     first_new: u32,
     pruned: Pruned,
+    given_up: GivenUp,
 }
 
 impl<'a, S: Store> Moving<'a, S> {
-    fn begin(archive: Archive<S>, pruned: Pruned, needed: &Needed, how: &BackUp<'a>) -> Result<Self, ArchiveError> {
-        let (mut archive, mut tail) = archive.detach_tail(how.segment_bytes)?;
+    /// Empties the chosen segments and removes them. The archive is read again afterwards.
+    pub(crate) fn all(
+        archive: Archive<S>,
+        chosen: Pruned,
+        needed: &Needed,
+        given_up: GivenUp,
+        how: &BackUp<'a>,
+    ) -> Result<(Archive<S>, Pruned), ArchiveError> {
+        let Contents { id, keys, devices, .. } = &archive.contents;
+        let (id, keys, mut devices) = (*id, Arc::clone(keys), devices.clone());
+        devices.push(DeviceId(how.device.public()));
+        let mut moving = Moving::begin(archive, chosen, needed, given_up, how)?;
+        moving.move_chunks()?;
+        moving.move_records()?;
+        let (store, unsettled, pruned) = moving.give_up()?;
+        let mut archive = Archive::open_as(store, id, keys, &devices)?;
+        archive.contents.unsettled = unsettled;
+        // What was noted is given up by now, or it is damage that is found when the archive is read.
+        archive.contents.suspected = true;
+        archive.settle();
+        Ok((archive, pruned))
+    }
+
+    fn begin(
+        archive: Archive<S>,
+        pruned: Pruned,
+        needed: &Needed,
+        given_up: GivenUp,
+        how: &BackUp<'a>,
+    ) -> Result<Self, ArchiveError> {
+        let (mut contents, mut tail) = archive.detach_tail(how.segment_bytes)?;
         if pruned.segments.contains(&tail.end.0) {
             tail.next_segment()?;
         }
         let leaves = |block| {
-            let place = archive.blocks.get(block).and_then(|known| known.place);
+            let place = contents.blocks.get(block).and_then(|known| known.place);
             place.is_some_and(|place| pruned.segments.binary_search(&place.segment).is_ok())
         };
-        let chunks = archive.chunks.iter().zip(needed.iter());
+        let chunks = contents.chunks.iter().zip(needed.iter());
         let mut moves: Vec<Move> = chunks
             .filter(|((_, at), _)| leaves(at.block))
             .filter_map(|((_, at), stream)| Some(Move { block: at.block, position: at.position, stream: stream? }))
             .collect();
         moves.sort_by_key(|chunk| (chunk.block, chunk.position));
-        let mut staying = std::mem::take(&mut archive.chunks);
+        let mut staying = std::mem::take(&mut contents.chunks);
         staying.forget_blocks(leaves);
-        let (keys, pools) = (Arc::clone(&archive.keys), Arc::new(Pools::default()));
-        let first_new = archive.blocks.next_number();
+        let (keys, pools) = (Arc::clone(&contents.keys), Arc::new(Pools::default()));
+        let first_new = contents.blocks.next_number();
         let sequencer = Sequencer::new(Arc::clone(&keys), Arc::clone(&pools), staying, first_new);
         let appender = Appender::new(tail, Arc::clone(&keys), how.random);
         let blocks = BlockWriter::new(appender, keys, pools, how)?;
-        Ok(Moving { archive, sequencer, blocks, device: how.device, moves, first_new, pruned })
+        Ok(Moving { contents, sequencer, blocks, device: how.device, moves, first_new, pruned, given_up })
     }
 
     /// Writes what is needed of the blocks that go into new ones.
     fn move_chunks(&mut self) -> Result<(), ArchiveError> {
         let mut groups = Vec::new();
         for moves in self.moves.chunk_by(|a, b| a.block == b.block) {
-            let block = self.archive.blocks.get(moves[0].block).ok_or(ArchiveError::MissingChunk {})?;
-            let open = block.open(&self.blocks.appender.tail.store, &self.archive.keys, self.archive.id)?;
+            let block = self.contents.blocks.get(moves[0].block).ok_or(ArchiveError::MissingChunk {})?;
+            let open = block.open(&self.blocks.appender.tail.store, &self.contents.keys, self.contents.id)?;
             // Trees name the chunks as they are named in the epoch of their block: they go into another of the same.
             if open.epoch() != self.blocks.epoch() {
                 self.sequencer.flush(&mut groups);
@@ -267,16 +312,22 @@ impl<'a, S: Store> Moving<'a, S> {
     /// Copies the links of chains that lie in segments that go, and what index records there say of blocks that stay.
     fn move_records(&mut self) -> Result<(), ArchiveError> {
         for &segment in &self.pruned.segments {
-            let scan = scan_segment(&self.blocks.appender.tail.store, segment, self.archive.id)?;
+            let scan = scan_segment(&self.blocks.appender.tail.store, segment, self.contents.id)?;
             for frame in scan.frames {
                 let payload = match frame.head.kind {
                     Kind::Block => continue,
                     _ => frame.read(&self.blocks.appender.tail.store)?,
                 };
                 if frame.head.kind == Kind::Index {
-                    let mut blocks = open_index(&self.archive.keys, self.archive.id, &payload)?;
-                    blocks.retain(|block| self.stays(&block.id));
-                    self.blocks.appender.index_of(&blocks)?;
+                    match open_index(&self.contents.keys, self.contents.id, &payload) {
+                        Ok(mut blocks) => {
+                            blocks.retain(|block| self.stays(&block.id));
+                            self.blocks.appender.index_of(&blocks)?;
+                        }
+                        // Its blocks say the same.
+                        Err(error) if Harm::of(&error) == Harm::Spoilt => {}
+                        Err(error) => return Err(error),
+                    }
                 } else if self.is_wanted(&Digest::of(&payload)) {
                     // A link vouches for all before it (BAK-12), also where it is a copy.
                     self.blocks.appender.tail.sync()?;
@@ -288,35 +339,47 @@ impl<'a, S: Store> Moving<'a, S> {
     }
 
     fn stays(&self, id: &BlockId) -> bool {
-        let known = self.archive.blocks.number(id).and_then(|number| self.archive.blocks.get(number));
+        let known = self.contents.blocks.number(id).and_then(|number| self.contents.blocks.get(number));
         let place = known.and_then(|block| block.place);
         place.is_some_and(|place| self.pruned.segments.binary_search(&place.segment).is_err())
     }
 
     /// Links of chains, but for manifests of versions that are forgotten.
     fn is_wanted(&self, digest: &Digest) -> bool {
-        self.archive.links.values().any(|link| link == digest)
-            && !self.archive.gone.versions.values().any(|gone| gone == digest)
+        self.contents.links.values().any(|link| link == digest)
+            && !self.contents.gone.versions.values().any(|gone| gone == digest)
     }
 
-    /// Says what may be gone, and removes it.
-    fn give_up(mut self) -> Result<(S, Pruned), ArchiveError> {
+    /// Says what may be gone, and removes it. The store, and the segments that were written to.
+    fn give_up(mut self) -> Result<(S, BTreeSet<u64>, Pruned), ArchiveError> {
         self.blocks.appender.tail.sync()?;
         self.pruned.written = self.blocks.appender.tail.written;
-        let mut retention = Retention::at(self.archive.id, self.archive.next_link(DeviceId(self.device.public())));
-        let known = self.archive.blocks.iter().map(|(_, block)| block);
-        let going = known.filter(|block| block.place.is_some() && !self.stays(&block.id));
-        retention.dropped = going.map(|block| block.id).collect();
-        retention.dropped.sort();
-        retention.segments = self.pruned.segments.clone();
-        let archive = self.archive.attach(self.sequencer, self.blocks.appender);
-        let new: Vec<u32> = (self.first_new..archive.blocks.next_number()).collect();
+        let mut retention = self.retention()?;
+        let archive = self.contents.attach(self.sequencer, self.blocks.appender);
+        let new: Vec<u32> = (self.first_new..archive.contents.blocks.next_number()).collect();
         retention.blocks = archive.listings(&new)?;
 
-        let (_, mut tail) = archive.detach_tail(u64::MAX)?;
+        let (contents, mut tail) = archive.detach_tail(u64::MAX)?;
         append_retention(&mut tail, &retention, self.device)?;
         self.pruned.written += tail.written;
         tail.store.remove(&self.pruned.segments).map_err(ArchiveError::store("removing segments"))?;
-        Ok((tail.store, self.pruned))
+        let mut unsettled = contents.unsettled;
+        unsettled.extend(tail.touched);
+        Ok((tail.store, unsettled, self.pruned))
+    }
+
+    /// What goes: the segments, the blocks that are in them, and what is given up besides.
+    fn retention(&mut self) -> Result<Retention, ArchiveError> {
+        let link = self.contents.next_link(DeviceId(self.device.public()))?;
+        let mut retention = Retention::at(self.contents.id, link);
+        let GivenUp { segments, blocks, links } = std::mem::take(&mut self.given_up);
+        let known = self.contents.blocks.iter().map(|(_, block)| block);
+        let going = known.filter(|block| block.place.is_some() && !self.stays(&block.id)).map(|block| block.id);
+        let dropped: BTreeSet<BlockId> = going.chain(blocks).collect();
+        let segments: BTreeSet<u64> = self.pruned.segments.iter().copied().chain(segments).collect();
+        retention.dropped = dropped.into_iter().collect();
+        retention.segments = segments.into_iter().collect();
+        retention.forgotten = links;
+        Ok(retention)
     }
 }

@@ -1,43 +1,59 @@
 //! Reading: blocks, chunks, content, trees.
+//!
+//! A chunk may be in several blocks: one that was damaged is stored again. They are tried in the order in which they are in the
+//! archive, until one yields the chunk.
+//!
+//! A prune may remove segments while somebody reads. What was needed of them is in other segments by then, so that a reader who
+//! misses a segment reads again where everything is, and goes on.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use crate::archive::{Archive, KnownBlock, Version};
+use crate::archive::{Archive, Contents, KnownBlock, Version};
 use crate::block::{OpenBlock, block_id, open_block};
+use crate::damage::is_vanished;
 use crate::error::ArchiveError;
-use crate::id::{ArchiveId, Digest};
+use crate::id::{ArchiveId, BlockId, Digest};
 use crate::keys::ArchiveKeys;
 use crate::path::TreePath;
 use crate::store::ReadStore;
 use crate::table::Located;
 use crate::tree::{Assembly, ChunkRef, Content, Entry, TreeOrder, decode_item};
 
-/// Blocks that were opened last. Chunks of one file, and of files side by side, mostly lie in one block.
+/// How often a reader looks again where everything is, for one chunk.
+const ATTEMPTS: usize = 16;
+
+/// Blocks that were opened last. Chunks of one file, and of files side by side, are mostly in one block.
 #[derive(Default)]
 pub(crate) struct BlockCache {
-    recent: Mutex<VecDeque<(u32, Arc<OpenBlock>)>>,
+    recent: Mutex<VecDeque<Arc<OpenBlock>>>,
 }
 
 /// How many opened blocks are kept: about a MiB each.
 const KEPT_BLOCKS: usize = 8;
 
 impl BlockCache {
-    fn get(&self, number: u32) -> Option<Arc<OpenBlock>> {
+    fn get(&self, id: &BlockId) -> Option<Arc<OpenBlock>> {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = recent.iter().position(|(kept, _)| *kept == number)?;
+        let at = recent.iter().position(|kept| kept.id() == *id)?;
         let found = recent.remove(at)?;
-        let block = Arc::clone(&found.1);
-        recent.push_front(found);
-        Some(block)
+        recent.push_front(Arc::clone(&found));
+        Some(found)
     }
 
-    fn put(&self, number: u32, block: Arc<OpenBlock>) {
+    fn put(&self, block: Arc<OpenBlock>) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.truncate(KEPT_BLOCKS - 1);
-        recent.push_front((number, block));
+        recent.push_front(block);
     }
+}
+
+/// What a reader found when it looked again where everything is; and which blocks it noted as altered.
+#[derive(Default)]
+pub(crate) struct Refreshed {
+    contents: RwLock<Option<Arc<Contents>>>,
+    noted: Mutex<BTreeSet<BlockId>>,
 }
 
 /// The chunk that was asked for, in the block that holds it.
@@ -48,7 +64,7 @@ struct Found {
 
 impl KnownBlock {
     /// The stored bytes.
-    fn bytes(&self, store: &dyn ReadStore) -> Result<Vec<u8>, ArchiveError> {
+    pub(crate) fn bytes(&self, store: &dyn ReadStore) -> Result<Vec<u8>, ArchiveError> {
         let place = self.place.ok_or(ArchiveError::MissingBlock { id: self.id })?;
         let mut bytes = vec![0; self.length as usize];
         store.read(place.segment, place.offset, &mut bytes).map_err(ArchiveError::store("reading a block"))?;
@@ -63,50 +79,118 @@ impl KnownBlock {
         archive: ArchiveId,
     ) -> Result<OpenBlock, ArchiveError> {
         let bytes = self.bytes(store)?;
-        if block_id(&bytes)? != self.id || self.listed.is_some_and(|digest| digest != Digest::of_block(&bytes)) {
-            return Err(ArchiveError::BlockAltered { id: self.id });
+        let altered = || ArchiveError::BlockAltered { id: self.id };
+        if self.listed.is_some_and(|digest| digest != Digest::of_block(&bytes)) {
+            return Err(altered());
+        }
+        if block_id(&bytes)? != self.id {
+            return Err(altered());
         }
         open_block(keys, archive, bytes)
     }
 }
 
 impl<S: ReadStore> Archive<S> {
-    /// The stored bytes of a block.
-    pub(crate) fn block_bytes(&self, block: &KnownBlock) -> Result<Vec<u8>, ArchiveError> {
-        block.bytes(&self.store)
-    }
-
     /// Reads and opens a block; one that a manifest lists must be, byte for byte, the one it lists.
     pub(crate) fn read_block(&self, number: u32) -> Result<OpenBlock, ArchiveError> {
-        let block = self.blocks.get(number).ok_or(ArchiveError::MissingChunk {})?;
-        block.open(&self.store, &self.keys, self.id)
+        self.read_block_of(&self.contents, number)
     }
 
-    fn opened(&self, number: u32) -> Result<Arc<OpenBlock>, ArchiveError> {
-        if let Some(block) = self.cache.get(number) {
+    fn read_block_of(&self, contents: &Contents, number: u32) -> Result<OpenBlock, ArchiveError> {
+        let block = contents.blocks.get(number).ok_or(ArchiveError::MissingChunk {})?;
+        block.open(&self.store, &contents.keys, contents.id)
+    }
+
+    fn opened(&self, contents: &Contents, number: u32, last: Option<&Found>) -> Result<Arc<OpenBlock>, ArchiveError> {
+        let id = contents.blocks.get(number).map(|block| block.id).ok_or(ArchiveError::MissingChunk {})?;
+        if let Some(found) = last.filter(|found| found.block.id() == id) {
+            return Ok(Arc::clone(&found.block));
+        }
+        if let Some(block) = self.cache.get(&id) {
             return Ok(block);
         }
-        let block = Arc::new(self.read_block(number)?);
-        self.cache.put(number, Arc::clone(&block));
+        let block = Arc::new(self.read_block_of(contents, number)?);
+        self.cache.put(Arc::clone(&block));
         Ok(block)
     }
 
+    /// Finds a chunk, and looks again where everything is if a segment has vanished.
     fn find(&self, wanted: &ChunkRef, last: Option<Found>) -> Result<Found, ArchiveError> {
-        let Located { block: number, position } = self.chunks.get(&wanted.id).ok_or(ArchiveError::MissingChunk {})?;
-        let id = self.blocks.get(number).map(|block| block.id);
-        let block = match last {
-            Some(found) if Some(found.block.id()) == id => found.block,
-            _ => self.opened(number)?,
-        };
-        let (id, bytes) = block.chunk(position).ok_or(ArchiveError::MissingChunk {})?;
-        if id != wanted.id {
-            return Err(ArchiveError::ChunkMismatch {});
+        let mut known = self.refreshed.contents.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for _ in 0..ATTEMPTS {
+            match self.find_in(known.as_deref().unwrap_or(&self.contents), wanted, last.as_ref()) {
+                Err(error) if is_vanished(&error) => known = Some(self.look_again(known.as_ref())?),
+                found => return found,
+            }
         }
-        if bytes.len() != wanted.length as usize {
-            let (expected, found) = (u64::from(wanted.length), bytes.len() as u64);
+        Err(ArchiveError::MissingChunk {})
+    }
+
+    /// Whether a reader had to look again where everything is.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.refreshed.contents.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Reads where everything is, unless another thread did so meanwhile.
+    fn look_again(&self, known: Option<&Arc<Contents>>) -> Result<Arc<Contents>, ArchiveError> {
+        let mut refreshed = self.refreshed.contents.write().unwrap_or_else(PoisonError::into_inner);
+        let is_newer = |newer: &&Arc<Contents>| known.is_none_or(|known| !Arc::ptr_eq(known, newer));
+        if let Some(newer) = refreshed.as_ref().filter(is_newer) {
+            return Ok(Arc::clone(newer));
+        }
+        let Contents { id, keys, devices, .. } = &self.contents;
+        let newer = Arc::new(Contents::read(&self.store, *id, keys, devices)?);
+        *refreshed = Some(Arc::clone(&newer));
+        Ok(newer)
+    }
+
+    /// Finds a chunk in the first block that yields it. Says what is wrong with the first that should.
+    fn find_in(&self, contents: &Contents, wanted: &ChunkRef, last: Option<&Found>) -> Result<Found, ArchiveError> {
+        let first = contents.chunks.get(&wanted.id).ok_or(ArchiveError::MissingChunk {})?;
+        let refused = match self.chunk_at(contents, first, wanted, last) {
+            Err(error) if !is_vanished(&error) => error,
+            found => return found,
+        };
+        for &other in contents.chunks.others(&wanted.id) {
+            match self.chunk_at(contents, other, wanted, last) {
+                Err(error) if !is_vanished(&error) => {}
+                found => return found,
+            }
+        }
+        Err(refused)
+    }
+
+    fn chunk_at(
+        &self,
+        contents: &Contents,
+        at: Located,
+        wanted: &ChunkRef,
+        last: Option<&Found>,
+    ) -> Result<Found, ArchiveError> {
+        let opened = self.opened(contents, at.block, last).and_then(|block| {
+            let is_right = block.chunk(at.position).is_some_and(|(id, _)| id == wanted.id);
+            if is_right { Ok(block) } else { Err(ArchiveError::ChunkMismatch {}) }
+        });
+        let block = opened.inspect_err(|error| self.note_altered(contents, at.block, error))?;
+        let found = block.chunk(at.position).map_or(0, |(_, bytes)| bytes.len() as u64);
+        if found != u64::from(wanted.length) {
+            let expected = u64::from(wanted.length);
             return Err(ArchiveError::Disagrees { what: "length of a chunk", expected, found });
         }
-        Ok(Found { block, position })
+        Ok(Found { block, position: at.position })
+    }
+
+    /// Notes beside the archive that a block is not what it should be, so that the next writer stores what was in it again. An
+    /// archive that may only be read keeps no notes.
+    pub(crate) fn note_altered(&self, contents: &Contents, number: u32, error: &ArchiveError) {
+        if is_vanished(error) || matches!(error, ArchiveError::MissingBlock { .. } | ArchiveError::MissingChunk { .. }) {
+            return;
+        }
+        let Some(block) = contents.blocks.get(number) else { return };
+        let mut noted = self.refreshed.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.insert(block.id) {
+            let _ = self.store.suspect(&[block.id]);
+        }
     }
 
     /// Hands every chunk to `take`, in order.
@@ -117,7 +201,7 @@ impl<S: ReadStore> Archive<S> {
     ) -> Result<(), ArchiveError> {
         let mut last = None;
         for chunk in chunks {
-            let found = self.find(chunk, last)?;
+            let found = self.find(chunk, last.take())?;
             if let Some((_, bytes)) = found.block.chunk(found.position) {
                 take(bytes)?;
             }

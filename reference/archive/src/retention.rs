@@ -146,3 +146,10 @@ pub fn decode_retention(bytes: &[u8]) -> Result<Retention, ArchiveError> {
     }
     Ok(retention)
 }
+
+/// Whether the device that a retention record names signed it, whatever its version and its other fields say.
+pub(crate) fn is_signed_retention(bytes: &[u8]) -> bool {
+    let Ok((clear, signature)) = pair(Part::Retention, bytes, MANIFEST_BYTES) else { return false };
+    cbor::decode::<Retention>(&clear, MANIFEST_BYTES)
+        .is_ok_and(|retention| sign::verify(&retention.device.0, SIGN_RETENTION, &clear, &signature))
+}

@@ -8,11 +8,14 @@
 //! Numbers are big-endian. `check` is the beginning of SHA-256 over the record's place, kind and length: it tells a
 //! record that was torn by a crash from one whose head was altered or moved. It is no authentication; payloads have that.
 
-use crate::archive::Damage;
+use crate::block::LEAST_BLOCK_BYTES;
 use crate::bytes::Bytes;
+use crate::damage::{DamageList, Harm};
 use crate::error::{ArchiveError, Part, Place};
 use crate::id::{ArchiveId, Digest};
 use crate::limits::{INDEX_BYTES, MANIFEST_BYTES};
+use crate::manifest::{decode_manifest, pair};
+use crate::retention::decode_retention;
 use crate::store::ReadStore;
 
 /// The version of the segment format.
@@ -180,7 +183,7 @@ pub struct Scan {
     /// The length of the segment.
     pub length: u64,
     /// What is no record, in order.
-    pub damage: Vec<Damage>,
+    pub(crate) damage: DamageList,
     /// Whether the head is that of this segment of this archive. Nothing is appended behind another, nor cut off.
     pub headed: bool,
 }
@@ -196,7 +199,7 @@ pub struct Scan {
 pub fn scan_segment(store: &dyn ReadStore, number: u64, archive: ArchiveId) -> Result<Scan, ArchiveError> {
     let length = store.length(number).map_err(ArchiveError::store("measuring a segment"))?;
     let mut scan =
-        Scan { frames: Vec::new(), end: SEGMENT_HEAD_BYTES as u64, length, damage: Vec::new(), headed: true };
+        Scan { frames: Vec::new(), end: SEGMENT_HEAD_BYTES as u64, length, damage: DamageList::default(), headed: true };
     let head = match read_segment_head(store, number) {
         Ok(head) if head.archive != archive => {
             Err(ArchiveError::WrongArchive { part: Part::Segment, found: head.archive })
@@ -204,26 +207,51 @@ pub fn scan_segment(store: &dyn ReadStore, number: u64, archive: ArchiveId) -> R
         Err(error @ ArchiveError::Store { .. }) => return Err(error),
         head => head,
     };
-    if let Err(error) = head {
-        scan.headed = false;
-        scan.damage.push(Damage { place: Some(Place { segment: number, offset: 0 }), error });
-    }
+    scan.headed = head.is_ok();
     while scan.end < length {
         let place = Place { segment: number, offset: scan.end };
         let error = match next_frame(store, place, length - scan.end) {
             Ok(Some(frame)) => {
                 scan.end = frame.payload.offset + u64::from(frame.head.length);
-                scan.frames.push(frame);
+                match refuse_short(store, &frame)? {
+                    None => scan.frames.push(frame),
+                    Some(error) => scan.damage.note(Some(frame.payload), error),
+                }
                 continue;
             }
             Ok(None) => ArchiveError::Damaged { place, what: "the segment ends within a record" },
             Err(error @ ArchiveError::Store { .. }) => return Err(error),
             Err(error) => error,
         };
-        scan.damage.push(Damage { place: Some(place), error });
+        scan.damage.note(Some(place), error);
         scan.end = find_frame(store, place, length)?;
     }
+    if let Err(error) = head {
+        // A segment of another release is nothing to repair; one that has whole records is of this one.
+        let harm = match error {
+            ArchiveError::UnsupportedVersion { .. } if scan.frames.is_empty() => Harm::Unreadable,
+            _ => Harm::Spoilt,
+        };
+        scan.damage.note_first(Place { segment: number, offset: 0 }, error, harm);
+    }
     Ok(scan)
+}
+
+/// A record that is shorter than any of its kind says at once what is wrong with it: a segment full of such would take much
+/// memory if each of them were kept.
+fn refuse_short(store: &dyn ReadStore, frame: &Frame) -> Result<Option<ArchiveError>, ArchiveError> {
+    /// Every link and every index record is longer.
+    const LEAST_BYTES: usize = 64;
+    let length = frame.head.length as usize;
+    Ok(match frame.head.kind {
+        Kind::Block if length < LEAST_BLOCK_BYTES => {
+            Some(ArchiveError::Truncated { part: Part::Block, length, needed: LEAST_BLOCK_BYTES })
+        }
+        Kind::Index if length < LEAST_BYTES => pair(Part::Index, &frame.read(store)?, INDEX_BYTES).err(),
+        Kind::Manifest if length < LEAST_BYTES => decode_manifest(&frame.read(store)?).err(),
+        Kind::Retention if length < LEAST_BYTES => decode_retention(&frame.read(store)?).err(),
+        _ => None,
+    })
 }
 
 /// Where the next whole record begins behind a damaged one, or the end of the segment.
@@ -263,6 +291,13 @@ pub fn read_segment_head(store: &dyn ReadStore, number: u64) -> Result<SegmentHe
         return Err(ArchiveError::Malformed { part: Part::Segment, what: "the number of another segment" });
     }
     Ok(head)
+}
+
+/// The archive that the head of a segment names, whatever its number is.
+pub(crate) fn peek_segment_head(store: &dyn ReadStore, number: u64) -> Option<ArchiveId> {
+    let mut bytes = [0; SEGMENT_HEAD_BYTES];
+    store.read(number, 0, &mut bytes).ok()?;
+    decode_segment_head(&bytes).map(|head| head.archive).ok()
 }
 
 /// The record at a place; none if it ends too early.

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use crate::hints::SegmentState;
+use crate::id::BlockId;
+
 /// Reads numbered segments, for any number of threads at a time.
 pub trait ReadStore: Send + Sync {
     /// The numbers of the segments, ascending.
@@ -22,6 +25,41 @@ pub trait ReadStore: Send + Sync {
     /// # Errors
     /// What the medium said; `UnexpectedEof` if there is less.
     fn read(&self, segment: u64, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// Notes, beside the archive and durably, blocks that are not what they should be. Others may do so at the same time. A
+    /// store that keeps no notes does nothing.
+    ///
+    /// # Errors
+    /// What the medium said: then nothing is noted.
+    fn suspect(&self, blocks: &[BlockId]) -> io::Result<()> {
+        let _ = blocks;
+        Ok(())
+    }
+
+    /// The blocks that were noted. A hint: anyone may have written it.
+    ///
+    /// # Errors
+    /// What the medium said.
+    fn suspects(&self) -> io::Result<Vec<BlockId>> {
+        Ok(Vec::new())
+    }
+
+    /// What the medium says of a segment without reading it; none if it cannot tell when something changed.
+    ///
+    /// # Errors
+    /// What the medium said; `NotFound` for no such segment.
+    fn state(&self, segment: u64) -> io::Result<Option<SegmentState>> {
+        let _ = segment;
+        Ok(None)
+    }
+
+    /// The states of segments as writers left them; none if no writer noted any. A hint, as [`ReadStore::suspects`].
+    ///
+    /// # Errors
+    /// What the medium said.
+    fn noted_states(&self) -> io::Result<Option<BTreeMap<u64, SegmentState>>> {
+        Ok(None)
+    }
 }
 
 /// Appends to numbered segments. What was written before a [`Store::sync`] that returned is durable.
@@ -63,6 +101,24 @@ pub trait Store: ReadStore {
     /// # Errors
     /// What the medium said; `NotFound` at the first that there is none of: those before it are removed.
     fn remove(&mut self, segments: &[u64]) -> io::Result<()>;
+
+    /// Notes the states of segments as they are now. Nothing relies on it: a note that is lost costs reading again.
+    ///
+    /// # Errors
+    /// What the medium said.
+    fn note_states(&mut self, segments: &[u64]) -> io::Result<()> {
+        let _ = segments;
+        Ok(())
+    }
+
+    /// Replaces the notes of [`ReadStore::suspect`].
+    ///
+    /// # Errors
+    /// What the medium said.
+    fn set_suspects(&mut self, blocks: &[BlockId]) -> io::Result<()> {
+        let _ = blocks;
+        Ok(())
+    }
 }
 
 /// Segments in memory. Everything is durable at once; the segments are open for tests to damage.

@@ -1,7 +1,9 @@
 //! Which chunk lies where: the largest thing in memory, at no more than 56 bytes a chunk.
 //!
-//! Entries lie in pages that never move; an open-addressing table of their numbers finds them. Growing the table moves numbers
-//! of four bytes, not entries.
+//! Entries are in pages that never move; an open-addressing table of their numbers finds them. Growing the table moves numbers
+//! of four bytes, not entries. A chunk that several blocks hold is rare: the other places are kept apart.
+
+use std::collections::HashMap;
 
 use crate::id::ChunkId;
 
@@ -23,11 +25,13 @@ pub(crate) struct ChunkTable {
     /// Numbers of entries, or [`EMPTY`]; the length is a power of two, at most three quarters are taken.
     slots: Vec<u32>,
     count: usize,
+    /// Where else chunks are, in the order of their blocks.
+    others: HashMap<ChunkId, Vec<Located>>,
 }
 
 impl Default for ChunkTable {
     fn default() -> Self {
-        ChunkTable { pages: Vec::new(), slots: vec![EMPTY; 1024], count: 0 }
+        ChunkTable { pages: Vec::new(), slots: vec![EMPTY; 1024], count: 0, others: HashMap::new() }
     }
 }
 
@@ -57,30 +61,43 @@ impl ChunkTable {
         self.number(id).map(|number| self.entry(number).1)
     }
 
-    fn number(&self, id: &ChunkId) -> Option<u32> {
+    /// Where else a chunk is, in case it cannot be had from the first place.
+    pub(crate) fn others(&self, id: &ChunkId) -> &[Located] {
+        self.others.get(id).map_or(&[], Vec::as_slice)
+    }
+
+    /// The number of a chunk, in the order in which they were added.
+    pub(crate) fn number(&self, id: &ChunkId) -> Option<u32> {
         Some(self.slots[self.slot(id)]).filter(|&number| number != EMPTY)
     }
 
-    /// Leaves out every chunk that lies in one of these blocks.
+    /// Leaves out every place in one of these blocks; a chunk that has no other place is not there then.
     pub(crate) fn forget_blocks(&mut self, forgets: impl Fn(u32) -> bool) {
-        if !self.iter().any(|(_, at)| forgets(at.block)) {
+        if !self.iter().any(|(id, at)| forgets(at.block) || self.others(id).iter().any(|at| forgets(at.block))) {
             return;
         }
         let all = std::mem::take(self);
         self.reserve(all.count);
-        for (id, at) in all.iter().filter(|(_, at)| !forgets(at.block)) {
-            self.insert(*id, *at);
+        for (id, at) in all.iter() {
+            for at in std::iter::once(at).chain(all.others(id)).filter(|at| !forgets(at.block)) {
+                self.insert(*id, *at);
+            }
         }
     }
 
-    /// Adds a chunk unless it is there already; where it lies now.
+    /// Adds a chunk, or another place of one that is there already; its first place.
     pub(crate) fn insert(&mut self, id: ChunkId, located: Located) -> Located {
         if self.count >= self.slots.len() / 4 * 3 {
             self.resize(self.slots.len() * 2);
         }
         let slot = self.slot(&id);
         if self.slots[slot] != EMPTY {
+            self.others.entry(id).or_default().push(located);
             return self.entry(self.slots[slot]).1;
+        }
+        if self.count >= EMPTY as usize {
+            // Four thousand million chunks are more than an archive of this format can number.
+            return located;
         }
         self.slots[slot] = self.count as u32;
         self.count += 1;

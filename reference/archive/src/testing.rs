@@ -14,6 +14,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, Rng, SeedableRng};
 
 use crate::disk::{Disk, DiskFile, SyncPoint};
+use crate::hints::SegmentState;
 use crate::random::Randomness;
 
 /// Randomness that a number determines: an archive written with it can be written again, byte for byte, and every salt in it can be
@@ -372,6 +373,18 @@ impl Disk for SimDisk {
     fn open(&self, file: &Path, _: bool) -> io::Result<SimFile> {
         let file = self.shared().state.file(file)?;
         Ok(SimFile { disk: self.clone(), file })
+    }
+
+    fn open_or_make(&self, file: &Path) -> io::Result<SimFile> {
+        match self.open(file, true) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.make(file),
+            file => file,
+        }
+    }
+
+    /// A simulated disk has no clock.
+    fn state(&self, _: &Path) -> io::Result<Option<SegmentState>> {
+        Ok(None)
     }
 
     fn lock(&self, file: &Path) -> io::Result<SimLock> {

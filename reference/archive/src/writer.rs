@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use bailee_core::crypto::sign::Signing;
 
-use crate::archive::Archive;
+use crate::archive::{Archive, Contents};
 use crate::block::BlockSealer;
 use crate::chunker::{Cutter, KeyedChunker};
-use crate::commit::{Commit, Elsewhere};
+use crate::commit::Commit;
 use crate::engine::append::Appender;
 use crate::engine::group::{Group, Pools, SealedGroup};
 use crate::engine::sequence::{Sequencer, Stream};
@@ -25,7 +25,7 @@ use crate::tree::{Content, Entry, Time};
 
 /// One backup under way. Nothing of it is a version before [`Writer::commit`] returned.
 pub struct Writer<'a, S> {
-    archive: Archive<Elsewhere>,
+    contents: Contents,
     device: &'a Signing,
     sequencer: Sequencer,
     pub(crate) blocks: BlockWriter<'a, S>,
@@ -88,23 +88,27 @@ impl<S: Store> Archive<S> {
         random.stream(0).fill_bytes(&mut id.0);
         let head = SegmentHead { archive: id, number: 1 };
         store.create(1, &head.encode()).map_err(ArchiveError::store("making an archive"))?;
-        Archive::open_as(store, id, keys, &[])
+        let mut archive = Archive::open_as(store, id, keys, &[])?;
+        archive.contents.unsettled.insert(1);
+        archive.settle();
+        Ok(archive)
     }
 
     /// Begins a backup. What a crash left at the end is cut off first. Of `how`, the number of threads has no meaning here.
     ///
     /// # Errors
     /// `Store`, `Compressor`.
-    pub fn begin<'a>(self, how: &BackUp<'a>) -> Result<Writer<'a, S>, ArchiveError> {
-        let (mut archive, tail) = self.detach_tail(how.segment_bytes)?;
-        let (keys, pools) = (Arc::clone(&archive.keys), Arc::new(Pools::default()));
-        let chunks = std::mem::take(&mut archive.chunks);
-        let next = archive.blocks.next_number();
+    pub fn begin<'a>(mut self, how: &BackUp<'a>) -> Result<Writer<'a, S>, ArchiveError> {
+        self.verify_doubtful()?;
+        let (mut contents, tail) = self.detach_tail(how.segment_bytes)?;
+        let (keys, pools) = (Arc::clone(&contents.keys), Arc::new(Pools::default()));
+        let chunks = std::mem::take(&mut contents.chunks);
+        let next = contents.blocks.next_number();
         let sequencer = Sequencer::new(Arc::clone(&keys), Arc::clone(&pools), chunks, next);
         let appender = Appender::new(tail, Arc::clone(&keys), how.random);
         Ok(Writer {
             chunker: KeyedChunker::new(&keys),
-            archive,
+            contents,
             device: how.device,
             sequencer,
             blocks: BlockWriter::new(appender, keys, pools, how)?,
@@ -169,6 +173,6 @@ impl<S: Store> Writer<'_, S> {
         self.sequencer.finish(&mut groups)?;
         self.blocks.write(&mut groups)?;
         let commit = Commit { device: self.device, time, label, random: self.blocks.random };
-        commit.commit(self.archive, self.sequencer, self.blocks.appender)
+        commit.commit(self.contents, self.sequencer, self.blocks.appender)
     }
 }

@@ -211,7 +211,7 @@ fn long_archives_go_on_in_another_segment() {
     assert_eq!(store.segments.len(), 2);
     assert!(same(&files_of(&reopen(store.clone()).unwrap(), 0).unwrap(), &files));
     store.segments.remove(&1);
-    assert!(matches!(reopen(store), Err(ArchiveError::MissingSegment { number: 1 })));
+    assert!(matches!(reopen(store), Err(ArchiveError::MissingSegment { number: 1, last: 1 })));
 }
 
 proptest! {

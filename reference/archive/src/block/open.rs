@@ -34,6 +34,11 @@ impl OpenBlock {
         Some((*self.ids.get(position as usize)?, self.plain.chunk(position)?))
     }
 
+    /// All chunks with their ids, in order.
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = (ChunkId, &[u8])> {
+        self.ids.iter().copied().zip(self.plain.chunks())
+    }
+
     /// The ids of all chunks, in order.
     pub fn ids(&self) -> &[ChunkId] {
         &self.ids

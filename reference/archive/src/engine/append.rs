@@ -1,5 +1,6 @@
 //! Records, one behind the other, into segments.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::group::SealedGroup;
@@ -26,6 +27,8 @@ pub(crate) struct Tail<S> {
     pub(crate) segment_bytes: u64,
     /// Bytes that were written.
     pub(crate) written: u64,
+    /// Segments that were written to, and whose state is not noted yet.
+    pub(crate) touched: BTreeSet<u64>,
 }
 
 impl<S: Store> Tail<S> {
@@ -39,6 +42,7 @@ impl<S: Store> Tail<S> {
         let head = FrameHead { kind, length }.encode(Place { segment, offset });
         record[..FRAME_HEAD_BYTES].copy_from_slice(&head);
         self.store.append(segment, record).map_err(ArchiveError::store("writing a record"))?;
+        self.touched.insert(segment);
         self.end.1 += record.len() as u64;
         self.written += record.len() as u64;
         Ok(Place { segment, offset: offset + FRAME_HEAD_BYTES as u64 })
@@ -56,9 +60,13 @@ impl<S: Store> Tail<S> {
         if self.end.1 != CLOSED {
             synced?;
         }
-        let number = self.end.0 + 1;
+        // A backup that is killed leaves few segments whose state is not noted.
+        let closed: Vec<u64> = std::mem::take(&mut self.touched).into_iter().collect();
+        let _ = self.store.note_states(&closed);
+        let number = self.end.0.checked_add(1).ok_or(ArchiveError::WriterStopped {})?;
         let head = SegmentHead { archive: self.archive, number }.encode();
         self.store.create(number, &head).map_err(ArchiveError::store("making a segment"))?;
+        self.touched.insert(number);
         self.end = (number, head.len() as u64);
         Ok(())
     }

@@ -230,7 +230,7 @@ impl<S: Store> Archive<S> {
     /// `Misplaced` for a plan without a root, `Compressor`, `TooLarge`, `Store`. Then there is no version; nothing of an earlier
     /// one is touched, and what was stored so far is used by the next backup.
     pub fn back_up<P, F, J>(
-        self,
+        mut self,
         plan: P,
         files: &F,
         journal: &mut J,
@@ -241,20 +241,21 @@ impl<S: Store> Archive<S> {
         F: Files<File = P::File>,
         J: Journal<File = P::File>,
     {
-        let (mut archive, tail) = self.detach_tail(how.segment_bytes)?;
-        let keys = Arc::clone(&archive.keys);
+        self.verify_doubtful()?;
+        let (mut contents, tail) = self.detach_tail(how.segment_bytes)?;
+        let keys = Arc::clone(&contents.keys);
         let pools = Arc::new(Pools::default());
         let engine = Engine {
             files,
-            archive: archive.id,
+            archive: contents.id,
             reader: Reader::new(&keys),
             pools: Arc::clone(&pools),
             how,
             keys: Arc::clone(&keys),
             seats: SeatsOf::<P, J, S>::default(),
         };
-        let chunks = std::mem::take(&mut archive.chunks);
-        let sequencer = Sequencer::new(Arc::clone(&keys), pools, chunks, archive.blocks.next_number());
+        let chunks = std::mem::take(&mut contents.chunks);
+        let sequencer = Sequencer::new(Arc::clone(&keys), pools, chunks, contents.blocks.next_number());
         let seats = Seats {
             planner: Planner::new(plan),
             sequencer: Order { sequencer, journal, long: Content::default(), items: Vec::new() },
@@ -262,7 +263,7 @@ impl<S: Store> Archive<S> {
         };
         let Seats { sequencer: order, appender, .. } = bailee_pipeline::run(&engine, seats, how.threads)?;
         let commit = Commit { device: how.device, time: how.time, label: how.label, random: how.random };
-        let (archive, totals) = commit.commit(archive, order.sequencer, appender)?;
+        let (archive, totals) = commit.commit(contents, order.sequencer, appender)?;
         how.counters.stored.store(totals.stored, Ordering::Relaxed);
         Ok((archive, totals))
     }
