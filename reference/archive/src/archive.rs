@@ -248,6 +248,8 @@ impl<S> Archive<S> {
     /// Takes a link that is remembered for one that was damaged: its chain goes on after it, and the next repair says that it is
     /// lost.
     pub fn take_as_lost(&mut self, device: DeviceId, seq: u64, digest: Digest) {
+        let found = self.newest(device).map_or(0, |(seq, _)| seq);
+        self.contents.damage.note(None, ArchiveError::RolledBack { device, remembered: seq, found });
         self.contents.linked(device, seq, digest);
         self.contents.lost_links.insert((device, seq), digest);
     }

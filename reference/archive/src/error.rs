@@ -269,7 +269,11 @@ errors! {
 impl std::error::Error for ArchiveError {}
 
 fn missing_segments(first: u64, last: u64) -> String {
-    if first == last { format!("segment {first} is missing") } else { format!("segments {first} to {last} are missing") }
+    if first == last {
+        format!("segment {first} is missing")
+    } else {
+        format!("segments {first} to {last} are missing")
+    }
 }
 
 impl ArchiveError {

@@ -40,7 +40,8 @@ pub(crate) fn encode_suspects(blocks: &[BlockId]) -> String {
 
 /// The blocks that are named, each once, at most [`MOST_SUSPECTS`].
 pub(crate) fn decode_suspects(bytes: &[u8]) -> Vec<BlockId> {
-    let mut all: Vec<BlockId> = bytes.split(|byte| *byte == b'\n').filter_map(decode_id).take(MOST_SUSPECTS).collect();
+    let mut all: Vec<BlockId> =
+        bytes.split(|byte| *byte == b'\n').filter_map(decode_id).take(MOST_SUSPECTS).collect();
     all.sort();
     all.dedup();
     all

@@ -108,8 +108,7 @@ impl<S: Store> Archive<S> {
                 Ok(Forgotten { device: version.device, seq: version.seq, digest: version.digest })
             })
             .collect::<Result<_, _>>()?;
-        let mut retention =
-            Retention::at(self.contents.id, self.contents.next_link(DeviceId(device.public()))?);
+        let mut retention = Retention::at(self.contents.id, self.contents.next_link(DeviceId(device.public()))?);
         retention.forgotten = forgotten.into_iter().collect();
         let (contents, mut tail) = self.detach_tail(u64::MAX)?;
         let digest = append_retention(&mut tail, &retention, device)?;

@@ -183,7 +183,9 @@ impl<S: ReadStore> Archive<S> {
     /// Notes beside the archive that a block is not what it should be, so that the next writer stores what was in it again. An
     /// archive that may only be read keeps no notes.
     pub(crate) fn note_altered(&self, contents: &Contents, number: u32, error: &ArchiveError) {
-        if is_vanished(error) || matches!(error, ArchiveError::MissingBlock { .. } | ArchiveError::MissingChunk { .. }) {
+        if is_vanished(error)
+            || matches!(error, ArchiveError::MissingBlock { .. } | ArchiveError::MissingChunk { .. })
+        {
             return;
         }
         let Some(block) = contents.blocks.get(number) else { return };

@@ -198,8 +198,13 @@ pub struct Scan {
 /// `Store`.
 pub fn scan_segment(store: &dyn ReadStore, number: u64, archive: ArchiveId) -> Result<Scan, ArchiveError> {
     let length = store.length(number).map_err(ArchiveError::store("measuring a segment"))?;
-    let mut scan =
-        Scan { frames: Vec::new(), end: SEGMENT_HEAD_BYTES as u64, length, damage: DamageList::default(), headed: true };
+    let mut scan = Scan {
+        frames: Vec::new(),
+        end: SEGMENT_HEAD_BYTES as u64,
+        length,
+        damage: DamageList::default(),
+        headed: true,
+    };
     let head = match read_segment_head(store, number) {
         Ok(head) if head.archive != archive => {
             Err(ArchiveError::WrongArchive { part: Part::Segment, found: head.archive })

@@ -8,10 +8,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use crate::archive::Archive;
 use crate::block::OpenBlock;
 use crate::damage::{Damage, is_vanished};
-use crate::error::ArchiveError;
+use crate::error::{ArchiveError, Place};
 use crate::id::{BlockId, ChunkId};
 use crate::store::ReadStore;
 use crate::table::{ChunkTable, Located};
+use crate::tree::{Entry, EntryKind, decode_one};
 
 /// The lengths of chunks by their numbers in the table; 0 for one that was not seen. In bytes.
 #[derive(Default)]
@@ -48,6 +49,24 @@ impl Lengths {
     }
 }
 
+/// Which chunks a damaged archive holds, so that nobody relies on one that it has lost.
+pub struct Holdings {
+    /// The first half of each id, ascending.
+    ids: Vec<u128>,
+}
+
+impl Holdings {
+    fn front(id: &ChunkId) -> u128 {
+        id.0.first_chunk().map_or(0, |front| u128::from_le_bytes(*front))
+    }
+
+    /// Whether it holds all that these items of a file need, as an earlier version wrote them.
+    pub fn has(&self, items: &[u8]) -> bool {
+        let Ok(Entry { kind: EntryKind::File { content, .. }, .. }) = decode_one(items) else { return false };
+        content.chunks.iter().all(|chunk| self.ids.binary_search(&Holdings::front(&chunk.id)).is_ok())
+    }
+}
+
 /// What opening blocks showed.
 #[derive(Default)]
 struct Verified {
@@ -59,17 +78,28 @@ struct Verified {
 }
 
 impl<S: ReadStore> Archive<S> {
-    /// Looks at what may not be what it should be, and notes what is not.
+    /// Which chunks the archive holds; none if it is sound and holds all that its versions need.
+    pub fn holdings(&self) -> Option<Holdings> {
+        if self.contents.damage.is_empty() && self.contents.altered.is_empty() {
+            return None;
+        }
+        let mut ids: Vec<u128> = self.contents.chunks.iter().map(|(id, _)| Holdings::front(id)).collect();
+        ids.sort_unstable();
+        Some(Holdings { ids })
+    }
+
+    /// Looks at what may not be what it should be, and notes what is not: blocks that somebody found altered, and segments that are
+    /// not as the last writer left them. A writer does so before it relies on them.
     ///
     /// # Errors
     /// A segment vanished.
-    pub(crate) fn verify_doubtful(&mut self) -> Result<(), ArchiveError> {
+    pub fn verify_doubtful(&mut self) -> Result<(), ArchiveError> {
         let changed = self.changed_segments();
         let suspects: HashSet<BlockId> = self.store.suspects().unwrap_or_default().into_iter().collect();
         if changed.is_empty() && suspects.is_empty() {
             return Ok(());
         }
-        let is_doubtful = |place: crate::error::Place, id| changed.contains(&place.segment) || suspects.contains(id);
+        let is_doubtful = |place: Place, id| changed.contains(&place.segment) || suspects.contains(id);
         let known = self.contents.blocks.iter();
         let doubtful = known.filter(|(_, block)| block.place.is_some_and(|place| is_doubtful(place, &block.id)));
         let numbers: Vec<u32> = doubtful.map(|(number, _)| number).collect();
@@ -185,7 +215,9 @@ impl<S: ReadStore> Archive<S> {
             contents.damage.spoil(damage);
         }
         for number in lost.iter().chain(wrong.keys()) {
-            if let Some(block) = contents.blocks.get(*number).filter(|block| !contents.gone.blocks.contains(&block.id)) {
+            if let Some(block) =
+                contents.blocks.get(*number).filter(|block| !contents.gone.blocks.contains(&block.id))
+            {
                 contents.altered.insert(block.id);
             }
         }

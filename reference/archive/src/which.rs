@@ -74,7 +74,11 @@ impl Heads {
 
 /// The archive that most heads of segments name. Where they are at odds, or there is one alone, a link that a known device signed
 /// decides: a head authenticates nothing.
-pub(crate) fn archive_id(store: &dyn ReadStore, numbers: &[u64], devices: &[DeviceId]) -> Result<ArchiveId, ArchiveError> {
+pub(crate) fn archive_id(
+    store: &dyn ReadStore,
+    numbers: &[u64],
+    devices: &[DeviceId],
+) -> Result<ArchiveId, ArchiveError> {
     let heads = Heads::read(store, numbers);
     let mut named = heads.named.iter().map(|(id, _)| *id);
     if heads.decide() {

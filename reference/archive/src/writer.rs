@@ -83,9 +83,17 @@ impl<S: Store> Archive<S> {
     ///
     /// # Errors
     /// `Store`: it could not be written, or there is an archive already.
-    pub fn create(mut store: S, keys: ArchiveKeys, random: &dyn Randomness) -> Result<Self, ArchiveError> {
+    pub fn create(store: S, keys: ArchiveKeys, random: &dyn Randomness) -> Result<Self, ArchiveError> {
         let mut id = ArchiveId([0; 16]);
         random.stream(0).fill_bytes(&mut id.0);
+        Archive::create_as(store, id, keys)
+    }
+
+    /// Makes an archive with this id: one that was there before and of which nothing is left.
+    ///
+    /// # Errors
+    /// As [`Archive::create`].
+    pub fn create_as(mut store: S, id: ArchiveId, keys: ArchiveKeys) -> Result<Self, ArchiveError> {
         let head = SegmentHead { archive: id, number: 1 };
         store.create(1, &head.encode()).map_err(ArchiveError::store("making an archive"))?;
         let mut archive = Archive::open_as(store, id, keys, &[])?;

@@ -55,12 +55,13 @@ pub struct DryRun {
 /// # Errors
 /// `NotADirectory`, `Io` if the folder itself cannot be read, and what the archive says of its own store.
 pub fn back_up<S: Store>(
-    archive: Archive<S>,
+    mut archive: Archive<S>,
     folder: &Path,
     scope: &Scope,
     catalogue: Option<&Path>,
     how: &BackUp<'_>,
 ) -> Result<BackedUp<S>, FilesError> {
+    archive.verify_doubtful()?;
     let notes = Notes::new(folder);
     let mut remarks = Vec::new();
     let begun = now();
@@ -76,7 +77,7 @@ pub fn back_up<S: Store>(
     });
     recorder.iter().flat_map(Recorder::places).for_each(|place| surveyor.leave_out(place));
     let ahead = surveyor.begin(scout);
-    let walk = Walk::new(&ahead, known, &notes);
+    let walk = Walk::new(&ahead, known, &notes).holding(archive.holdings());
     let mut keeper = Keeper { notes: &notes, recorder, key: Vec::new(), changes: Changes::default() };
     let (archive, totals) = archive.back_up(walk, &Disk { notes: &notes, ahead: &ahead }, &mut keeper, how)?;
     if let (Some(recorder), Some(version)) = (keeper.recorder, archive.versions().last())
@@ -125,14 +126,10 @@ fn now() -> Time {
     Time { seconds: since.as_secs() as i64, nanoseconds: since.subsec_nanos() }
 }
 
-/// The catalogue, if it is of a version that the archive still has, and the archive has all that its versions need.
+/// The catalogue, if it is of a version that the archive still has.
 fn open_catalogue<S: ReadStore>(archive: &Archive<S>, path: &Path, remarks: &mut Vec<String>) -> Option<Catalogue> {
     let has_version = |digest: &Digest| archive.versions().iter().any(|version| version.digest == *digest);
-    let opened = if archive.damage().is_empty() {
-        Catalogue::open(path, archive.id(), has_version)
-    } else {
-        Err("the archive is damaged, so that what it has cannot be relied on".into())
-    };
+    let opened = Catalogue::open(path, archive.id(), has_version);
     opened.unwrap_or_else(|why| {
         remarks.push(format!("the catalogue is not used, everything is read: {why}"));
         None

@@ -5,9 +5,9 @@ use std::ffi::CString;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use bailee_archive::TreePath;
 use bailee_archive::engine::{Plan, Planned};
 use bailee_archive::tree::{Entry, EntryKind};
+use bailee_archive::{Holdings, TreePath};
 use rustix::fs::Stat;
 
 use crate::catalogue::{Catalogue, Finding, key};
@@ -85,6 +85,8 @@ pub(crate) struct Walk<'a> {
     ahead: &'a Ahead<'a>,
     notes: &'a Notes,
     catalogue: Option<Catalogue>,
+    /// What the archive holds, if it is damaged: a file of which it lost a part is read again.
+    holdings: Option<Holdings>,
     batch: std::vec::IntoIter<Looked>,
     linked: HashMap<(u64, u64), Linked>,
     /// The key of the file that the walk is at.
@@ -94,7 +96,12 @@ pub(crate) struct Walk<'a> {
 impl<'a> Walk<'a> {
     pub(crate) fn new(ahead: &'a Ahead<'a>, catalogue: Option<Catalogue>, notes: &'a Notes) -> Self {
         let batch = Vec::new().into_iter();
-        Walk { ahead, notes, catalogue, batch, linked: HashMap::new(), key: Vec::new() }
+        Walk { ahead, notes, catalogue, holdings: None, batch, linked: HashMap::new(), key: Vec::new() }
+    }
+
+    /// The walk of a backup into an archive that holds this, if it does not hold all that it should.
+    pub(crate) fn holding(self, holdings: Option<Holdings>) -> Self {
+        Walk { holdings, ..self }
     }
 
     fn file(&mut self, folder: Arc<Folder>, name: CString, stat: &Stat) -> Planned<SeenFile> {
@@ -118,11 +125,11 @@ impl<'a> Walk<'a> {
             }
         };
         match finding {
-            Finding::Unchanged(items) => {
+            Finding::Unchanged(items) if self.holdings.as_ref().is_none_or(|held| held.has(&items)) => {
                 file.compared = Compared::Unchanged;
                 return Planned::Known { file, items };
             }
-            Finding::Changed => file.compared = Compared::Changed,
+            Finding::Changed | Finding::Unchanged(_) => file.compared = Compared::Changed,
             Finding::New => {}
         }
         Planned::File { file, size: state.size }

@@ -23,7 +23,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::exit::Exit;
-use commands::{backup, check, diff as diff_command, find, forget, init, ls, prune, restore, snapshots, stats};
+use commands::{
+    backup, check, diff as diff_command, find, forget, init, ls, prune, repair, restore, snapshots, stats,
+};
 use failure::{Done, Failure};
 use report::Report;
 use session::Session;
@@ -43,6 +45,9 @@ pub(crate) struct Common {
     /// Take the archive though it lacks a version that was seen in it before.
     #[arg(long)]
     accept_rollback: bool,
+    /// Take the archive though another one was in its place before.
+    #[arg(long)]
+    accept_other: bool,
 }
 
 /// What can be done with an archive. The docs of each command's arguments are its long help; beside it each has a line for the list.
@@ -64,6 +69,8 @@ pub(crate) enum Command {
     Diff(diff_command::Diff),
     #[command(about = "Check an archive")]
     Check(check::Check),
+    #[command(about = "Put a damaged archive right, as far as it can be without the source")]
+    Repair(repair::Repair),
     #[command(about = "Forget versions")]
     Forget(forget::Forget),
     #[command(about = "Remove what no version needs any more")]
@@ -83,6 +90,7 @@ impl Command {
             Command::Restore(command) => &command.common,
             Command::Diff(command) => &command.common,
             Command::Check(command) => &command.common,
+            Command::Repair(command) => &command.common,
             Command::Forget(command) => &command.common,
             Command::Prune(command) => &command.common,
             Command::Stats(command) => &command.common,
@@ -99,6 +107,7 @@ impl Command {
             Command::Restore(command) => command.run(session),
             Command::Diff(command) => command.run(session),
             Command::Check(command) => command.run(session),
+            Command::Repair(command) => command.run(session),
             Command::Forget(command) => command.run(session),
             Command::Prune(command) => command.run(session),
             Command::Stats(command) => command.run(session),

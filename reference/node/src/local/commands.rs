@@ -8,6 +8,7 @@ pub(crate) mod forget;
 pub(crate) mod init;
 pub(crate) mod ls;
 pub(crate) mod prune;
+pub(crate) mod repair;
 pub(crate) mod restore;
 pub(crate) mod snapshots;
 pub(crate) mod stats;

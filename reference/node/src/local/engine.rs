@@ -49,6 +49,8 @@ pub(crate) struct Lost {
 pub(crate) struct Checked {
     /// What is damaged, and where.
     pub(crate) damage: Vec<String>,
+    /// How much damage is not listed: it is too much.
+    pub(crate) unlisted: u64,
     /// What that costs.
     pub(crate) lost: Vec<Lost>,
     /// Entries that were looked at, in all versions.
@@ -84,6 +86,14 @@ pub(crate) fn create(folder: &Path, keys: ArchiveKeys) -> Done<ArchiveId> {
     archive.map(|archive| archive.id()).map_err(|error| Failure::archive(folder, &error))
 }
 
+/// Begins an archive anew in a folder from which all of it was taken: the same archive, with the same key.
+pub(crate) fn create_again(folder: &Path, record: &Record) -> Done<Archive> {
+    random::works().map_err(Failure::random)?;
+    let store = store(folder)?;
+    let archive = bailee_archive::Archive::create_as(store, record.archive, record.keys());
+    archive.map_err(|error| Failure::archive(folder, &error))
+}
+
 /// Removes an archive that was made a moment ago, with nothing in it; and its folder, if that was made for it.
 ///
 /// # Errors
@@ -92,7 +102,9 @@ pub(crate) fn discard(folder: &Path, with_folder: bool) -> std::io::Result<()> {
     let mut store = FolderStore::open(folder)?;
     store.remove(&[FIRST_SEGMENT])?;
     drop(store);
-    std::fs::remove_file(folder.join("lock"))?;
+    for name in ["lock", "seen"] {
+        std::fs::remove_file(folder.join(name))?;
+    }
     if with_folder { std::fs::remove_dir(folder) } else { Ok(()) }
 }
 
@@ -119,11 +131,6 @@ fn open_raw(folder: &Path, record: &Record, to: To) -> Done<Result<Archive, Arch
         return Ok(Err(ArchiveError::Store { doing: "keeping other writers out", error }));
     }
     Ok(bailee_archive::Archive::open_as(store, record.archive, record.keys(), &[device]))
-}
-
-/// What is wrong with an archive that was opened all the same.
-pub(crate) fn damage(archive: &Archive) -> Vec<String> {
-    archive.damage().iter().map(ToString::to_string).collect()
 }
 
 /// What stands at the end of an archive and is no whole record, if something does: what a crash leaves, or damage.
@@ -368,17 +375,48 @@ pub(crate) fn copy_content(archive: &Archive, content: &Content, sink: &mut dyn 
 /// Checks an archive: its structure, or with `read_data` every byte of it. `blocks` counts those that were opened.
 pub(crate) fn check(archive: &mut Archive, read_data: bool, blocks: &AtomicU64) -> Checked {
     let report = archive.check(read_data, &mut |done, _| blocks.store(done, Ordering::Relaxed));
-    let number = |digest| archive.versions().iter().find(|version| version.digest == digest).map_or(0, |v| v.seq);
-    let lost = report.lost.into_iter().map(|lost| Lost {
-        version: number(lost.version),
-        path: lost.path,
-        what: lost.error.to_string(),
-    });
-    let mut damage: Vec<String> = damage(archive);
+    let unlisted = archive.damage_count() - archive.damage().len() as u64;
+    let lost = losses(archive, report.lost);
+    let mut damage: Vec<String> = archive.damage().iter().map(ToString::to_string).collect();
     damage.extend(report.damage.iter().map(ToString::to_string));
     let mut said = BTreeSet::new();
     damage.retain(|place| said.insert(place.clone()));
-    Checked { damage, lost: lost.collect(), entries: report.entries }
+    Checked { damage, unlisted, lost, entries: report.entries }
+}
+
+/// What versions have lost, with their numbers.
+fn losses(archive: &Archive, lost: Vec<bailee_archive::Lost>) -> Vec<Lost> {
+    let number = |digest| archive.versions().iter().find(|version| version.digest == digest).map_or(0, |v| v.seq);
+    let lost = lost.into_iter();
+    lost.map(|lost| Lost { version: number(lost.version), path: lost.path, what: lost.error.to_string() }).collect()
+}
+
+/// What a repair did, or would do.
+pub(crate) struct Repaired {
+    /// What was given up, and what stays.
+    pub(crate) done: bailee_archive::Repaired,
+    /// What versions have and cannot be restored.
+    pub(crate) lost: Vec<Lost>,
+}
+
+/// Gives up what is damaged, if no version needs anything that is lost; or says what that would be.
+pub(crate) fn repair(
+    mut archive: Archive,
+    place: &Path,
+    device: &Signing,
+    dry_run: bool,
+) -> Done<(Archive, Repaired)> {
+    let failed = |error| Failure::archive(place, &error);
+    let (archive, mut done) = if dry_run {
+        let done = archive.plan_repair().map_err(failed)?;
+        (archive, done)
+    } else {
+        random::works().map_err(Failure::random)?;
+        let counters = Counters::default();
+        archive.repair(&engine::BackUp::new(device, when::now(), &System, &counters)).map_err(failed)?
+    };
+    let lost = losses(&archive, std::mem::take(&mut done.lost));
+    Ok((archive, Repaired { done, lost }))
 }
 
 /// Forgets versions: they are no longer offered; their data stays until the next prune.
@@ -420,7 +458,8 @@ pub(crate) fn is_free(folder: &Path) -> Done<bool> {
     };
     for entry in entries {
         let name = PathBuf::from(entry.map_err(|error| Failure::io("reading", folder, &error))?.file_name());
-        if name != Path::new("lock") && name.extension().is_none_or(|extension| extension != "tmp") {
+        let is_left_over = ["lock", "seen", "damaged"].iter().any(|left| name == Path::new(left));
+        if !is_left_over && name.extension().is_none_or(|extension| extension != "tmp") {
             return Ok(false);
         }
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use bailee_archive::{ArchiveError, escaped};
+use bailee_archive::{ArchiveError, ArchiveId, escaped};
 use bailee_files::FilesError;
 
 use crate::exit::Exit;
@@ -49,6 +49,34 @@ impl Failure {
             Exit::NoArchive,
             format!("there is no archive in {}", shown(folder)),
             format!("make one with `bailee init --archive {}`, or name another folder", quoted(folder)),
+        )
+    }
+
+    /// Another archive than before is in a place.
+    pub(crate) fn other_archive(folder: &Path, before: ArchiveId, now: ArchiveId) -> Self {
+        Failure::new(
+            Exit::Failure,
+            format!("{} held archive {before} and holds archive {now} now", shown(folder)),
+            "look whether the right disk is mounted; if this archive is meant, say so once with --accept-other",
+        )
+    }
+
+    /// No segment is left of the archive that was in a place.
+    pub(crate) fn nothing_left(folder: &Path, archive: ArchiveId) -> Self {
+        Failure::new(
+            Exit::NoArchive,
+            format!("{} held archive {archive}, and nothing of it is left there", shown(folder)),
+            "look whether the right disk is mounted, or bring back a copy; `bailee backup --accept-rollback` begins \
+             the archive anew with the same key",
+        )
+    }
+
+    /// The record of the newest version is damaged.
+    pub(crate) fn damaged_version(folder: &Path, version: u64) -> Self {
+        Failure::new(
+            Exit::Failure,
+            format!("{}: version {version} was seen there, and its record is damaged now", shown(folder)),
+            "a backup or `bailee repair` goes on without it; with --accept-rollback this command shows what is left",
         )
     }
 

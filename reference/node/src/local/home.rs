@@ -14,6 +14,10 @@ use super::failure::{Done, Failure, shown};
 use super::record::{RECORD_BYTES, Record, RecordError};
 use crate::exit::Exit;
 
+/// The folder of the notes which archives were seen where.
+const PLACES: &str = "places";
+/// The most archives that are remembered of one place.
+const SEEN_AT_ONE_PLACE: usize = 16;
 /// Permission bits of group and others.
 const OTHERS: u32 = 0o077;
 
@@ -116,6 +120,42 @@ impl Home {
         Ok(catalogues.join(format!("{archive}-{name}")))
     }
 
+    /// The archives that were seen in a place, the newest first; none if there was never one, or if nobody remembers.
+    pub(crate) fn seen_at(&self, place: &Path) -> Vec<ArchiveId> {
+        let bytes = match read(&self.note_of(place)) {
+            Ok((_, bytes)) => bytes,
+            Err(_) => return Vec::new(),
+        };
+        bytes.split(|byte| *byte == b'\n').filter_map(archive_id).take(SEEN_AT_ONE_PLACE).collect()
+    }
+
+    /// Remembers that an archive is in a place.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub(crate) fn remember_place(&self, place: &Path, archive: ArchiveId) -> Done {
+        let mut seen = self.seen_at(place);
+        if seen.first() == Some(&archive) {
+            return Ok(());
+        }
+        seen.retain(|known| *known != archive);
+        seen.insert(0, archive);
+        seen.truncate(SEEN_AT_ONE_PLACE);
+        self.make()?;
+        make_private(&self.folder.join(PLACES))?;
+        let lines: String = seen.iter().map(|id| format!("{id}\n")).collect();
+        let path = self.note_of(place);
+        replace(&path, lines.as_bytes()).map_err(|error| Failure::io("remembering the archive in", place, &error))
+    }
+
+    /// Where it is remembered which archives a place had.
+    fn note_of(&self, place: &Path) -> PathBuf {
+        let place = fs::canonicalize(place).or_else(|_| std::path::absolute(place));
+        let mut name = Digest::of(place.unwrap_or_default().as_os_str().as_bytes()).to_string();
+        name.truncate(32);
+        self.folder.join(PLACES).join(name)
+    }
+
     fn make(&self) -> Done {
         make_private(&self.folder)?;
         self.check_folder()
@@ -151,20 +191,28 @@ impl Home {
 
     fn write(&self, record: &Record) -> Done {
         let path = self.path(record.archive);
-        let temporary = path.with_extension("tmp");
-        let write = || {
-            match fs::remove_file(&temporary) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-            file.write_all(&record.encode())?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)?;
-            File::open(&self.folder)?.sync_all()
-        };
-        write().map_err(|error| Failure::io("writing the key", &path, &error))
+        replace(&path, &record.encode()).map_err(|error| Failure::io("writing the key", &path, &error))
     }
+}
+
+/// Writes a file durably: a crash leaves the old one or the new one.
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// The id of an archive in hexadecimal.
+fn archive_id(line: &[u8]) -> Option<ArchiveId> {
+    let text = std::str::from_utf8(line).ok().filter(|text| text.len() == 32 && text.is_ascii())?;
+    u128::from_str_radix(text, 16).map(|id| ArchiveId(id.to_be_bytes())).ok()
 }
 
 /// Makes a folder that is private from its first moment, and its parents.
@@ -316,6 +364,22 @@ mod tests {
         assert_ne!(at(temporary.path()), at(Path::new("/")));
         let parent = at(temporary.path()).parent().unwrap().to_path_buf();
         assert_eq!(fs::metadata(parent).unwrap().permissions().mode() & 0o7777, 0o700);
+    }
+
+    #[test]
+    fn a_place_remembers_its_archives_the_newest_first() {
+        let (temporary, home) = home();
+        let (place, other) = (temporary.path().join("a"), ArchiveId([4; 16]));
+        assert_eq!(home.seen_at(&place), []);
+        for id in [ARCHIVE, ARCHIVE, other] {
+            home.remember_place(&place, id).unwrap();
+        }
+        assert_eq!(home.seen_at(&temporary.path().join("./a")), [other, ARCHIVE]);
+        assert_eq!(home.seen_at(temporary.path()), []);
+        home.remember_place(&place, ARCHIVE).unwrap();
+        assert_eq!(home.seen_at(&place), [ARCHIVE, other]);
+        fs::write(home.note_of(&place), b"junk\n\xff\n").unwrap();
+        assert_eq!(home.seen_at(&place), []);
     }
 
     #[test]

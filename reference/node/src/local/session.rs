@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bailee_archive::{ArchiveError, DeviceId};
+use bailee_archive::{ArchiveId, DeviceId};
 
 use super::Common;
 use super::engine::{self, Archive, To};
@@ -10,6 +10,16 @@ use super::failure::{Done, Failure};
 use super::home::Home;
 use super::record::Record;
 use super::report::Report;
+use crate::exit::Exit;
+
+/// What becomes of a version that was seen and whose record is damaged now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    /// It is named, and the command goes on.
+    Named,
+    /// The command ends: what it would show is older than what was seen.
+    Refused,
+}
 
 /// What a command works with.
 pub(crate) struct Session<'a> {
@@ -31,56 +41,130 @@ impl<'a> Session<'a> {
     /// The archive and its record. Refuses one that lacks what was seen in it before, remembers what is new in it, and warns of
     /// damage.
     pub(crate) fn open(&mut self, to: To) -> Done<(Archive, Record)> {
-        let (archive, record) = self.open_to_check(to)?;
-        let damage = engine::damage(&archive);
-        if !damage.is_empty() {
-            self.report.warn_all(damage.iter().map(|damage| (None, damage.as_str())));
-            self.report.advise("see what that costs with `bailee check`");
-        }
+        let (archive, record) = self.open_as(to, if to == To::Write { Lost::Named } else { Lost::Refused })?;
+        self.warn_of_damage(&archive);
         Ok((archive, record))
     }
 
-    /// As [`Session::open`], but that damage is left for the command to name.
+    /// As [`Session::open`], but damage is left for the command to name, even if it costs a version.
     pub(crate) fn open_to_check(&mut self, to: To) -> Done<(Archive, Record)> {
-        let (archive, record) = self.find(to)?;
-        self.refuse_rollback(&archive, &record)?;
+        self.open_as(to, Lost::Named)
+    }
+
+    fn open_as(&mut self, to: To, lost: Lost) -> Done<(Archive, Record)> {
+        let (mut archive, record) = self.find(to)?;
+        self.refuse_rollback(&mut archive, &record, lost)?;
         self.remember(&archive, &record);
+        self.warn_of_strangers(&archive);
         Ok((archive, record))
     }
 
-    /// The archive, with what the key store has of it. Which one it is may be in doubt, where a head is damaged or a link was
-    /// planted: the first that opens with its key is the one.
-    fn find(&self, to: To) -> Done<(Archive, Record)> {
+    fn warn_of_damage(&mut self, archive: &Archive) {
+        let Some(first) = archive.damage().first() else { return };
+        let places = match archive.damage_count() {
+            1 => String::new(),
+            count => format!(" (and {} more)", count - 1),
+        };
+        self.report.warn(None, &format!("the archive is damaged: {first}{places}"));
+        self.report
+            .advise("see what that costs with `bailee check`, and put it right with `bailee repair` or a backup");
+    }
+
+    /// Files that only look like segments of the archive.
+    fn warn_of_strangers(&mut self, archive: &Archive) {
+        let strangers: Vec<u64> = archive.foreign().collect();
+        if let Some(first) = strangers.first() {
+            let others =
+                if strangers.len() > 1 { format!(" and {} more", strangers.len() - 1) } else { String::new() };
+            let what =
+                format!("{first:016x}.seg{others} in its folder is not of this archive: nothing of it is used");
+            self.report.warn(None, &what);
+        }
+    }
+
+    /// The archive, with what the key store has of it. In a place where archives were seen before, one of these is meant. Else
+    /// which one it is may be in doubt, where a head is damaged or a link was planted: the first that opens with its key is the
+    /// one.
+    fn find(&mut self, to: To) -> Done<(Archive, Record)> {
         let place = self.place();
+        let seen = self.home.seen_at(place);
+        let candidates = match engine::candidates(place) {
+            Err(Failure::Because { exit: Exit::NoArchive, .. }) if place.is_dir() && !seen.is_empty() => {
+                return self.nothing_left(&seen, to);
+            }
+            candidates => candidates?,
+        };
+        let known: Vec<ArchiveId> = seen.iter().filter(|id| candidates.contains(id)).copied().collect();
+        if known.is_empty() && !seen.is_empty() && !self.common.accept_other {
+            let has_key = |id: &&ArchiveId| self.home.load(**id).is_ok_and(|record| record.is_some());
+            if let Some(other) = candidates.iter().find(has_key) {
+                return Err(Failure::other_archive(place, seen[0], *other));
+            }
+        }
         let mut refused = None;
-        for id in engine::candidates(place)? {
+        for id in known.into_iter().chain(candidates.into_iter().filter(|id| !seen.contains(id))) {
             let Some(record) = self.home.load(id)? else { continue };
             match engine::open(place, &record, to) {
-                Ok(archive) => return Ok((archive, record)),
+                Ok(archive) => {
+                    self.remember_place(id);
+                    return Ok((archive, record));
+                }
                 Err(failure) => refused = refused.or(Some(failure)),
             }
         }
         Err(refused.unwrap_or_else(|| Failure::no_key(place)))
     }
 
-    fn refuse_rollback(&mut self, archive: &Archive, record: &Record) -> Done {
-        let lacks = |(device, seen): (&_, &_)| engine::remember(archive, *device, *seen).err();
-        match record.remembered.iter().find_map(lacks) {
-            None => Ok(()),
-            Some(error @ ArchiveError::RolledBack { .. }) if self.common.accept_rollback => {
+    /// Where an archive was and no segment of it is left: a backup may begin it anew, with the same key.
+    fn nothing_left(&mut self, seen: &[ArchiveId], to: To) -> Done<(Archive, Record)> {
+        let place = self.place();
+        for id in seen {
+            let Some(record) = self.home.load(*id)? else { continue };
+            if to != To::Write || !self.common.accept_rollback {
+                return Err(Failure::nothing_left(place, *id));
+            }
+            let archive = engine::create_again(place, &record)?;
+            return Ok((archive, record));
+        }
+        Err(Failure::no_archive(place))
+    }
+
+    /// Remembers which archive is here. One that was there before counts no longer, unless it is found again.
+    pub(crate) fn remember_place(&mut self, id: ArchiveId) {
+        if let Err(Failure::Because { what, .. }) = self.home.remember_place(self.common.archive.as_path(), id) {
+            self.report.note(&format!("which archive is here is not remembered: {what}"));
+        }
+    }
+
+    /// Refuses an archive that lacks what was seen in it before. A version whose record was damaged is named; a command that writes
+    /// goes on after it.
+    fn refuse_rollback(&mut self, archive: &mut Archive, record: &Record, lost: Lost) -> Done {
+        for (device, seen) in &record.remembered {
+            let Err(error) = engine::remember(archive, *device, *seen) else { continue };
+            if self.common.accept_rollback {
                 self.report.warn(None, &format!("{error}: accepted, the archive counts as it is"));
-                self.home.update(archive.id(), |record| {
+                return self.home.update(archive.id(), |record| {
                     record.remembered.clear();
                     true
-                })
+                });
             }
-            Some(error) => {
-                if let Some(torn) = engine::torn(archive) {
-                    self.report.warn(None, &torn);
-                }
-                Err(Failure::archive(self.place(), &error))
+            let may_be_damaged = archive.may_be_damaged(*device, seen.seq);
+            if may_be_damaged && lost == Lost::Named {
+                let what =
+                    format!("version {} is lost: its record is damaged. Those before it are as they were", seen.seq);
+                self.report.warn(None, &what);
+                archive.take_as_lost(*device, seen.seq, seen.digest);
+                continue;
             }
+            if let Some(torn) = engine::torn(archive) {
+                self.report.warn(None, &torn);
+            }
+            return Err(match may_be_damaged {
+                true => Failure::damaged_version(self.place(), seen.seq),
+                false => Failure::archive(self.place(), &error),
+            });
         }
+        Ok(())
     }
 
     /// Remembers the newest version of each device. An archive is no worse for a key store that cannot be written.

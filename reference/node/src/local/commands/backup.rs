@@ -16,6 +16,7 @@ use crate::local::engine::{self, Archive, BackUp, BackedUp, To};
 use crate::local::failure::{Done, Failure};
 use crate::local::interrupt;
 use crate::local::progress::{Goal, Progress, Voice, span};
+use crate::local::record::Record;
 use crate::local::report::{count, size, unheard};
 use crate::local::select;
 use crate::local::session::Session;
@@ -83,7 +84,7 @@ impl Backup {
         let home = session.home.folder().to_path_buf();
         let job = self.job(catalogue, [session.place(), &home]);
         let goal = self.goal(session, &archive, &job)?;
-        let done = {
+        let mut done = {
             let counting = counters.clone();
             let _progress = Progress::start(Voice::of(session.report), "backing up", goal, move || {
                 engine::backup_state(&counting)
@@ -95,11 +96,31 @@ impl Backup {
         for note in &done.notes {
             session.report.note(note);
         }
-        if let Some(archive) = &done.archive {
-            session.remember(archive, &record);
+        if let Some(archive) = done.archive.take() {
+            let archive = self.repair(session, archive, &record)?;
+            session.remember(&archive, &record);
         }
         self.summary(session, &done, started.elapsed().as_secs_f64())?;
         Ok(if done.warnings.is_empty() { Exit::Ok } else { Exit::Partial })
+    }
+
+    /// Puts a damaged archive right: what the folder still had is stored again by now.
+    fn repair(&self, session: &mut Session<'_>, archive: Archive, record: &Record) -> Done<Archive> {
+        if !archive.needs_repair() {
+            return Ok(archive);
+        }
+        let (archive, repaired) = engine::repair(archive, session.place(), &record.device(), false)?;
+        if repaired.lost.is_empty() && repaired.done.left == 0 {
+            session.report.note("The archive was damaged and is whole again: what was lost is stored again.");
+            return Ok(archive);
+        }
+        let lost = count(repaired.lost.len() as u64, "entry", "entries");
+        let what = format!(
+            "this version is whole; the archive is still damaged, and {lost} of older versions cannot be restored"
+        );
+        session.report.warn(None, &what);
+        session.report.advise("see which with `bailee check`");
+        Ok(archive)
     }
 
     fn job<'a>(&'a self, catalogue: PathBuf, without: [&'a Path; 2]) -> BackUp<'a> {

@@ -1,5 +1,6 @@
 //! `bailee check`: whether an archive is whole.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::local::Common;
-use crate::local::engine::{self, Lost, To};
+use crate::local::engine::{self, Archive, Checked, Lost, To};
 use crate::local::entry::put_path;
 use crate::local::failure::Done;
 use crate::local::interrupt;
@@ -19,7 +20,8 @@ use crate::local::session::Session;
 
 /// Checks an archive: its structure, its signatures and the list of files of every version; with --read-data also every byte.
 ///
-/// Exit code 1 if anything is damaged. What is lost is listed; everything else still restores.
+/// Exit code 1 if anything is damaged. What is lost is listed; everything else still restores. What is found is noted beside the
+/// archive, so that the next backup stores again what was lost.
 #[derive(Args, Debug)]
 pub(crate) struct Check {
     #[command(flatten)]
@@ -34,45 +36,95 @@ impl Check {
         let started = Instant::now();
         let (mut archive, _) = session.open_to_check(To::Read)?;
         interrupt::means("the check is not complete; nothing was changed");
-        let counters = Arc::<AtomicU64>::default();
-        let checked = {
-            let counting = counters.clone();
-            let _progress = Progress::start(Voice::of(session.report), "checking", Goal::default(), move || State {
-                entries: counting.load(Ordering::Relaxed),
-                bytes: 0,
-            });
-            engine::check(&mut archive, self.read_data, &counters)
-        };
-        say_damage(session, &checked.damage)?;
-        for lost in &checked.lost {
-            session.report.data(|| object(lost), || line(lost))?;
-        }
-        let whole = checked.damage.is_empty() && checked.lost.is_empty();
+        let checked = with_progress(session, &mut archive, self.read_data, "checking");
+        say_damage(session, &checked)?;
+        say_losses(session, &checked.lost)?;
+        let damaged = checked.damage.len() as u64 + checked.unlisted;
+        let whole = damaged == 0 && checked.lost.is_empty();
         let (versions, seconds) = (archive.versions().len() as u64, started.elapsed().as_secs_f64());
-        let object = json!({"whole": whole, "versions": versions, "entries": checked.entries, "damaged": checked.damage.len(),
-            "lost": checked.lost.len(), "read_data": self.read_data, "seconds": seconds});
+        let next = next(&checked, self.read_data);
+        let object = json!({"whole": whole, "versions": versions, "entries": checked.entries, "damaged": damaged,
+            "lost": checked.lost.len(), "read_data": self.read_data, "next": next, "seconds": seconds});
         let depth = if self.read_data { "every byte was read" } else { "the data itself was not read (--read-data)" };
         let text = match whole {
             true => format!("{} whole in {}; {depth}.", count(versions, "version", "versions"), span(seconds)),
             false => format!(
                 "DAMAGED: {}, {}; {depth}.",
-                count(checked.damage.len() as u64, "place", "places"),
+                count(damaged, "place", "places"),
                 count(checked.lost.len() as u64, "loss", "losses")
             ),
         };
         session.report.summary(object, &text)?;
+        if !whole {
+            session.report.advise(&next);
+        }
         Ok(if whole { Exit::Ok } else { Exit::Failure })
     }
 }
 
+/// Checks, and shows how far it is.
+pub(super) fn with_progress(
+    session: &mut Session<'_>,
+    archive: &mut Archive,
+    read_data: bool,
+    doing: &'static str,
+) -> Checked {
+    let counters = Arc::<AtomicU64>::default();
+    let counting = counters.clone();
+    let _progress = Progress::start(Voice::of(session.report), doing, Goal::default(), move || State {
+        entries: counting.load(Ordering::Relaxed),
+        bytes: 0,
+    });
+    engine::check(archive, read_data, &counters)
+}
+
+/// What to do after a check.
+fn next(checked: &Checked, read_data: bool) -> String {
+    match (checked.damage.len() as u64 + checked.unlisted, checked.lost.is_empty()) {
+        (0, true) => String::new(),
+        (_, true) => {
+            "no version has lost anything: `bailee repair`, or the next backup, puts the archive right".into()
+        }
+        (_, false) if read_data => after_losses(&checked.lost),
+        (_, false) => {
+            format!("{}; `bailee check --read-data` shows whether there is more", after_losses(&checked.lost))
+        }
+    }
+}
+
+/// What to do about losses.
+pub(super) fn after_losses(lost: &[Lost]) -> String {
+    let versions: BTreeSet<u64> = lost.iter().map(|lost| lost.version).collect();
+    let mut named: Vec<String> = versions.iter().take(SHOWN_WARNINGS).map(u64::to_string).collect();
+    if versions.len() > named.len() {
+        named.push("…".into());
+    }
+    format!(
+        "back up the folder again: what it still has is stored again, and heals these versions. What is lost for good stays \
+         lost: everything else in the versions {} restores, and `bailee forget` gives them up",
+        named.join(", ")
+    )
+}
+
 /// What is damaged, each place once: machines are told all of it, people as much as they read.
-fn say_damage(session: &mut Session<'_>, damage: &[String]) -> Done {
+fn say_damage(session: &mut Session<'_>, checked: &Checked) -> Done {
+    let damage = &checked.damage;
     let shown = if session.report.json { damage.len() } else { SHOWN_WARNINGS };
     for damage in damage.iter().take(shown) {
         let object = || json!({"message_type": "damage", "message": damage});
         session.report.data(object, || format!("damaged: {damage}"))?;
     }
-    if damage.len() > shown { session.report.text(&and_more(damage.len())) } else { Ok(()) }
+    let all = damage.len().saturating_add(usize::try_from(checked.unlisted).unwrap_or(usize::MAX));
+    if all > shown { session.report.text(&and_more(all)) } else { Ok(()) }
+}
+
+/// What versions have lost, likewise.
+pub(super) fn say_losses(session: &mut Session<'_>, lost: &[Lost]) -> Done {
+    let shown = if session.report.json { lost.len() } else { SHOWN_WARNINGS };
+    for lost in lost.iter().take(shown) {
+        session.report.data(|| object(lost), || line(lost))?;
+    }
+    if lost.len() > shown { session.report.text(&and_more(lost.len())) } else { Ok(()) }
 }
 
 fn object(lost: &Lost) -> Value {

@@ -50,6 +50,7 @@ fn create(session: &mut Session<'_>) -> Done<Exit> {
     let id = engine::create(place, ArchiveKeys::new(&key, &standalone()))?;
     let record = Record::new(id, key);
     session.home.save(&record).map_err(|failure| without_key(failure, place, !had_folder))?;
+    session.remember_place(id);
     let code = code::encode(&record.key);
     let kept = session.home.path(id);
     session.report.note(&format!("The archive {id} is made in {}.", shown(place)));
@@ -126,6 +127,7 @@ fn recover(session: &mut Session<'_>) -> Done<Exit> {
         }
     }
     session.home.save(&record)?;
+    session.remember_place(id);
     let kept = session.home.path(id);
     let text = format!("The key of archive {id} is kept in {}.", shown(&kept));
     let mut object = json!({"archive_id": id.to_string(), "known": false});

@@ -25,6 +25,11 @@ impl Prune {
     pub(crate) fn run(&self, session: &mut Session<'_>) -> Done<Exit> {
         let (archive, record) = session.open(To::Write)?;
         interrupt::means("every version is whole; the rest is removed by the next prune");
+        let archive = if archive.needs_repair() && !self.dry_run {
+            engine::repair(archive, session.place(), &record.device(), false)?.0
+        } else {
+            archive
+        };
         let (archive, pruned) = engine::prune(archive, session.place(), &record.device(), self.dry_run)?;
         session.remember(&archive, &record);
         let object = json!({"segments": pruned.segments, "bytes_removed": pruned.removed,
