@@ -110,6 +110,13 @@ pub(crate) enum To {
     Write,
 }
 
+impl To {
+    /// A dry run only reads: it needs no lock, and works on media that cannot be written.
+    pub(crate) fn write_unless(dry_run: bool) -> To {
+        if dry_run { To::Read } else { To::Write }
+    }
+}
+
 fn open_raw(folder: &Path, record: &Record, to: To) -> Done<Result<Archive, ArchiveError>> {
     let device = DeviceId(record.device().public());
     let mut store = store(folder)?;

@@ -42,8 +42,8 @@ impl<'a> Session<'a> {
 
     /// As [`Session::open`], but that damage is left for the command to name.
     pub(crate) fn open_to_check(&mut self, to: To) -> Done<(Archive, Record)> {
-        let (archive, record) = self.find(to)?;
-        self.refuse_rollback(&archive, &record)?;
+        let (archive, mut record) = self.find(to)?;
+        self.refuse_rollback(&archive, &mut record)?;
         self.remember(&archive, &record);
         Ok((archive, record))
     }
@@ -63,16 +63,19 @@ impl<'a> Session<'a> {
         Err(refused.unwrap_or_else(|| Failure::no_key(place)))
     }
 
-    fn refuse_rollback(&mut self, archive: &Archive, record: &Record) -> Done {
+    fn refuse_rollback(&mut self, archive: &Archive, record: &mut Record) -> Done {
         let lacks = |(device, seen): (&_, &_)| engine::remember(archive, *device, *seen).err();
         match record.remembered.iter().find_map(lacks) {
             None => Ok(()),
             Some(error @ ArchiveError::RolledBack { .. }) if self.common.accept_rollback => {
                 self.report.warn(None, &format!("{error}: accepted, the archive counts as it is"));
-                self.home.update(archive.id(), |record| {
+                record.remembered.clear();
+                let forgotten = self.home.update(archive.id(), |record| {
                     record.remembered.clear();
                     true
-                })
+                });
+                self.warn_unkept("that is not kept, so it is refused again the next time", forgotten);
+                Ok(())
             }
             Some(error) => {
                 if let Some(torn) = engine::torn(archive) {
@@ -83,15 +86,23 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Remembers the newest version of each device. An archive is no worse for a key store that cannot be written.
+    /// Remembers the newest version of each device.
     pub(crate) fn remember(&mut self, archive: &Archive, record: &Record) {
         let newest = engine::newest(archive, DeviceId(record.device().public()));
+        // A key store on media that cannot be written is not locked where nothing is new.
+        if !newest.iter().any(|(device, seen)| record.would_remember(*device, *seen)) {
+            return;
+        }
         let done = self.home.update(archive.id(), |record| {
             newest.iter().fold(false, |changed, (device, seen)| record.remember(*device, *seen) || changed)
         });
+        self.warn_unkept("what was seen is not remembered, so no rollback will be noticed", done);
+    }
+
+    /// Warns of a key store that cannot be written: an archive is no worse for it.
+    fn warn_unkept(&mut self, means: &str, done: Done) {
         if let Err(Failure::Because { what, .. }) = done {
-            self.report
-                .warn(None, &format!("what was seen is not remembered, so no rollback will be noticed: {what}"));
+            self.report.warn(None, &format!("{means}: {what}"));
         }
     }
 }

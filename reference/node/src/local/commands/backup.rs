@@ -76,10 +76,13 @@ impl Backup {
 
     fn once(&self, session: &mut Session<'_>) -> Done<Exit> {
         let started = Instant::now();
-        let (archive, record) = session.open(To::Write)?;
+        let (archive, record) = session.open(To::write_unless(self.dry_run))?;
         interrupt::means("no version was made; what was stored so far is not stored again by the next backup");
         let counters = Arc::<Counters>::default();
-        let catalogue = session.home.catalogue(archive.id(), &self.folder)?;
+        let catalogue = session.home.catalogue(archive.id(), &self.folder);
+        if !self.dry_run {
+            session.home.make_catalogues()?;
+        }
         let home = session.home.folder().to_path_buf();
         let job = self.job(catalogue, [session.place(), &home]);
         let goal = self.goal(session, &archive, &job)?;
