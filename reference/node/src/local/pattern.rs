@@ -49,6 +49,38 @@ impl Pattern {
     }
 }
 
+/// What a word names exactly: a name in any folder or, with a `/`, a whole path.
+pub(crate) enum Exact {
+    Name(Vec<u8>),
+    Path(TreePath),
+    /// No version can have it.
+    Nothing,
+}
+
+impl Exact {
+    pub(crate) fn new(word: &OsStr) -> Self {
+        let bytes = word.as_bytes();
+        let end = bytes.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+        match &bytes[..end] {
+            name if !name.contains(&b'/') => Exact::Name(name.to_vec()),
+            _ => path(word).map_or(Exact::Nothing, Exact::Path),
+        }
+    }
+
+    pub(crate) fn is(&self, path: &TreePath) -> bool {
+        match self {
+            Exact::Name(name) => path.split_last().is_some_and(|(last, _)| last == name),
+            Exact::Path(whole) => whole == path,
+            Exact::Nothing => false,
+        }
+    }
+}
+
+/// Whether a word may match names other than its own.
+pub(crate) fn has_signs(word: &str) -> bool {
+    word.contains(['*', '?', '[', '{', '\\'])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +108,17 @@ mod tests {
         assert!(Pattern::new("[z-a]").is_err());
         // As in .gitignore, so that what one command takes for a pattern is one for all.
         assert!(found("a[", "x/a[") && !found("a[", "x/a"));
+    }
+
+    #[test]
+    fn a_word_names_itself_exactly() {
+        let is = |word: &str, path: &str| Exact::new(OsStr::new(word)).is(&at(path));
+        assert!(is("[a]*", "deep/[a]*") && !is("[a]*", "deep/a") && !is("[a]*", "[a]*/b"));
+        assert!(
+            is("deep/[a]", "deep/[a]") && !is("deep/[a]", "x/deep/[a]") && is("/[a]", "[a]") && !is("/[a]", "x/[a]")
+        );
+        assert!(is("./deep//[a]/", "deep/[a]") && is("[a]/", "deep/[a]"));
+        assert!(!is("", "a") && !is("../a", "a") && !is("a/..", "a"));
     }
 
     #[test]

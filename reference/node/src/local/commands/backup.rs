@@ -1,5 +1,6 @@
 //! `bailee backup`: a folder as a new version.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -31,10 +32,13 @@ pub(crate) struct Backup {
     /// The folder to back up. It is only read.
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
-    /// Leave out what matches, in the syntax of .gitignore. May be given several times.
-    #[arg(long, value_name = "GLOB")]
-    exclude: Vec<String>,
-    /// Leave out what the lines of this file match, in the syntax of .gitignore.
+    /// Leave out this path of the folder if it is there, else what matches, in the syntax of .gitignore. May be given several times.
+    ///
+    /// A word with `*`, `?`, `[`, `{` or other signs of a pattern means itself alone where the folder has exactly that path. A plain
+    /// name is left out at any depth.
+    #[arg(long, value_name = "PATH|GLOB")]
+    exclude: Vec<OsString>,
+    /// Leave out what the lines of this file match, in the syntax of .gitignore. The file is UTF-8.
     #[arg(long, value_name = "FILE")]
     exclude_file: Option<PathBuf>,
     /// What the version is called; the path of the folder if it is left out. The rules of `bailee forget` hold for each label.
@@ -79,12 +83,11 @@ impl Backup {
         let (archive, record) = session.open(To::write_unless(self.dry_run))?;
         interrupt::means("no version was made; what was stored so far is not stored again by the next backup");
         let counters = Arc::<Counters>::default();
-        let catalogue = session.home.catalogue(archive.id(), &self.folder);
+        let home = session.home.folder().to_path_buf();
+        let job = self.job(session.home.catalogue(archive.id(), &self.folder), [session.place(), &home])?;
         if !self.dry_run {
             session.home.make_catalogues()?;
         }
-        let home = session.home.folder().to_path_buf();
-        let job = self.job(catalogue, [session.place(), &home]);
         let goal = self.goal(session, &archive, &job)?;
         let done = {
             let counting = counters.clone();
@@ -105,19 +108,17 @@ impl Backup {
         Ok(if done.warnings.is_empty() { Exit::Ok } else { Exit::Partial })
     }
 
-    fn job<'a>(&'a self, catalogue: PathBuf, without: [&'a Path; 2]) -> BackUp<'a> {
-        BackUp {
+    fn job(&self, catalogue: PathBuf, without: [&Path; 2]) -> Done<BackUp<'_>> {
+        Ok(BackUp {
             folder: &self.folder,
             label: self.label(),
-            excludes: &self.exclude,
-            exclude_file: self.exclude_file.as_deref(),
+            scope: engine::scope(&self.folder, &self.exclude, self.exclude_file.as_deref(), without)?,
             level: self.level,
             threads: self.threads,
             padding: !self.no_padding,
             dry_run: self.dry_run,
             catalogue,
-            without,
-        }
+        })
     }
 
     fn label(&self) -> Vec<u8> {
