@@ -196,12 +196,14 @@ fn open_to_read(file: &SeenFile) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let handle = file.folder.handle()?;
     let open = |flags| rustix::fs::openat(&*handle, &*file.name, flags, Mode::empty());
-    let opened = if may_keep_atime(file.owner) { open(flags | OFlags::NOATIME) } else { open(flags) };
-    match opened {
-        // By now it may belong to somebody else, or the file system does not allow it.
-        Err(Errno::PERM) => Ok(open(flags)?),
-        opened => Ok(opened?),
+    if may_keep_atime(file.owner) {
+        match open(flags | OFlags::NOATIME) {
+            // By now it belongs to somebody else, or this is the root of a user namespace only.
+            Err(Errno::PERM) => {}
+            opened => return Ok(opened?),
+        }
     }
+    Ok(open(flags)?)
 }
 
 impl Files for Disk<'_> {

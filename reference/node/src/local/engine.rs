@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bailee_archive::engine::{self, Counters, Totals};
 use bailee_archive::limits::LABEL_BYTES;
-use bailee_archive::tree::{Content, Entry};
+use bailee_archive::tree::{Content, Entry, EntryKind};
 use bailee_archive::{
     ArchiveError, ArchiveId, ArchiveKeys, DeviceId, Digest, FolderStore, Padding, Prune, ReadStore, Store as _,
     System, TreePath, Version,
@@ -287,6 +287,25 @@ pub(crate) fn scope(
     let excludes = Patterns::of_folder(folder, excludes, &files).map_err(|error| Failure::files(folder, &error))?;
     let without = without.iter().map(|place| place.to_path_buf()).collect();
     Ok(Scope { excludes, without, ..Scope::default() })
+}
+
+/// The newest of these versions that goes by this label.
+pub(crate) fn newest_of<'a>(versions: &'a [Version], label: &[u8]) -> Option<&'a Version> {
+    versions.iter().rev().find(|version| version.root.label[..] == *label)
+}
+
+/// The version that has something, while the folder that it is of has nothing any more: files may not be mounted there now.
+pub(crate) fn emptied<'a>(archive: &'a Archive, place: &Path, job: &BackUp<'_>) -> Done<Option<&'a Version>> {
+    let Some(last) = newest_of(archive.versions(), &job.label) else { return Ok(None) };
+    if last.root.entries <= 1
+        || !bailee_files::is_empty(job.folder, &job.scope).map_err(|error| Failure::files(place, &error))?
+    {
+        return Ok(None);
+    }
+    // A version that cannot be read may have had something.
+    let has_something =
+        archive.tree(last).any(|entry| entry.map_or(true, |entry| !matches!(entry.kind, EntryKind::Directory)));
+    Ok(has_something.then_some(last))
 }
 
 /// How much a backup would have to go through.

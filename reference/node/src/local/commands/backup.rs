@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::exit::Exit;
 use crate::local::Common;
 use crate::local::engine::{self, Archive, BackUp, BackedUp, To};
-use crate::local::failure::{Done, Failure};
+use crate::local::failure::{Done, Failure, shown};
 use crate::local::interrupt;
 use crate::local::progress::{Goal, Progress, Voice, span};
 use crate::local::report::{count, size, unheard};
@@ -56,6 +56,11 @@ pub(crate) struct Backup {
     /// Say what would be backed up, and write nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Back the folder up even if it is empty and its last version is not.
+    ///
+    /// Without this, a folder that has nothing in it except folders is refused then: what belongs there may not be mounted.
+    #[arg(long)]
+    allow_empty: bool,
     /// Stay, and back up again whenever something in the folder changed. Stop it with ^C.
     #[arg(long, conflicts_with = "dry_run")]
     watch: bool,
@@ -69,10 +74,7 @@ impl Backup {
         let (place, home) = (session.place(), session.home.folder().to_path_buf());
         let mut round = || match self.once(session) {
             // Another writer is a matter of time.
-            Err(Failure::Because { exit: Exit::Locked, what, .. }) => {
-                session.report.warn(None, &what);
-                Ok(())
-            }
+            Err(failure @ Failure::Because { exit: Exit::Locked, .. }) => warned(session, failure).map(|_| ()),
             done => done.map(|_| ()),
         };
         engine::watch(&self.folder, [place, &home], &mut round).map(|()| Exit::Ok)
@@ -85,6 +87,9 @@ impl Backup {
         let counters = Arc::<Counters>::default();
         let home = session.home.folder().to_path_buf();
         let job = self.job(session.home.catalogue(archive.id(), &self.folder), [session.place(), &home])?;
+        if let Some(refused) = self.refuse_empty(&archive, session.place(), &job)? {
+            return if self.watch { warned(session, refused) } else { Err(refused) };
+        }
         if !self.dry_run {
             session.home.make_catalogues()?;
         }
@@ -121,6 +126,25 @@ impl Backup {
         })
     }
 
+    /// Why the folder is not backed up, if it is empty while its last version is not.
+    fn refuse_empty(&self, archive: &Archive, place: &Path, job: &BackUp<'_>) -> Done<Option<Failure>> {
+        if self.allow_empty {
+            return Ok(None);
+        }
+        let last = engine::emptied(archive, place, job)?;
+        Ok(last.map(|last| {
+            let entries = count(last.root.entries, "entry", "entries");
+            let what = format!(
+                "{} is empty, while version {} had {entries}: is it mounted? Nothing was written",
+                shown(&self.folder),
+                last.seq
+            );
+            let next =
+                "mount it and run it again; or, if it is to be empty, make the empty version with --allow-empty";
+            Failure::new(Exit::Failure, what, next)
+        }))
+    }
+
     fn label(&self) -> Vec<u8> {
         match &self.label {
             Some(label) => label.as_bytes().to_vec(),
@@ -131,7 +155,7 @@ impl Backup {
     /// The last version with this label is about as large as the next one. If there is none, the folder is walked
     /// beforehand, but only where somebody watches.
     fn goal(&self, session: &mut Session<'_>, archive: &Archive, job: &BackUp<'_>) -> Done<Goal> {
-        if let Some(last) = archive.versions().iter().rev().find(|version| version.root.label[..] == job.label) {
+        if let Some(last) = engine::newest_of(archive.versions(), &job.label) {
             return Ok(Goal { entries: Some(last.root.entries), bytes: Some(last.root.bytes) });
         }
         if self.dry_run || Voice::of(session.report) != Some(Voice::Bar) {
@@ -171,6 +195,13 @@ impl Backup {
         );
         unheard(session.report.summary(object, &text))
     }
+}
+
+/// Says why a round of `--watch` made no version: the next may.
+fn warned(session: &mut Session<'_>, failure: Failure) -> Done<Exit> {
+    let Failure::Because { what, exit, .. } = failure else { return Err(failure) };
+    session.report.warn(None, &what);
+    Ok(exit)
 }
 
 /// A label that a version can have.
