@@ -146,8 +146,9 @@ mod tests {
         let at = |name: &str| place.path().join(name);
         assert!(matches!(is_empty(&at("missing"), &scope(&[])), Err(FilesError::Io { .. })));
         fs::create_dir(at("closed")).unwrap();
-        fs::set_permissions(at("closed"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(at("closed"), fs::Permissions::from_mode(0o000)).unwrap();
         assert!(is_empty(place.path(), &scope(&[])).unwrap());
+        fs::set_permissions(at("closed"), fs::Permissions::from_mode(0o700)).unwrap();
         fs::write(at("file"), b"").unwrap();
         assert!(matches!(is_empty(&at("file"), &scope(&[])), Err(FilesError::NotADirectory { .. })));
     }
