@@ -93,14 +93,18 @@ impl Patterns {
     }
 }
 
-/// Adds the pattern of a word. What is typed is never a comment.
+/// Adds the pattern of a word. What is typed is never a comment, and `./` begins at the root as `/` does.
 fn add_word(builder: &mut GitignoreBuilder, word: &OsStr) -> Result<(), FilesError> {
     let Some(text) = word.to_str() else {
         let what = "it is not UTF-8: name a path exactly, or write ? for each byte that is not UTF-8";
         return Err(bad(&word.to_string_lossy(), what.into()));
     };
-    let escape = if text.starts_with('#') { "\\" } else { "" };
-    builder.add_line(None, &format!("{escape}{text}")).map(|_| ()).map_err(|error| bad(text, error.to_string()))
+    let line = match text.strip_prefix('.') {
+        Some(rest) if rest.starts_with('/') => rest.to_owned(),
+        _ if text.starts_with('#') => format!("\\{text}"),
+        _ => text.to_owned(),
+    };
+    builder.add_line(None, &line).map(|_| ()).map_err(|error| bad(text, error.to_string()))
 }
 
 fn bad(pattern: &str, what: String) -> FilesError {
@@ -243,6 +247,8 @@ mod tests {
         assert!(!patterns.match_path(b"b", false), "it is taken back");
         let patterns = of(&["b?", "!b*"]);
         assert!(patterns.match_path(b"bb", false) && patterns.match_path(b"!b*", false), "that is a name here");
+        let patterns = of(&["./*.o"]);
+        assert!(patterns.match_path(b"x.o", false) && !patterns.match_path(b"deep/x.o", false));
         for nothing in ["", "/", "./", "."] {
             assert!(!of(&[nothing]).match_path(b"a", false), "{nothing:?}");
         }

@@ -32,7 +32,7 @@ impl Pattern {
     /// `Usage`: no pattern.
     pub(crate) fn new(written: &str) -> Done<Self> {
         let anchored = written.trim_end_matches('/');
-        let glob = match anchored.strip_prefix('/') {
+        let glob = match anchored.strip_prefix("./").or_else(|| anchored.strip_prefix('/')) {
             Some(rest) => rest.to_string(),
             None if anchored.contains('/') => anchored.to_string(),
             None => format!("**/{anchored}"),
@@ -100,6 +100,7 @@ mod tests {
     fn a_pattern_is_of_a_name_or_of_a_path() {
         let found = |pattern: &str, path: &str| Pattern::new(pattern).unwrap().matches(&at(path));
         assert!(found("*.txt", "deep/inside/a.txt") && found("*.txt", "a.txt"));
+        assert!(found("./*.txt", "a.txt") && !found("./*.txt", "deep/a.txt"));
         assert!(found("/a.txt", "a.txt") && !found("/a.txt", "deep/a.txt"));
         assert!(found("deep/*.txt", "deep/a.txt") && !found("deep/*.txt", "deep/er/a.txt"));
         assert!(found("deep/**/*.txt", "deep/er/a.txt") && found("**/er/*", "deep/er/a.txt"));
