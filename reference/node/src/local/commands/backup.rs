@@ -32,10 +32,10 @@ pub(crate) struct Backup {
     /// The folder to back up. It is only read.
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
-    /// Leave out this path of the folder if it is there, else what matches, in the syntax of .gitignore. May be given several times.
+    /// Leave out what matches, in the syntax of .gitignore. May be given several times.
     ///
-    /// A word with `*`, `?`, `[`, `{` or other signs of a pattern means itself alone where the folder has exactly that path. A plain
-    /// name is left out at any depth.
+    /// A word with `*`, `?`, `[`, `{` or other signs of a pattern means itself alone if the folder has something of exactly that
+    /// path. A plain name is left out at any depth.
     #[arg(long, value_name = "PATH|GLOB")]
     exclude: Vec<OsString>,
     /// Leave out what the lines of this file match, in the syntax of .gitignore. The file is UTF-8.
@@ -58,7 +58,8 @@ pub(crate) struct Backup {
     dry_run: bool,
     /// Back the folder up even if it is empty and its last version is not.
     ///
-    /// Without this, a folder that has nothing in it except folders is refused then: what belongs there may not be mounted.
+    /// Without this flag, a folder with nothing in it except folders is refused if its last version had more: what belongs there
+    /// may not be mounted.
     #[arg(long)]
     allow_empty: bool,
     /// Stay, and back up again whenever something in the folder changed. Stop it with ^C.
