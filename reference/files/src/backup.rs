@@ -16,6 +16,7 @@ use rustix::io::Errno;
 
 use crate::catalogue::{Catalogue, Recorder, TICK_SECONDS};
 use crate::error::{FilesError, Warning};
+use crate::folder::may_keep_atime;
 use crate::meta::{self, State};
 use crate::notes::Notes;
 use crate::scout::Scout;
@@ -186,14 +187,28 @@ impl OpenFile {
     }
 }
 
+/// Opens a file: never through a link, without waiting for the other end of a pipe that took the file's place, and without moving
+/// the time of its last access, where that is allowed.
+fn open_to_read(file: &SeenFile) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let handle = file.folder.handle()?;
+    let open = |flags| rustix::fs::openat(&*handle, &*file.name, flags, Mode::empty());
+    if may_keep_atime(file.owner) {
+        match open(flags | OFlags::NOATIME) {
+            // By now it belongs to somebody else, or this is the root of a user namespace only.
+            Err(Errno::PERM) => {}
+            opened => return Ok(opened?),
+        }
+    }
+    Ok(open(flags)?)
+}
+
 impl Files for Disk<'_> {
     type File = SeenFile;
     type Open = OpenFile;
 
-    /// Never through a link, and without waiting for the other end of a pipe that took the file's place.
     fn open(&self, file: &SeenFile) -> io::Result<OpenFile> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let open: OwnedFd = rustix::fs::openat(&*file.folder.handle()?, &*file.name, flags, Mode::empty())?;
+        let open = open_to_read(file)?;
         let stat = rustix::fs::fstat(&open)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(io::Error::other("it was replaced by something that is no file"));

@@ -35,6 +35,15 @@ pub enum FilesError {
         /// What is wrong.
         what: String,
     },
+    /// A file of patterns that cannot be used.
+    BadPatternFile {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1 on; none if it is about the whole file.
+        line: Option<u64>,
+        /// What is wrong.
+        what: String,
+    },
     /// A path that no entry of a version can have, or that this version does not have.
     NotInVersion {
         /// The path.
@@ -57,6 +66,10 @@ impl fmt::Display for FilesError {
                 write!(f, "{} is not empty: nothing is ever restored over other files", shown(path))
             }
             FilesError::BadPattern { pattern, what } => write!(f, "pattern {}: {what}", shown(Path::new(pattern))),
+            FilesError::BadPatternFile { path, line: Some(line), what } => {
+                write!(f, "{}, line {line}: {what}", shown(path))
+            }
+            FilesError::BadPatternFile { path, line: None, what } => write!(f, "{}: {what}", shown(path)),
             FilesError::NotInVersion { path } => write!(f, "{} is not in the version", shown(path)),
             FilesError::NothingChosen => f.write_str("nothing in the version matches"),
             FilesError::Archive(error) => error.fmt(f),

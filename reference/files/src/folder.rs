@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use bailee_archive::TreePath;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat, openat, readlinkat, statat};
@@ -178,6 +178,21 @@ impl Iterator for Names {
         let (place, kind) = self.places.next()?;
         let name = CStr::from_bytes_with_nul(&self.bytes[place]).unwrap_or_default();
         Some((name.to_owned(), kind))
+    }
+}
+
+/// Whether this process may read what belongs to a user without moving the time of its last access.
+pub(crate) fn may_keep_atime(owner: u32) -> bool {
+    static USER: OnceLock<u32> = OnceLock::new();
+    let user = *USER.get_or_init(|| rustix::process::geteuid().as_raw());
+    user == 0 || user == owner
+}
+
+/// Has an open folder be listed without moving the time of its last access, where that is allowed. Opening alone does not move it.
+pub(crate) fn keep_atime(folder: impl AsFd, stat: &Stat) {
+    if may_keep_atime(stat.st_uid) {
+        // In a user namespace its root may not: then the time moves, as it does for any reader.
+        let _ = rustix::fs::fcntl_setfl(folder, OFlags::NOATIME);
     }
 }
 

@@ -7,6 +7,7 @@
 mod backup;
 mod catalogue;
 mod compare;
+mod empty;
 mod error;
 mod folder;
 mod meta;
@@ -20,6 +21,7 @@ mod watch;
 
 pub use backup::{BackedUp, DryRun, back_up, dry_run};
 pub use compare::{Difference, compare};
+pub use empty::is_empty;
 pub use error::{FilesError, Warning};
 pub use patterns::Patterns;
 pub use restore::{RestoreOptions, RestoreProgress, Restored, Selection, copy_file, is_pattern, restore, tree_path};

@@ -32,7 +32,7 @@ use crate::error::{FilesError, Warning};
 use crate::folder::Folder;
 use crate::meta;
 use make::{Batches, Link, Maker, Task};
-use select::{Chosen, check, find};
+use select::{Choice, Chosen, check, find};
 pub use select::{Selection, is_pattern, tree_path};
 
 /// Tasks of a batch, at most: about as long as handing it over is not felt.
@@ -225,7 +225,7 @@ fn c_name(name: &[u8]) -> io::Result<CString> {
 struct Pass<'a, S> {
     archive: &'a Archive<S>,
     version: &'a Version,
-    what: &'a Selection,
+    what: &'a Choice,
     maker: &'a Maker<'a, S>,
     root: &'a Arc<Folder>,
     /// The folder that the walk through the tree is in, and those above it.

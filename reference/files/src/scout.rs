@@ -10,7 +10,7 @@ use bailee_archive::tree::{Entry, EntryKind};
 use rustix::fs::{FileType, Stat};
 
 use crate::error::FilesError;
-use crate::folder::{Folder, Names};
+use crate::folder::{Folder, Names, keep_atime};
 use crate::meta::{self, State};
 use crate::surveyor::Surveyor;
 
@@ -30,6 +30,21 @@ struct Level {
     path_length: usize,
 }
 
+/// The folder that is backed up, which may be named by a link, and its state.
+///
+/// # Errors
+/// `NotADirectory`; `Io` if it cannot be opened.
+pub(crate) fn open_root(folder: &Path) -> Result<(Arc<Folder>, Stat), FilesError> {
+    let reading = || FilesError::io("reading", folder);
+    if !fs::metadata(folder).map_err(reading())?.is_dir() {
+        return Err(FilesError::NotADirectory { path: folder.to_path_buf() });
+    }
+    let root = Folder::root(folder).map_err(reading())?;
+    let handle = root.handle().map_err(reading())?;
+    let stat = rustix::fs::fstat(&*handle).map_err(io::Error::from).map_err(reading())?;
+    Ok((root, stat))
+}
+
 /// Where the scout is. Folders are entered without recursion, since they may be nested deeper than a stack.
 pub(crate) struct Scout {
     root: Option<Entry>,
@@ -46,12 +61,9 @@ impl Scout {
     /// `NotADirectory`; `Io` if the folder itself cannot be read.
     pub(crate) fn new(folder: &Path, surveyor: &Surveyor<'_>) -> Result<Self, FilesError> {
         let reading = || FilesError::io("reading", folder);
-        if !fs::metadata(folder).map_err(reading())?.is_dir() {
-            return Err(FilesError::NotADirectory { path: folder.to_path_buf() });
-        }
-        let root = Folder::root(folder).map_err(reading())?;
+        let (root, stat) = open_root(folder)?;
         let handle = root.handle().map_err(reading())?;
-        let stat = rustix::fs::fstat(&*handle).map_err(io::Error::from).map_err(reading())?;
+        keep_atime(&*handle, &stat);
         let names = Names::read(&*handle).map_err(reading())?;
         let entry = surveyor.entry(root.path().clone(), &stat, EntryKind::Directory, meta::xattrs_of(&*handle));
         Ok(Scout {
@@ -131,7 +143,11 @@ impl Scout {
             Err(_) => meta::xattrs_in(&above, &name),
         };
         if !surveyor.scope.one_file_system || state.dev == self.device {
-            match opened.and_then(|handle| Names::read(&*handle)) {
+            let names = opened.and_then(|handle| {
+                keep_atime(&*handle, &stat);
+                Names::read(&*handle)
+            });
+            match names {
                 Ok(names) => self.levels.push(Level { folder, names, path_length: self.path.len() }),
                 Err(error) => {
                     let what = format!("the folder is kept, what is in it is left out: {error}");

@@ -62,6 +62,8 @@ pub(crate) struct SeenFile {
     pub(crate) name: CString,
     pub(crate) state: State,
     pub(crate) compared: Compared,
+    /// Who owns it.
+    pub(crate) owner: u32,
     /// Whether it was another when it was opened, or after it was read: then no catalogue is to have it.
     pub(crate) changed: AtomicBool,
 }
@@ -105,8 +107,8 @@ impl<'a> Walk<'a> {
     }
 
     fn file(&mut self, folder: Arc<Folder>, name: CString, stat: &Stat) -> Planned<SeenFile> {
-        let (state, compared) = (State::of(stat), Compared::New);
-        let mut file = SeenFile { folder, name, state, compared, changed: AtomicBool::new(false) };
+        let (state, compared, owner) = (State::of(stat), Compared::New, stat.st_uid);
+        let mut file = SeenFile { folder, name, state, compared, owner, changed: AtomicBool::new(false) };
         if stat.st_nlink > 1
             && let Some(first) = self.first_name(&file, stat)
         {

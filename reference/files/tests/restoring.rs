@@ -122,6 +122,53 @@ fn what_nothing_matches_is_named_and_the_rest_is_restored() {
     }
 }
 
+/// Names with the signs of patterns, and beside each what it would match as a pattern.
+#[test]
+fn a_path_that_the_version_has_wins_over_a_pattern() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["[abc].txt", "*", "a*b", "!bang", "!b*", "q?", "back\\slash", "[", "some[dir]/[x]"];
+    let others = ["a.txt", "acb", "bang", "bb", "qq", "backslash", "somed/x", "some[dir]/x", "in/[abc].txt"];
+    for name in names.iter().chain(&others) {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        write(&path, name.as_bytes());
+    }
+    for name in ["some[dir]", "in"] {
+        filetime::set_file_mtime(folder.path().join(name), FileTime::from_unix_time(1_000, 0)).unwrap();
+    }
+    let archive = backed_up(folder.path()).unwrap().archive;
+    let files = |words: &[&str]| {
+        let out = tempfile::tempdir().unwrap();
+        let restored = bring_back(&archive, out.path(), &Selection::of(words).unwrap(), ONCE).unwrap();
+        assert_eq!((restored.unmatched, restored.warnings), (vec![], vec![]), "{words:?}");
+        for name in ["some[dir]", "in"].iter().filter(|name| out.path().join(name).exists()) {
+            assert_eq!(fs::metadata(out.path().join(name)).unwrap().mtime(), 1_000, "{words:?}: both passes agree");
+        }
+        all(out.path()).into_iter().filter(|path| !path.ends_with('/')).collect::<Vec<_>>()
+    };
+    for name in names {
+        for word in [name, &format!("/{name}"), &format!("./{name}"), &format!("{name}/")] {
+            assert_eq!(files(&[word]), [name], "{word}");
+        }
+    }
+    assert_eq!(files(&["some[dir]"]), ["some[dir]/[x]", "some[dir]/x"]);
+    // Several at once: paths, patterns, and what takes back.
+    assert_eq!(files(&["[abc].txt", "[pq]q", "a*b"]), ["[abc].txt", "a*b", "qq"]);
+    assert_eq!(files(&["[ab].txt", "q?"]), ["a.txt", "q?"]);
+    assert_eq!(files(&["?q", "b*", "!back*", "!bb"]), ["bang", "qq"]);
+    assert_eq!(files(&["b[ab]*", "!b*"]), ["!b*", "back\\slash", "backslash", "bang", "bb"], "that is a name");
+    assert_eq!(files(&["so??d"]), ["somed/x"]);
+}
+
+#[test]
+fn words_that_only_take_back_choose_nothing_and_write_nothing() {
+    let (_folder, archive) = sample();
+    let out = tempfile::tempdir().unwrap();
+    let target = out.path().join("target");
+    let error = bring_back(&archive, &target, &Selection::of(&["!*.txt"]).unwrap(), ONCE).unwrap_err();
+    assert!(matches!(error, FilesError::NothingChosen) && !target.exists());
+}
+
 #[test]
 fn a_link_whose_first_name_is_not_chosen_is_the_file() {
     let (_folder, archive) = sample();

@@ -226,14 +226,141 @@ fn an_archive_that_may_not_be_written_is_read_all_the_same() {
         assert!(said.contains("Permission denied") && said.contains("may not be written"), "{said}");
     }
     let target = place.text("restored");
-    for arguments in
-        [&["snapshots"][..], &["ls"], &["check", "--read-data"], &["restore", "1", "--target", &target], &["stats"]]
-    {
+    for arguments in [
+        &["snapshots"][..],
+        &["ls"],
+        &["check", "--read-data"],
+        &["restore", "1", "--target", &target],
+        &["stats"],
+        &["backup", &source, "--dry-run"],
+        &["forget", "1", "--dry-run"],
+        &["prune", "--dry-run"],
+    ] {
         let output = bound_by_permissions(&place, arguments).unwrap();
         assert_eq!(code(&output), 0, "{arguments:?}: {}", err(&output));
     }
     assert_eq!(bailee_files::compare(&place.at("source"), &place.at("restored")).unwrap(), []);
     allow(&place, "archive", 0o700);
+}
+
+#[test]
+fn a_key_store_that_may_not_be_written_is_read_all_the_same() {
+    let (place, _) = Place::with_version();
+    let source = place.text("source");
+    let shut = |mode: u32, inner: u32| {
+        allow(&place, "home/catalogues", mode);
+        for entry in fs::read_dir(&place.home).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file()) {
+            fs::set_permissions(entry.path(), Permissions::from_mode(inner)).unwrap();
+        }
+        allow(&place, "home", mode);
+    };
+    shut(0o500, 0o400);
+    for arguments in [
+        &["snapshots"][..],
+        &["check"],
+        &["backup", &source, "--dry-run"],
+        &["prune", "--dry-run"],
+        &["find", "empty"],
+    ] {
+        let Some(output) = bound_by_permissions(&place, arguments) else { return };
+        assert_eq!((code(&output), err(&output).contains("warning")), (0, false), "{arguments:?}: {}", err(&output));
+    }
+    shut(0o700, 0o600);
+
+    // What is missing is accepted all the same, though that cannot be kept.
+    let old = place.at("old");
+    common::copy_of(&place.at("archive"), &old);
+    place.succeed(&["backup", &source]);
+    shut(0o500, 0o400);
+    let old = old.to_str().unwrap();
+    let said = err(&bound_by_permissions(&place, &["snapshots", "--archive", old]).unwrap());
+    assert!(said.contains("--accept-rollback"), "{said}");
+    let accepted = bound_by_permissions(&place, &["snapshots", "--archive", old, "--accept-rollback"]).unwrap();
+    assert_eq!((code(&accepted), out(&accepted).lines().count()), (0, 1), "{}", err(&accepted));
+    assert!(err(&accepted).contains("refused again the next time"), "{}", err(&accepted));
+    shut(0o700, 0o600);
+}
+
+#[test]
+fn a_dry_run_looks_while_another_writes_and_leaves_nothing_behind() {
+    let (place, _) = Place::with_archive();
+    place.fill();
+    let lock = File::options().append(true).create(true).open(place.at("archive/lock")).unwrap();
+    lock.lock().unwrap();
+    let before = fs::read_dir(&place.home).unwrap().count();
+    for arguments in [&["backup", &place.text("source"), "--dry-run"][..], &["prune", "--dry-run"]] {
+        place.succeed(arguments);
+    }
+    place.fail(11, &["backup", &place.text("source")]);
+    assert_eq!(fs::read_dir(&place.home).unwrap().count(), before, "nothing is made in the key store");
+    lock.unlock().unwrap();
+    place.succeed(&["backup", &place.text("source")]);
+    lock.lock().unwrap();
+    place.succeed(&["forget", "1", "--dry-run"]);
+}
+
+/// What was mounted there is gone, and the folder that it was mounted on has at most `lost+found` in it.
+#[test]
+fn an_empty_folder_is_no_version_of_one_that_was_full() {
+    let (place, _) = Place::with_version();
+    let source = place.text("source");
+    fs::rename(place.at("source"), place.at("full")).unwrap();
+    fs::create_dir_all(place.at("source/lost+found")).unwrap();
+    let archive =
+        || fs::read_dir(place.at("archive")).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum::<u64>();
+    let before = archive();
+    for arguments in [&["backup", &source][..], &["backup", &source, "--dry-run"]] {
+        let said = place.fail(1, arguments);
+        assert!(said.contains("is it mounted?") && said.contains("version 1 had 8 entries"), "{said}");
+        assert!(said.contains("--allow-empty") && said.lines().count() == 2, "{said}");
+    }
+    assert_eq!(archive(), before, "nothing is written");
+    // What is excluded is not in a version either; another label has no version yet.
+    fs::write(place.at("source/lost+found/x.tmp"), b"").unwrap();
+    place.fail(1, &["backup", &source, "--exclude", "*.tmp"]);
+    place.succeed(&["backup", &source, "--exclude", "*.tmp", "--label", "other"]);
+    place.succeed(&["backup", &source, "--exclude", "*.tmp", "--allow-empty"]);
+    place.succeed(&["backup", &source, "--exclude", "*.tmp"]);
+    assert_eq!(place.succeed(&["find", "report.txt"]), "    1  docs/report.txt\n");
+    fs::remove_dir_all(place.at("source")).unwrap();
+    assert!(place.fail(1, &["backup", &source]).contains("name a folder that is there"));
+}
+
+#[test]
+fn a_watch_goes_on_while_the_folder_is_empty() {
+    let (place, _) = Place::with_version();
+    fs::remove_dir_all(place.at("source")).unwrap();
+    fs::create_dir(place.at("source")).unwrap();
+    let arguments = ["backup", "--watch", "--json", &place.text("source")];
+    let mut child = place.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines =
+        BufReader::new(child.stdout.take().unwrap()).lines().map(|line| objects(&line.unwrap()).remove(0));
+    let warning = lines.find(|object| object["message_type"] == "warning").unwrap();
+    assert!(warning["message"].as_str().unwrap().contains("is it mounted?"), "{warning}");
+    fs::write(place.at("source/back"), b"back").unwrap();
+    let summary = lines.find(|object| object["message_type"] == "summary").unwrap();
+    assert_eq!(summary["version"], 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Root may read it and may not keep its time of last access: it is opened a second time, without that.
+#[test]
+fn what_belongs_to_others_is_read_all_the_same() {
+    let (place, _) = Place::with_archive();
+    place.fill();
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can give files away");
+        return;
+    }
+    for name in ["source/docs", "source/docs/report.txt"] {
+        std::os::unix::fs::chown(place.at(name), Some(4_242), Some(4_242)).unwrap();
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set=-fowner", env!("CARGO_BIN_EXE_bailee"), "backup", &place.text("source")]);
+    let output = command.env("BAILEE_HOME", &place.home).env("BAILEE_ARCHIVE", place.at("archive")).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    is_as_restored(&place, &[]);
 }
 
 #[test]

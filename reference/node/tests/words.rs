@@ -127,6 +127,75 @@ fn what_is_a_pattern_for_one_command_is_one_for_all() {
     place.fail(2, &["restore", "1", "[z-a]", "--target", &place.text("other")]);
 }
 
+/// Each name, as it is, means itself for every command; what it would match as a pattern is there, too.
+#[test]
+fn a_name_with_the_signs_of_a_pattern_is_itself() {
+    let (place, _) = Place::with_archive();
+    let names =
+        ["[abc].txt", "some[dir]/some[file]", "a*b", "!bang", "#hash", "trail ", "back\\slash", "q?", "{a,b}", "{"];
+    let others = ["a.txt", "somed/somef", "acb", "bang", "trail", "backslash", "qq", "a", "deep/a*b"];
+    for name in names.iter().chain(&others) {
+        let path = place.at("source").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, name).unwrap();
+    }
+    let source = place.text("source");
+    place.succeed(&["backup", &source]);
+    for name in names {
+        let shown = name.replace('\\', "\\\\");
+        for word in [name, &format!("/{name}"), &format!("./{name}"), &format!("{name}/")] {
+            assert_eq!(place.succeed(&["ls", "1", word]), format!("{shown}\n"), "{word}");
+            assert_eq!(place.succeed(&["restore", "1", word, "--stdout"]), name);
+        }
+        let deep = if name == "a*b" { "    1  deep/a*b\n" } else { "" };
+        assert_eq!(place.succeed(&["find", "--in", "1", name]), format!("    1  {shown}\n{deep}"));
+        assert_eq!(place.succeed(&["find", "--in", "1", &format!("/{name}")]), format!("    1  {shown}\n"));
+        place.succeed(&["backup", &source, "--exclude", name]);
+        let differs = place.succeed(&["diff", "1", "latest"]);
+        let left_out: Vec<&str> = differs.lines().filter(|line| line.starts_with("- ")).collect();
+        assert_eq!(left_out, [format!("- {shown}")], "{name}");
+    }
+}
+
+/// In one version it is a name, in others it would be a pattern.
+#[test]
+fn what_is_called_exactly_so_is_found_alone() {
+    let (place, _) = Place::with_version();
+    fs::write(place.at("source/docs/*.txt"), b"").unwrap();
+    fs::write(place.at("source").join(OsStr::from_bytes(b"odd\xff*")), b"").unwrap();
+    place.succeed(&["backup", &place.text("source")]);
+    assert_eq!(place.succeed(&["find", "*.txt"]), "    2  docs/*.txt\n");
+    assert_eq!(place.succeed(&["find", "docs/*.txt"]), "    2  docs/*.txt\n");
+    let matched = "    1  docs/deep/note.txt\n    1  docs/report.txt\n";
+    assert_eq!(place.succeed(&["find", "--in", "1", "*.txt"]), matched, "no name in the versions that are searched");
+    let find = |word: &[u8]| {
+        let output = place.command(&["find"]).arg(OsStr::from_bytes(word)).output().unwrap();
+        assert_eq!(code(&output), 0, "{}", err(&output));
+        out(&output)
+    };
+    assert_eq!((find(b"odd\xff*"), find(b"odd*\xff")), ("    2  odd\\xff*\n".into(), String::new()));
+}
+
+#[test]
+fn a_file_of_patterns_is_read_as_editors_write_it() {
+    let (place, _) = Place::with_archive();
+    place.fill();
+    let (source, file) = (place.text("source"), place.text("patterns"));
+    fs::write(&file, "\u{feff}*.txt \r\n!note.txt\r\nempty").unwrap();
+    place.succeed(&["backup", &source, "--exclude-file", &file]);
+    assert_eq!(place.succeed(&["ls"]), ".\ndocs\ndocs/deep\ndocs/deep/note.txt\nlink\nsame note\n");
+    for (bytes, said) in [
+        (&b"*.txt\n[z-a]\n"[..], "patterns, line 2: "),
+        (b"*.txt\rcaf\xe9\r", "patterns, line 2: it is not UTF-8"),
+        (b"\xff\xfe*\0.\0o\0", "patterns: it is UTF-16"),
+    ] {
+        fs::write(&file, bytes).unwrap();
+        let told = place.fail(2, &["backup", &source, "--exclude-file", &file]);
+        assert!(told.contains(said), "{told}");
+    }
+    assert_eq!(place.succeed(&["snapshots"]).lines().count(), 1);
+}
+
 #[test]
 fn a_mistake_with_a_folder_has_a_second_line_that_says_what_to_do() {
     let (place, _) = Place::with_version();

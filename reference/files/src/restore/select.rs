@@ -1,7 +1,7 @@
 //! What of a version is restored.
 
 use std::collections::VecDeque;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -11,23 +11,37 @@ use bailee_archive::{Archive, ArchiveError, ReadStore, TreePath, Version};
 use crate::error::FilesError;
 use crate::patterns::Patterns;
 
-/// What of a version is restored: all of it, or what lies at some paths or matches some patterns, with everything below it and the
-/// folders above it.
-#[derive(Clone, Debug, Default)]
+/// What somebody wants of a version, in words: each is the path of something in it, or a pattern. Which of the two it is, the
+/// version says: a path that it has is that path, whatever signs are in it.
+#[derive(Clone, Debug)]
 pub struct Selection {
+    /// None: the whole version.
+    words: Vec<Word>,
+}
+
+/// A word, and what it may mean: at least one of the two.
+#[derive(Clone, Debug)]
+struct Word {
+    path: Option<TreePath>,
+    pattern: Option<OsString>,
+}
+
+/// What a selection means in one version: all of it, or what has some paths or matches some patterns, with everything below it
+/// and the folders above it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Choice {
     whole: bool,
     /// Ascending, none below another.
     paths: Vec<TreePath>,
     patterns: Patterns,
-    /// Every path that was named, those below another too.
-    named: Vec<TreePath>,
-    /// Each pattern by itself, but for those that take back.
-    singles: Vec<(String, Patterns)>,
+    /// Each pattern by itself, except those that take back.
+    singles: Vec<(OsString, Patterns)>,
 }
 
-/// Whether a word is a pattern and not a path.
+/// Whether a word has the signs of a pattern.
 pub fn is_pattern(word: &OsStr) -> bool {
-    word.as_bytes().iter().any(|byte| matches!(byte, b'*' | b'?' | b'[' | b'\\'))
+    let bytes = word.as_bytes();
+    bytes.starts_with(b"!") || bytes.iter().any(|byte| matches!(byte, b'*' | b'?' | b'[' | b'\\'))
 }
 
 /// A path as somebody writes it, relative to the root of a version; a slash in front is that root.
@@ -42,37 +56,40 @@ pub fn tree_path(word: &OsStr) -> Result<TreePath, FilesError> {
 impl Selection {
     /// The whole version.
     pub fn whole() -> Self {
-        Selection { whole: true, ..Selection::default() }
+        Selection { words: Vec::new() }
     }
 
-    /// What these words name. One with `*`, `?`, `[` or `\` is a pattern as gitignore has them, the others are paths. None: the whole.
+    /// What these words name. One with `*`, `?`, `[` or `\`, or with `!` in front, is a pattern as gitignore has them if the version
+    /// has nothing of exactly that path; the others are paths. No words: the whole.
     ///
     /// # Errors
-    /// `NotInVersion`, `BadPattern`.
+    /// `NotInVersion` for a path that no version has.
     pub fn of<W: AsRef<OsStr>>(words: &[W]) -> Result<Self, FilesError> {
-        if words.is_empty() {
-            return Ok(Selection::whole());
-        }
-        let mut patterns = Vec::new();
-        let mut paths = Vec::new();
-        for word in words.iter().map(AsRef::as_ref) {
-            match (is_pattern(word), word.to_str()) {
-                (false, _) => paths.push(tree_path(word)?),
-                (true, Some(pattern)) => patterns.push(pattern.to_owned()),
-                (true, None) => {
-                    let pattern = word.to_string_lossy().into_owned();
-                    return Err(FilesError::BadPattern { pattern, what: "it is no text".into() });
-                }
+        let word = |word: &W| {
+            let word = word.as_ref();
+            let pattern = is_pattern(word).then(|| word.to_owned());
+            match tree_path(word) {
+                Err(error) if pattern.is_none() => Err(error),
+                path => Ok(Word { path: path.ok(), pattern }),
             }
-        }
-        let named = paths.clone();
+        };
+        Ok(Selection { words: words.iter().map(word).collect::<Result<_, _>>()? })
+    }
+}
+
+impl Choice {
+    fn whole() -> Self {
+        Choice { whole: true, ..Choice::default() }
+    }
+
+    fn new(mut paths: Vec<TreePath>, patterns: &[OsString]) -> Result<Self, FilesError> {
         paths.sort();
         paths.dedup_by(|path, above| path.is_within(above));
         let whole = paths.iter().any(TreePath::is_root);
-        let single = |pattern: &String| Ok((pattern.clone(), Patterns::new(std::slice::from_ref(pattern), &[])?));
-        let singles = patterns.iter().filter(|pattern| !pattern.starts_with('!')).map(single);
-        let singles = singles.collect::<Result<_, FilesError>>()?;
-        Ok(Selection { whole, paths, patterns: Patterns::new(&patterns, &[])?, named, singles })
+        let single = |pattern: &OsString| Ok((pattern.clone(), Patterns::new(std::slice::from_ref(pattern), &[])?));
+        let takes = patterns.iter().filter(|pattern| !pattern.as_bytes().starts_with(b"!"));
+        let singles = takes.map(single).collect::<Result<_, FilesError>>()?;
+        Ok(Choice { whole, paths, patterns: Patterns::new(patterns, &[])?, singles })
     }
 
     pub(super) fn is_whole(&self) -> bool {
@@ -103,14 +120,14 @@ type Entries<'a> = Box<dyn Iterator<Item = Result<Entry, ArchiveError>> + 'a>;
 pub(super) struct Chosen<'a, S> {
     archive: &'a Archive<S>,
     version: &'a Version,
-    selection: &'a Selection,
+    choice: &'a Choice,
     /// Paths that are still to be looked up; none when the whole tree is read.
     paths: VecDeque<TreePath>,
     reader: Entries<'a>,
     /// Everything below this path is chosen.
     inside: Option<TreePath>,
     /// Patterns that nothing has matched yet.
-    unmatched: Vec<&'a (String, Patterns)>,
+    unmatched: Vec<&'a (OsString, Patterns)>,
     /// Folders above the place in the tree that are not given out.
     above: Vec<Entry>,
     ready: VecDeque<Result<Entry, ArchiveError>>,
@@ -119,16 +136,16 @@ pub(super) struct Chosen<'a, S> {
 
 impl<'a, S: ReadStore> Chosen<'a, S> {
     /// Only paths: they are looked up. A pattern: the whole tree is read.
-    pub(super) fn new(archive: &'a Archive<S>, version: &'a Version, selection: &'a Selection) -> Self {
-        let reads_all = selection.whole || !selection.patterns.is_empty();
+    pub(super) fn new(archive: &'a Archive<S>, version: &'a Version, choice: &'a Choice) -> Self {
+        let reads_all = choice.whole || !choice.patterns.is_empty();
         Chosen {
             archive,
             version,
-            selection,
-            paths: if reads_all { VecDeque::new() } else { selection.paths.iter().cloned().collect() },
+            choice,
+            paths: if reads_all { VecDeque::new() } else { choice.paths.iter().cloned().collect() },
             reader: if reads_all { Box::new(archive.tree(version)) } else { Box::new(std::iter::empty()) },
-            inside: selection.whole.then(TreePath::root),
-            unmatched: selection.singles.iter().collect(),
+            inside: choice.whole.then(TreePath::root),
+            unmatched: choice.singles.iter().collect(),
             above: Vec::new(),
             ready: VecDeque::new(),
             last_path: None,
@@ -171,7 +188,7 @@ impl<'a, S: ReadStore> Chosen<'a, S> {
         while self.above.last().is_some_and(|folder| !entry.path.is_within(&folder.path)) {
             self.above.pop();
         }
-        if self.selection.chooses(&entry) {
+        if self.choice.chooses(&entry) {
             self.ready.extend(self.above.drain(..).map(Ok));
             self.inside = Some(entry.path.clone());
             self.ready.push_back(Ok(entry));
@@ -212,30 +229,36 @@ impl<S: ReadStore> Iterator for Chosen<'_, S> {
     }
 }
 
-/// What of a selection the version has, and the paths that it does not have, before anything is written.
+/// What a selection means in a version, and the paths that the version does not have. Nothing is written.
 ///
 /// # Errors
-/// `NotInVersion` if there is nothing but such paths, and what reading the tree says.
+/// `NotInVersion`, `NothingChosen` if it means nothing; `BadPattern`; and what reading the tree says.
 pub(super) fn check<S: ReadStore>(
     archive: &Archive<S>,
     version: &Version,
     selection: &Selection,
-) -> Result<(Selection, Vec<PathBuf>), FilesError> {
-    let mut missing = Vec::new();
-    for path in &selection.named {
-        if archive.find_entry(version, path)?.is_none() {
-            missing.push(path);
+) -> Result<(Choice, Vec<PathBuf>), FilesError> {
+    if selection.words.is_empty() {
+        return Ok((Choice::whole(), Vec::new()));
+    }
+    let (mut paths, mut patterns, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    for word in &selection.words {
+        let there = word.path.as_ref().map_or(Ok(None), |path| archive.find_entry(version, path));
+        match (there, &word.pattern, &word.path) {
+            (Ok(Some(entry)), ..) => paths.push(entry.path),
+            // Where a part of the tree cannot be read, the rest may have what the pattern matches.
+            (_, Some(pattern), _) => patterns.push(pattern.clone()),
+            (there, None, path) => {
+                there?;
+                missing.extend(path);
+            }
         }
     }
-    if let Some(path) = missing.first()
-        && missing.len() == selection.named.len()
-        && selection.singles.is_empty()
-    {
-        return Err(not_in_version(path));
+    let choice = Choice::new(paths, &patterns)?;
+    if choice.paths.is_empty() && choice.singles.is_empty() {
+        return Err(missing.first().map_or(FilesError::NothingChosen, |path| not_in_version(path)));
     }
-    let mut there = selection.clone();
-    there.paths.retain(|path| !missing.contains(&path));
-    Ok((there, missing.into_iter().map(as_named).collect()))
+    Ok((choice, missing.into_iter().map(as_named).collect()))
 }
 
 fn as_named(path: &TreePath) -> PathBuf {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bailee_archive::engine::{self, Counters, Totals};
 use bailee_archive::limits::LABEL_BYTES;
-use bailee_archive::tree::{Content, Entry};
+use bailee_archive::tree::{Content, Entry, EntryKind};
 use bailee_archive::{
     ArchiveError, ArchiveId, ArchiveKeys, DeviceId, Digest, FolderStore, Padding, Prune, ReadStore, Store as _,
     System, TreePath, Version,
@@ -18,8 +18,7 @@ use bailee_archive::{
 use bailee_core::crypto::keys::ArchiveKey;
 use bailee_core::crypto::sign::Signing;
 use bailee_files::{
-    Cause, Changes, FilesError, Patterns, RestoreOptions, RestoreProgress, Restored, Scope, Selection, Warning,
-    WatchOptions,
+    Cause, Changes, Patterns, RestoreOptions, RestoreProgress, Restored, Scope, Selection, Warning, WatchOptions,
 };
 
 use super::failure::{Done, Failure};
@@ -122,6 +121,13 @@ pub(crate) enum To {
     Write,
 }
 
+impl To {
+    /// A dry run only reads: it needs no lock, and works on media that cannot be written.
+    pub(crate) fn write_unless(dry_run: bool) -> To {
+        if dry_run { To::Read } else { To::Write }
+    }
+}
+
 fn open_raw(folder: &Path, record: &Record, to: To) -> Done<Result<Archive, ArchiveError>> {
     let device = DeviceId(record.device().public());
     let mut store = store(folder)?;
@@ -210,16 +216,14 @@ pub(crate) struct BackUp<'a> {
     pub(crate) folder: &'a Path,
     /// What the version is called.
     pub(crate) label: Vec<u8>,
-    pub(crate) excludes: &'a [String],
-    pub(crate) exclude_file: Option<&'a Path>,
+    /// What of the folder belongs to the version.
+    pub(crate) scope: Scope,
     pub(crate) level: Option<i32>,
     pub(crate) threads: Option<usize>,
     pub(crate) padding: bool,
     pub(crate) dry_run: bool,
     /// What is known of the folder's files from the last backup, so that unchanged ones are not read.
     pub(crate) catalogue: PathBuf,
-    /// Places that are left out, should they lie in the folder: the archive itself and the key store.
-    pub(crate) without: [&'a Path; 2],
 }
 
 /// A backup that was made, or that would be.
@@ -252,9 +256,9 @@ pub(crate) fn back_up(
     counters: &Counters,
 ) -> Done<BackedUp> {
     let failed = |error| Failure::files(place, &error);
-    let scope = scope(job).map_err(failed)?;
+    let scope = &job.scope;
     if job.dry_run {
-        let planned = bailee_files::dry_run(&archive, job.folder, &scope, Some(&job.catalogue)).map_err(failed)?;
+        let planned = bailee_files::dry_run(&archive, job.folder, scope, Some(&job.catalogue)).map_err(failed)?;
         let changes = planned.changes;
         let read = changes.new.bytes + changes.changed.bytes;
         let bytes = read + changes.unchanged.bytes;
@@ -271,24 +275,49 @@ pub(crate) fn back_up(
         threads: job.threads.unwrap_or_else(processors),
         ..usual
     };
-    let done = bailee_files::back_up(archive, job.folder, &scope, Some(&job.catalogue), &how).map_err(failed)?;
+    let done = bailee_files::back_up(archive, job.folder, scope, Some(&job.catalogue), &how).map_err(failed)?;
     let newest = done.archive.newest(DeviceId(device.public())).map(|(_, digest)| digest);
     let version = done.archive.versions().iter().find(|version| Some(version.digest) == newest).cloned();
     let (archive, warnings, notes) = (Some(done.archive), done.warnings, done.notes);
     Ok(BackedUp { totals: done.totals, changes: done.changes, archive, version, warnings, notes })
 }
 
-/// What of the folder belongs to the version.
-fn scope(job: &BackUp<'_>) -> Result<Scope, FilesError> {
-    let files: Vec<PathBuf> = job.exclude_file.iter().map(|file| file.to_path_buf()).collect();
-    let excludes = Patterns::new(job.excludes, &files)?;
-    let without = job.without.iter().map(|place| place.to_path_buf()).collect();
+/// What of a folder belongs to a version: all except what these words and the lines of this file exclude, and except these places,
+/// should they lie in the folder.
+pub(crate) fn scope(
+    folder: &Path,
+    excludes: &[OsString],
+    exclude_file: Option<&Path>,
+    without: [&Path; 2],
+) -> Done<Scope> {
+    let files: Vec<PathBuf> = exclude_file.iter().map(|file| file.to_path_buf()).collect();
+    let excludes = Patterns::of_folder(folder, excludes, &files).map_err(|error| Failure::files(folder, &error))?;
+    let without = without.iter().map(|place| place.to_path_buf()).collect();
     Ok(Scope { excludes, without, ..Scope::default() })
+}
+
+/// The newest of these versions that goes by this label.
+pub(crate) fn newest_of<'a>(versions: &'a [Version], label: &[u8]) -> Option<&'a Version> {
+    versions.iter().rev().find(|version| version.root.label[..] == *label)
+}
+
+/// The version that has something, while the folder that it is of has nothing any more: files may not be mounted there now.
+pub(crate) fn emptied<'a>(archive: &'a Archive, place: &Path, job: &BackUp<'_>) -> Done<Option<&'a Version>> {
+    let Some(last) = newest_of(archive.versions(), &job.label) else { return Ok(None) };
+    if last.root.entries <= 1
+        || !bailee_files::is_empty(job.folder, &job.scope).map_err(|error| Failure::files(place, &error))?
+    {
+        return Ok(None);
+    }
+    // A version that cannot be read may have had something.
+    let has_something =
+        archive.tree(last).any(|entry| entry.map_or(true, |entry| !matches!(entry.kind, EntryKind::Directory)));
+    Ok(has_something.then_some(last))
 }
 
 /// How much a backup would have to go through.
 pub(crate) fn size_up(archive: &Archive, place: &Path, job: &BackUp<'_>) -> Done<Goal> {
-    let walked = scope(job).and_then(|scope| bailee_files::dry_run(archive, job.folder, &scope, None));
+    let walked = bailee_files::dry_run(archive, job.folder, &job.scope, None);
     let walked = walked.map_err(|error| Failure::files(place, &error))?;
     let bytes = walked.changes.new.bytes + walked.changes.changed.bytes + walked.changes.unchanged.bytes;
     Ok(Goal { entries: Some(walked.entries), bytes: Some(bytes) })

@@ -126,7 +126,9 @@ impl Failure {
         match error {
             FilesError::Archive(error) => Failure::archive(folder, error),
             FilesError::NotADirectory { .. } => Failure::usage(error.to_string(), "name the folder that it lies in"),
-            FilesError::BadPattern { .. } => Failure::usage(error.to_string(), ""),
+            FilesError::BadPattern { .. } | FilesError::BadPatternFile { .. } => {
+                Failure::usage(error.to_string(), "")
+            }
             FilesError::NotInVersion { .. } | FilesError::NothingChosen => Failure::new(
                 Exit::Failure,
                 error.to_string(),

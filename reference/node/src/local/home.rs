@@ -105,19 +105,26 @@ impl Home {
         self.folder.join(format!("{archive}.key"))
     }
 
-    /// Where the catalogue of a folder is kept that is backed up into an archive: a cache, as private as the keys.
-    ///
-    /// # Errors
-    /// The folder of catalogues cannot be made.
-    pub(crate) fn catalogue(&self, archive: ArchiveId, folder: &Path) -> Done<PathBuf> {
-        self.make()?;
-        let catalogues = self.folder.join("catalogues");
-        make_private(&catalogues)?;
+    /// Where the catalogue of a folder is kept that is backed up into an archive: a cache, as private as the keys. Nothing is made.
+    pub(crate) fn catalogue(&self, archive: ArchiveId, folder: &Path) -> PathBuf {
         // The folder's own name for itself, so that it has one catalogue however it is named.
         let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf());
         let mut name = Digest::of(folder.as_os_str().as_bytes()).to_string();
         name.truncate(32);
-        Ok(catalogues.join(format!("{archive}-{name}")))
+        self.catalogues().join(format!("{archive}-{name}"))
+    }
+
+    /// Makes the folder of catalogues, if it is not there.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub(crate) fn make_catalogues(&self) -> Done {
+        self.make()?;
+        make_private(&self.catalogues())
+    }
+
+    fn catalogues(&self) -> PathBuf {
+        self.folder.join("catalogues")
     }
 
     /// The archives that were seen in a place, the newest first; none if there was never one, or if nobody remembers.
@@ -359,10 +366,12 @@ mod tests {
     #[test]
     fn a_folder_has_one_private_catalogue_however_it_is_named() {
         let (temporary, home) = home();
-        let at = |folder: &Path| home.catalogue(ARCHIVE, folder).unwrap();
+        let at = |folder: &Path| home.catalogue(ARCHIVE, folder);
         assert_eq!(at(temporary.path()), at(&temporary.path().join(".")));
         assert_ne!(at(temporary.path()), at(Path::new("/")));
         let parent = at(temporary.path()).parent().unwrap().to_path_buf();
+        assert!(!parent.exists());
+        home.make_catalogues().unwrap();
         assert_eq!(fs::metadata(parent).unwrap().permissions().mode() & 0o7777, 0o700);
     }
 

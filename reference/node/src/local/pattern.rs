@@ -32,7 +32,7 @@ impl Pattern {
     /// `Usage`: no pattern.
     pub(crate) fn new(written: &str) -> Done<Self> {
         let anchored = written.trim_end_matches('/');
-        let glob = match anchored.strip_prefix('/') {
+        let glob = match anchored.strip_prefix("./").or_else(|| anchored.strip_prefix('/')) {
             Some(rest) => rest.to_string(),
             None if anchored.contains('/') => anchored.to_string(),
             None => format!("**/{anchored}"),
@@ -47,6 +47,38 @@ impl Pattern {
         let bytes = path.slashed();
         self.matcher.is_match(Path::new(OsStr::from_bytes(&bytes)))
     }
+}
+
+/// What a word names exactly: a name in any folder or, with a `/`, a whole path.
+pub(crate) enum Exact {
+    Name(Vec<u8>),
+    Path(TreePath),
+    /// No version can have it.
+    Nothing,
+}
+
+impl Exact {
+    pub(crate) fn new(word: &OsStr) -> Self {
+        let bytes = word.as_bytes();
+        let end = bytes.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+        match &bytes[..end] {
+            name if !name.contains(&b'/') => Exact::Name(name.to_vec()),
+            _ => path(word).map_or(Exact::Nothing, Exact::Path),
+        }
+    }
+
+    pub(crate) fn is(&self, path: &TreePath) -> bool {
+        match self {
+            Exact::Name(name) => path.split_last().is_some_and(|(last, _)| last == name),
+            Exact::Path(whole) => whole == path,
+            Exact::Nothing => false,
+        }
+    }
+}
+
+/// Whether a word may match names other than its own.
+pub(crate) fn has_signs(word: &str) -> bool {
+    word.contains(['*', '?', '[', '{', '\\'])
 }
 
 #[cfg(test)]
@@ -68,6 +100,7 @@ mod tests {
     fn a_pattern_is_of_a_name_or_of_a_path() {
         let found = |pattern: &str, path: &str| Pattern::new(pattern).unwrap().matches(&at(path));
         assert!(found("*.txt", "deep/inside/a.txt") && found("*.txt", "a.txt"));
+        assert!(found("./*.txt", "a.txt") && !found("./*.txt", "deep/a.txt"));
         assert!(found("/a.txt", "a.txt") && !found("/a.txt", "deep/a.txt"));
         assert!(found("deep/*.txt", "deep/a.txt") && !found("deep/*.txt", "deep/er/a.txt"));
         assert!(found("deep/**/*.txt", "deep/er/a.txt") && found("**/er/*", "deep/er/a.txt"));
@@ -76,6 +109,17 @@ mod tests {
         assert!(Pattern::new("[z-a]").is_err());
         // As in .gitignore, so that what one command takes for a pattern is one for all.
         assert!(found("a[", "x/a[") && !found("a[", "x/a"));
+    }
+
+    #[test]
+    fn a_word_names_itself_exactly() {
+        let is = |word: &str, path: &str| Exact::new(OsStr::new(word)).is(&at(path));
+        assert!(is("[a]*", "deep/[a]*") && !is("[a]*", "deep/a") && !is("[a]*", "[a]*/b"));
+        assert!(
+            is("deep/[a]", "deep/[a]") && !is("deep/[a]", "x/deep/[a]") && is("/[a]", "[a]") && !is("/[a]", "x/[a]")
+        );
+        assert!(is("./deep//[a]/", "deep/[a]") && is("[a]/", "deep/[a]"));
+        assert!(!is("", "a") && !is("../a", "a") && !is("a/..", "a"));
     }
 
     #[test]

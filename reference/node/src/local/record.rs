@@ -90,12 +90,19 @@ impl Record {
 
     /// Remembers a version, unless a newer one of that device is remembered. Whether anything changed.
     pub(crate) fn remember(&mut self, device: DeviceId, seen: Remembered) -> bool {
-        let known = self.remembered.get(&device);
-        if known.is_some_and(|known| known.seq >= seen.seq) || (known.is_none() && self.remembered.len() == DEVICES) {
-            return false;
+        let changes = self.would_remember(device, seen);
+        if changes {
+            self.remembered.insert(device, seen);
         }
-        self.remembered.insert(device, seen);
-        true
+        changes
+    }
+
+    /// Whether [`Record::remember`] would change anything.
+    pub(crate) fn would_remember(&self, device: DeviceId, seen: Remembered) -> bool {
+        match self.remembered.get(&device) {
+            Some(known) => known.seq < seen.seq,
+            None => self.remembered.len() < DEVICES,
+        }
     }
 
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {

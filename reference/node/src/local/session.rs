@@ -52,8 +52,8 @@ impl<'a> Session<'a> {
     }
 
     fn open_as(&mut self, to: To, lost: Lost) -> Done<(Archive, Record)> {
-        let (mut archive, record) = self.find(to)?;
-        self.refuse_rollback(&mut archive, &record, lost)?;
+        let (mut archive, mut record) = self.find(to)?;
+        self.refuse_rollback(&mut archive, &mut record, lost)?;
         self.remember(&archive, &record);
         self.warn_of_strangers(&archive);
         Ok((archive, record))
@@ -138,15 +138,18 @@ impl<'a> Session<'a> {
 
     /// Refuses an archive that lacks what was seen in it before. A version whose record was damaged is named; a command that writes
     /// goes on after it.
-    fn refuse_rollback(&mut self, archive: &mut Archive, record: &Record, lost: Lost) -> Done {
+    fn refuse_rollback(&mut self, archive: &mut Archive, record: &mut Record, lost: Lost) -> Done {
         for (device, seen) in &record.remembered {
             let Err(error) = engine::remember(archive, *device, *seen) else { continue };
             if self.common.accept_rollback {
                 self.report.warn(None, &format!("{error}: accepted, the archive counts as it is"));
-                return self.home.update(archive.id(), |record| {
+                record.remembered.clear();
+                let forgotten = self.home.update(archive.id(), |record| {
                     record.remembered.clear();
                     true
                 });
+                self.warn_unkept("that is not kept, so it is refused again the next time", forgotten);
+                return Ok(());
             }
             let may_be_damaged = archive.may_be_damaged(*device, seen.seq);
             if may_be_damaged && lost == Lost::Named {
@@ -167,15 +170,23 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Remembers the newest version of each device. An archive is no worse for a key store that cannot be written.
+    /// Remembers the newest version of each device.
     pub(crate) fn remember(&mut self, archive: &Archive, record: &Record) {
         let newest = engine::newest(archive, DeviceId(record.device().public()));
+        // A key store on media that cannot be written is not locked where nothing is new.
+        if !newest.iter().any(|(device, seen)| record.would_remember(*device, *seen)) {
+            return;
+        }
         let done = self.home.update(archive.id(), |record| {
             newest.iter().fold(false, |changed, (device, seen)| record.remember(*device, *seen) || changed)
         });
+        self.warn_unkept("what was seen is not remembered, so no rollback will be noticed", done);
+    }
+
+    /// Warns of a key store that cannot be written: an archive is no worse for it.
+    fn warn_unkept(&mut self, means: &str, done: Done) {
         if let Err(Failure::Because { what, .. }) = done {
-            self.report
-                .warn(None, &format!("what was seen is not remembered, so no rollback will be noticed: {what}"));
+            self.report.warn(None, &format!("{means}: {what}"));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `bailee backup`: a folder as a new version.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use crate::exit::Exit;
 use crate::local::Common;
 use crate::local::engine::{self, Archive, BackUp, BackedUp, To};
-use crate::local::failure::{Done, Failure};
+use crate::local::failure::{Done, Failure, shown};
 use crate::local::interrupt;
 use crate::local::progress::{Goal, Progress, Voice, span};
 use crate::local::record::Record;
@@ -33,9 +34,12 @@ pub(crate) struct Backup {
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
     /// Leave out what matches, in the syntax of .gitignore. May be given several times.
-    #[arg(long, value_name = "GLOB")]
-    exclude: Vec<String>,
-    /// Leave out what the lines of this file match, in the syntax of .gitignore.
+    ///
+    /// A word with `*`, `?`, `[`, `{` or other signs of a pattern means itself alone if the folder has something of exactly that
+    /// path. A plain name is left out at any depth.
+    #[arg(long, value_name = "PATH|GLOB")]
+    exclude: Vec<OsString>,
+    /// Leave out what the lines of this file match, in the syntax of .gitignore. The file is UTF-8.
     #[arg(long, value_name = "FILE")]
     exclude_file: Option<PathBuf>,
     /// What the version is called; the path of the folder if it is left out. The rules of `bailee forget` hold for each label.
@@ -53,6 +57,12 @@ pub(crate) struct Backup {
     /// Say what would be backed up, and write nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Back the folder up even if it is empty and its last version is not.
+    ///
+    /// Without this flag, a folder with nothing in it except folders is refused if its last version had more: what belongs there
+    /// may not be mounted.
+    #[arg(long)]
+    allow_empty: bool,
     /// Stay, and back up again whenever something in the folder changed. Stop it with ^C.
     #[arg(long, conflicts_with = "dry_run")]
     watch: bool,
@@ -66,10 +76,7 @@ impl Backup {
         let (place, home) = (session.place(), session.home.folder().to_path_buf());
         let mut round = || match self.once(session) {
             // Another writer is a matter of time.
-            Err(Failure::Because { exit: Exit::Locked, what, .. }) => {
-                session.report.warn(None, &what);
-                Ok(())
-            }
+            Err(failure @ Failure::Because { exit: Exit::Locked, .. }) => warned(session, failure).map(|_| ()),
             done => done.map(|_| ()),
         };
         engine::watch(&self.folder, [place, &home], &mut round).map(|()| Exit::Ok)
@@ -77,12 +84,17 @@ impl Backup {
 
     fn once(&self, session: &mut Session<'_>) -> Done<Exit> {
         let started = Instant::now();
-        let (archive, record) = session.open(To::Write)?;
+        let (archive, record) = session.open(To::write_unless(self.dry_run))?;
         interrupt::means("no version was made; what was stored so far is not stored again by the next backup");
         let counters = Arc::<Counters>::default();
-        let catalogue = session.home.catalogue(archive.id(), &self.folder)?;
         let home = session.home.folder().to_path_buf();
-        let job = self.job(catalogue, [session.place(), &home]);
+        let job = self.job(session.home.catalogue(archive.id(), &self.folder), [session.place(), &home])?;
+        if let Some(refused) = self.refuse_empty(&archive, session.place(), &job)? {
+            return if self.watch { warned(session, refused) } else { Err(refused) };
+        }
+        if !self.dry_run {
+            session.home.make_catalogues()?;
+        }
         let goal = self.goal(session, &archive, &job)?;
         let mut done = {
             let counting = counters.clone();
@@ -123,19 +135,36 @@ impl Backup {
         Ok(archive)
     }
 
-    fn job<'a>(&'a self, catalogue: PathBuf, without: [&'a Path; 2]) -> BackUp<'a> {
-        BackUp {
+    fn job(&self, catalogue: PathBuf, without: [&Path; 2]) -> Done<BackUp<'_>> {
+        Ok(BackUp {
             folder: &self.folder,
             label: self.label(),
-            excludes: &self.exclude,
-            exclude_file: self.exclude_file.as_deref(),
+            scope: engine::scope(&self.folder, &self.exclude, self.exclude_file.as_deref(), without)?,
             level: self.level,
             threads: self.threads,
             padding: !self.no_padding,
             dry_run: self.dry_run,
             catalogue,
-            without,
+        })
+    }
+
+    /// Why the folder is not backed up, if it is empty while its last version is not.
+    fn refuse_empty(&self, archive: &Archive, place: &Path, job: &BackUp<'_>) -> Done<Option<Failure>> {
+        if self.allow_empty {
+            return Ok(None);
         }
+        let last = engine::emptied(archive, place, job)?;
+        Ok(last.map(|last| {
+            let entries = count(last.root.entries, "entry", "entries");
+            let what = format!(
+                "{} is empty, while version {} had {entries}: is it mounted? Nothing was written",
+                shown(&self.folder),
+                last.seq
+            );
+            let next =
+                "mount it and run it again; or, if it is to be empty, make the empty version with --allow-empty";
+            Failure::new(Exit::Failure, what, next)
+        }))
     }
 
     fn label(&self) -> Vec<u8> {
@@ -148,7 +177,7 @@ impl Backup {
     /// The last version with this label is about as large as the next one. If there is none, the folder is walked
     /// beforehand, but only where somebody watches.
     fn goal(&self, session: &mut Session<'_>, archive: &Archive, job: &BackUp<'_>) -> Done<Goal> {
-        if let Some(last) = archive.versions().iter().rev().find(|version| version.root.label[..] == job.label) {
+        if let Some(last) = engine::newest_of(archive.versions(), &job.label) {
             return Ok(Goal { entries: Some(last.root.entries), bytes: Some(last.root.bytes) });
         }
         if self.dry_run || Voice::of(session.report) != Some(Voice::Bar) {
@@ -188,6 +217,13 @@ impl Backup {
         );
         unheard(session.report.summary(object, &text))
     }
+}
+
+/// Says why a round of `--watch` made no version: the next may.
+fn warned(session: &mut Session<'_>, failure: Failure) -> Done<Exit> {
+    let Failure::Because { what, exit, .. } = failure else { return Err(failure) };
+    session.report.warn(None, &what);
+    Ok(exit)
 }
 
 /// A label that a version can have.

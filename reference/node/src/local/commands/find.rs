@@ -1,14 +1,17 @@
 //! `bailee find`: names in versions.
 
+use std::ffi::OsString;
+
+use bailee_archive::{TreePath, Version};
 use clap::Args;
 use serde_json::json;
 
 use crate::exit::Exit;
 use crate::local::Common;
-use crate::local::engine::{self, To};
+use crate::local::engine::{self, Archive, To};
 use crate::local::entry;
 use crate::local::failure::{Done, Failure};
-use crate::local::pattern::Pattern;
+use crate::local::pattern::{Exact, Pattern, has_signs};
 use crate::local::report::count;
 use crate::local::select;
 use crate::local::session::Session;
@@ -16,13 +19,14 @@ use crate::local::session::Session;
 /// Finds entries in all versions, or in one.
 ///
 /// Each line begins with the number of the version. A pattern without `/` is of a name in any folder; with one, of the whole path. `*` and `?` do not match `/`, `**` does.
+/// What is called exactly so is found alone; the others that a pattern matches are found if nothing is.
 #[derive(Args, Debug)]
 pub(crate) struct Find {
     #[command(flatten)]
     pub(crate) common: Common,
     /// What to find.
-    #[arg(value_name = "GLOB")]
-    glob: String,
+    #[arg(value_name = "NAME|GLOB")]
+    word: OsString,
     /// Only in this version: `latest`, a number, or 4 digits or more of its digest.
     #[arg(long = "in", value_name = "VERSION")]
     version: Option<String>,
@@ -34,18 +38,35 @@ pub(crate) struct Find {
 impl Find {
     pub(crate) fn run(&self, session: &mut Session<'_>) -> Done<Exit> {
         let (archive, _) = session.open(To::Read)?;
-        let pattern = Pattern::new(&self.glob)?;
         let versions = match &self.version {
             Some(meant) => std::slice::from_ref(select::version(archive.versions(), meant)?),
             None => archive.versions(),
         };
+        let exact = Exact::new(&self.word);
+        let mut matches = self.show(session, &archive, versions, &|path| exact.is(path))?;
+        if let Some(word) = self.word.to_str().filter(|word| matches == 0 && has_signs(word)) {
+            let pattern = Pattern::new(word)?;
+            matches = self.show(session, &archive, versions, &|path| pattern.matches(path))?;
+        }
+        let text = count(matches, "match", "matches");
+        session.report.summary(json!({"matches": matches, "versions": versions.len()}), &text)?;
+        Ok(Exit::Ok)
+    }
+
+    /// Shows the entries of versions whose paths are so; how many there are.
+    fn show(
+        &self,
+        session: &mut Session<'_>,
+        archive: &Archive,
+        versions: &[Version],
+        is_found: &dyn Fn(&TreePath) -> bool,
+    ) -> Done<u64> {
         let place = session.place();
-        let failed = |error| Failure::archive(place, &error);
         let mut matches = 0;
         for version in versions {
-            for found in engine::tree(&archive, version) {
-                let found = found.map_err(failed)?;
-                if !pattern.matches(&found.path) {
+            for found in engine::tree(archive, version) {
+                let found = found.map_err(|error| Failure::archive(place, &error))?;
+                if !is_found(&found.path) {
                     continue;
                 }
                 matches += 1;
@@ -58,8 +79,6 @@ impl Find {
                 session.report.data(object, || format!("{:>5}  {}", version.seq, shown()))?;
             }
         }
-        let text = count(matches, "match", "matches");
-        session.report.summary(json!({"matches": matches, "versions": versions.len()}), &text)?;
-        Ok(Exit::Ok)
+        Ok(matches)
     }
 }

@@ -52,7 +52,7 @@ type Verdict<'a> = (&'a Version, Vec<Rule>);
 
 impl Forget {
     pub(crate) fn run(&self, session: &mut Session<'_>) -> Done<Exit> {
-        let (archive, record) = session.open(To::Write)?;
+        let (archive, record) = session.open(To::write_unless(self.dry_run))?;
         let verdicts = self.verdicts(archive.versions())?;
         for (version, kept_by) in &verdicts {
             session.report.data(|| object(version, kept_by), || line(version, kept_by))?;

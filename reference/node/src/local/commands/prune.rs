@@ -23,7 +23,7 @@ pub(crate) struct Prune {
 
 impl Prune {
     pub(crate) fn run(&self, session: &mut Session<'_>) -> Done<Exit> {
-        let (archive, record) = session.open(To::Write)?;
+        let (archive, record) = session.open(To::write_unless(self.dry_run))?;
         interrupt::means("every version is whole; the rest is removed by the next prune");
         let archive = if archive.needs_repair() && !self.dry_run {
             engine::repair(archive, session.place(), &record.device(), false)?.0

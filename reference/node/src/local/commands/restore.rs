@@ -31,7 +31,8 @@ pub(crate) struct Restore {
     /// Which version: `latest`, a number, or 4 digits or more of its digest.
     #[arg(value_name = "VERSION")]
     version: String,
-    /// Paths, or patterns in the syntax of .gitignore: only what they name. All of the version if there are none.
+    /// Paths, or patterns in the syntax of .gitignore: only what they name. A word is a path if the version has exactly that.
+    /// All of the version if there are none.
     #[arg(value_name = "PATH|GLOB")]
     what: Vec<OsString>,
     /// The folder to restore into.
