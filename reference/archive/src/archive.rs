@@ -134,7 +134,7 @@ pub(crate) struct Segments {
     pub(crate) leftovers: Vec<u64>,
     /// Runs of numbers that are neither there nor given up, ascending: the first and the last of each.
     pub(crate) missing: Vec<(u64, u64)>,
-    /// Those that are another archive's in all they say. Nothing in them is used, and they are never removed.
+    /// Files that are no segments of this archive in anything they say. Nothing in them is used, and they are never removed.
     pub(crate) foreign: Vec<u64>,
     /// Files so far beyond the others that they are no segments of this archive.
     pub(crate) strays: Vec<u64>,
@@ -187,10 +187,12 @@ impl<S> Archive<S> {
         self.contents.damage.count()
     }
 
-    /// Segments that another archive's or nobody's files stand for: they are passed over, and never removed.
-    pub fn foreign(&self) -> impl Iterator<Item = u64> {
+    /// Files that look like segments and are none of this archive's, except those that are named as damage. They are passed over,
+    /// and never removed.
+    pub fn strangers(&self) -> impl Iterator<Item = u64> {
         let Segments { foreign, strays, .. } = &self.contents.segments;
-        foreign.iter().chain(strays).copied()
+        let gone = &self.contents.gone.segments;
+        foreign.iter().filter(|number| gone.contains(number)).chain(strays).copied()
     }
 
     /// Refuses an archive with which anything is wrong.

@@ -19,7 +19,7 @@ use crate::keys::ArchiveKeys;
 use crate::limits::SEGMENT_GAP;
 use crate::links::archive_of_link;
 use crate::manifest::{IndexedBlock, open_index};
-use crate::segment::{Frame, Kind, Scan, peek_segment_head, scan_segment};
+use crate::segment::{Frame, Kind, Scan, peek_segment_head, read_segment_head, scan_segment};
 use crate::store::ReadStore;
 use crate::table::{ChunkTable, Located};
 use crate::tail::cut_torn_tail;
@@ -197,13 +197,18 @@ impl<'a> Opening<'a> {
         alone.contents.gone.segments
     }
 
-    /// Whether a segment is another archive's in all that it says: its head and every record that names an archive.
+    /// Whether a file is no segment of this archive in anything that it says: neither its head nor any record in it is one of this
+    /// archive's.
     fn is_foreign(&self, number: u64) -> bool {
         let id = self.contents.id;
-        if peek_segment_head(self.store, number).is_none_or(|archive| archive == id) {
+        let head = peek_segment_head(self.store, number);
+        if head == Some(id) {
             return false;
         }
         let Ok(scan) = scan_segment(self.store, number, id) else { return false };
+        if head.is_none() {
+            return scan.frames.is_empty();
+        }
         let is_ours = |frame: &Frame| match frame.head.kind {
             Kind::Block => self.archive_of_block(frame) == Some(id),
             Kind::Manifest | Kind::Retention => archive_of_link(self.store, frame) == Some(id),
@@ -273,10 +278,11 @@ impl<'a> Opening<'a> {
             self.note(None, ArchiveError::MissingSegment { number, last });
         }
         for number in unannounced {
-            if let Some(found) = peek_segment_head(self.store, number) {
-                let place = Place { segment: number, offset: 0 };
-                self.note_as(place, ArchiveError::WrongArchive { part: Part::Segment, found }, Harm::Elsewhere);
-            }
+            let error = match read_segment_head(self.store, number) {
+                Ok(head) => ArchiveError::WrongArchive { part: Part::Segment, found: head.archive },
+                Err(error) => error,
+            };
+            self.note_as(Place { segment: number, offset: 0 }, error, Harm::Elsewhere);
         }
         Segments { there, leftovers, missing, foreign, strays }
     }

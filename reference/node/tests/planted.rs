@@ -97,11 +97,18 @@ fn what_is_no_segment_is_named_left_as_it_is_and_passed_over() {
     for content in planted {
         let (place, _) = Place::with_version();
         fs::write(segment(&place, 2), content).unwrap();
+        assert_eq!(code(&ends(&place, &["check"])), 1, "it is in the place of a segment");
         fs::write(place.at("source/new"), b"new").unwrap();
         place.succeed(&["backup", &place.text("source"), "--quiet"]);
         assert_eq!(fs::read(segment(&place, 2)).unwrap(), content);
         place.succeed(&["forget", "1"]);
-        assert_eq!(code(&ends(&place, &["check"])), 1, "the damage is named");
+        let checked = ends(&place, &["check"]);
+        assert_eq!(code(&checked), 0, "nothing of the archive is damaged");
+        assert!(
+            err(&checked).contains("0000000000000002.seg in its folder is not of this archive"),
+            "{}",
+            err(&checked)
+        );
         place.succeed(&["restore", "2", "--target", &place.text("restored")]);
         assert_eq!(fs::read(place.at("restored/new")).unwrap(), b"new");
     }

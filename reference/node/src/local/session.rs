@@ -72,7 +72,7 @@ impl<'a> Session<'a> {
 
     /// Files that only look like segments of the archive.
     fn warn_of_strangers(&mut self, archive: &Archive) {
-        let strangers: Vec<u64> = archive.foreign().collect();
+        let strangers: Vec<u64> = archive.strangers().collect();
         if let Some(first) = strangers.first() {
             let others =
                 if strangers.len() > 1 { format!(" and {} more", strangers.len() - 1) } else { String::new() };
