@@ -158,7 +158,8 @@ impl<S> Archive<S> {
         self.id
     }
 
-    /// The versions, in the order of their times, those of one device in the order of its chain.
+    /// The versions, the oldest first: those of one device in the order of its chain, the chains merged by time. A version counts as
+    /// made no later than the next one of its chain, whatever its clock said. The last one is the latest.
     pub fn versions(&self) -> &[Version] {
         &self.versions
     }

@@ -11,17 +11,19 @@ use crate::engine::append::{Appender, CLOSED, Tail};
 use crate::engine::sequence::{Counted, Sequencer};
 use crate::error::ArchiveError;
 use crate::id::{DeviceId, Digest};
-use crate::manifest::{Clear, Listing, MANIFEST_VERSION, Root, encode_manifest};
+use crate::manifest::{Clear, Listing, MANIFEST_VERSION, Origin, Root, encode_manifest};
 use crate::random::{COMMIT_STREAM, Randomness};
 use crate::segment::Kind;
 use crate::store::{ReadStore, Store};
 use crate::tree::Time;
+use crate::versions;
 
 /// Who commits, and as what.
 pub(crate) struct Commit<'a> {
     pub(crate) device: &'a Signing,
     pub(crate) time: Time,
     pub(crate) label: &'a [u8],
+    pub(crate) origin: Option<&'a Origin>,
     pub(crate) random: &'a dyn Randomness,
 }
 
@@ -135,6 +137,7 @@ impl Commit<'_> {
             entries: counted.entries,
             bytes: counted.bytes,
             tree,
+            origin: self.origin.cloned(),
         };
         let mut rng = self.random.stream(COMMIT_STREAM);
         let keys = Arc::clone(&archive.keys);
@@ -148,6 +151,7 @@ impl Commit<'_> {
         let digest = Digest::of(&manifest);
         archive.linked(device, link.seq, digest);
         archive.versions.push(Version { device, seq: link.seq, root, digest, blocks: needed });
+        versions::sort(&mut archive.versions);
         let Counted { entries, bytes, read, new } = counted;
         let totals = Totals { entries, bytes, read, new, stored };
         Ok((archive, totals))

@@ -36,6 +36,7 @@ mod tail;
 pub mod testing;
 mod text;
 pub mod tree;
+mod versions;
 mod writer;
 
 pub use archive::{Archive, Damage, Stored, Version};
@@ -44,8 +45,9 @@ pub use check::{Lost, Report};
 pub use engine::{BackUp, Closed, Counters, Files, Journal, Plan, Planned, Totals};
 pub use error::{ArchiveError, Part, Place};
 pub use folder::FolderStore;
-pub use id::{ArchiveId, BlockId, ChunkId, DeviceId, Digest};
+pub use id::{ArchiveId, BlockId, ChunkId, DeviceId, Digest, MachineId};
 pub use keys::ArchiveKeys;
+pub use manifest::Origin;
 pub use open::candidates;
 pub use path::TreePath;
 pub use prune::{Prune, Pruned};

@@ -274,7 +274,7 @@ impl<S: ReadStore> Archive<S> {
                 Err(error) => first_refused = first_refused.or(Some((link.place, error))),
             }
         }
-        self.versions.sort_by_key(|version| (version.root.time, version.device, version.seq));
+        crate::versions::sort(&mut self.versions);
         match first_refused {
             Some((place, error)) if accepted => self.note(Some(place), error),
             Some((_, error)) => return Err(error),
