@@ -12,8 +12,8 @@ use bailee_archive::engine::{self, Counters, Totals};
 use bailee_archive::limits::LABEL_BYTES;
 use bailee_archive::tree::{Content, Entry};
 use bailee_archive::{
-    ArchiveError, ArchiveId, ArchiveKeys, DeviceId, Digest, FolderStore, Padding, Prune, ReadStore, Store as _,
-    System, TreePath, Version,
+    ArchiveError, ArchiveId, ArchiveKeys, DeviceId, Digest, FolderStore, Origin, Padding, Prune, ReadStore,
+    Store as _, System, TreePath, Version,
 };
 use bailee_core::crypto::keys::ArchiveKey;
 use bailee_core::crypto::sign::Signing;
@@ -203,6 +203,8 @@ pub(crate) struct BackUp<'a> {
     pub(crate) folder: &'a Path,
     /// What the version is called.
     pub(crate) label: Vec<u8>,
+    /// Where it is made.
+    pub(crate) origin: Option<Origin>,
     pub(crate) excludes: &'a [String],
     pub(crate) exclude_file: Option<&'a Path>,
     pub(crate) level: Option<i32>,
@@ -259,6 +261,7 @@ pub(crate) fn back_up(
     let usual = engine::BackUp::new(device, when::now(), &System, counters);
     let how = engine::BackUp {
         label: &job.label,
+        origin: job.origin.as_ref(),
         level: job.level.unwrap_or(usual.level),
         padding: if job.padding { Padding::Padme } else { Padding::Exact },
         threads: job.threads.unwrap_or_else(processors),

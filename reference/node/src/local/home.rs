@@ -91,6 +91,31 @@ impl Home {
         if change(&mut record) { self.write(&record) } else { Ok(()) }
     }
 
+    /// The content of a small file of the key store that is no record. It is made durably if it is not there.
+    ///
+    /// # Errors
+    /// The store is open to others, or the file can be neither read nor made; what `make` says.
+    pub(crate) fn kept(&self, name: &str, make: impl FnOnce() -> Done<Vec<u8>>) -> Done<Vec<u8>> {
+        let path = self.folder.join(name);
+        let found = || match read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Failure::io("reading", &path, &error)),
+            Ok((_, bytes)) => Ok(Some(bytes.to_vec())),
+        };
+        if let Some(bytes) = found()? {
+            return Ok(bytes);
+        }
+        self.make()?;
+        let _lock = self.lock()?;
+        // Another process may have made it before this one had the lock.
+        if let Some(bytes) = found()? {
+            return Ok(bytes);
+        }
+        let bytes = make()?;
+        self.replace(&path, &bytes).map_err(|error| Failure::io("writing", &path, &error))?;
+        Ok(bytes)
+    }
+
     /// The folder of the key store.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
@@ -151,19 +176,21 @@ impl Home {
 
     fn write(&self, record: &Record) -> Done {
         let path = self.path(record.archive);
+        self.replace(&path, &record.encode()).map_err(|error| Failure::io("writing the key", &path, &error))
+    }
+
+    /// Writes a private file durably in one step. The lock is held.
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let temporary = path.with_extension("tmp");
-        let write = || {
-            match fs::remove_file(&temporary) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-            file.write_all(&record.encode())?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)?;
-            File::open(&self.folder)?.sync_all()
-        };
-        write().map_err(|error| Failure::io("writing the key", &path, &error))
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        File::open(&self.folder)?.sync_all()
     }
 }
 
@@ -316,6 +343,20 @@ mod tests {
         assert_ne!(at(temporary.path()), at(Path::new("/")));
         let parent = at(temporary.path()).parent().unwrap().to_path_buf();
         assert_eq!(fs::metadata(parent).unwrap().permissions().mode() & 0o7777, 0o700);
+    }
+
+    #[test]
+    fn a_small_file_is_made_once_and_privately() {
+        let (_temporary, home) = home();
+        let kept = |bytes: &[u8]| home.kept("small", || Ok(bytes.to_vec()));
+        assert_eq!(kept(b"first").unwrap(), b"first");
+        assert_eq!(kept(b"second").unwrap(), b"first");
+        let mode = fs::metadata(home.folder.join("small")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600);
+        fs::remove_file(home.folder.join("small")).unwrap();
+        std::os::unix::fs::symlink("elsewhere", home.folder.join("small")).unwrap();
+        assert!(kept(b"third").is_err(), "a link is not followed");
+        assert!(!home.folder.join("elsewhere").exists());
     }
 
     #[test]

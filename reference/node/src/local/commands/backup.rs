@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use bailee_archive::Counters;
-use bailee_archive::limits::LABEL_BYTES;
+use bailee_archive::limits::{HOST_BYTES, LABEL_BYTES};
+use bailee_archive::{Counters, Origin};
 use bailee_files::Amount;
 use clap::Args;
 use serde_json::{Value, json};
@@ -15,10 +15,12 @@ use crate::local::Common;
 use crate::local::engine::{self, Archive, BackUp, BackedUp, To};
 use crate::local::failure::{Done, Failure};
 use crate::local::interrupt;
+use crate::local::origin;
 use crate::local::progress::{Goal, Progress, Voice, span};
 use crate::local::report::{count, size, unheard};
 use crate::local::select;
 use crate::local::session::Session;
+use crate::local::when;
 
 /// Backs a folder up as a new version.
 ///
@@ -37,9 +39,14 @@ pub(crate) struct Backup {
     /// Leave out what the lines of this file match, in the syntax of .gitignore.
     #[arg(long, value_name = "FILE")]
     exclude_file: Option<PathBuf>,
-    /// What the version is called; the path of the folder if it is left out. The rules of `bailee forget` hold for each label.
+    /// What the version is called; the path of the folder if it is left out. The rules of `bailee forget` hold for each label of
+    /// each host.
     #[arg(long, value_name = "TEXT", value_parser = label)]
     label: Option<String>,
+    /// The host that the version is of; this one if it is left out. The version then names no machine: for containers and the like,
+    /// whose key store does not last, so that the rules of `bailee forget` take their versions together.
+    #[arg(long, value_name = "NAME", value_parser = host)]
+    host: Option<String>,
     /// The level of zstd.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=19))]
     level: Option<i32>,
@@ -81,9 +88,11 @@ impl Backup {
         let counters = Arc::<Counters>::default();
         let catalogue = session.home.catalogue(archive.id(), &self.folder)?;
         let home = session.home.folder().to_path_buf();
-        let job = self.job(catalogue, [session.place(), &home]);
+        let (origin, origin_notes) = self.origin(session);
+        let job = self.job(origin, catalogue, [session.place(), &home]);
+        warn_of_clocks(session, &archive);
         let goal = self.goal(session, &archive, &job)?;
-        let done = {
+        let mut done = {
             let counting = counters.clone();
             let _progress = Progress::start(Voice::of(session.report), "backing up", goal, move || {
                 engine::backup_state(&counting)
@@ -91,6 +100,7 @@ impl Backup {
             engine::back_up(archive, session.place(), &job, &record.device(), &counters)?
         };
         interrupt::means("the version was made");
+        done.notes.extend(origin_notes);
         session.report.warn_all(done.warnings.iter().map(|warning| (Some(&*warning.path), &*warning.what)));
         for note in &done.notes {
             session.report.note(note);
@@ -102,10 +112,11 @@ impl Backup {
         Ok(if done.warnings.is_empty() { Exit::Ok } else { Exit::Partial })
     }
 
-    fn job<'a>(&'a self, catalogue: PathBuf, without: [&'a Path; 2]) -> BackUp<'a> {
+    fn job<'a>(&'a self, origin: Option<Origin>, catalogue: PathBuf, without: [&'a Path; 2]) -> BackUp<'a> {
         BackUp {
             folder: &self.folder,
             label: self.label(),
+            origin,
             excludes: &self.exclude,
             exclude_file: self.exclude_file.as_deref(),
             level: self.level,
@@ -122,6 +133,15 @@ impl Backup {
             Some(label) => label.as_bytes().to_vec(),
             None => engine::label(&self.folder),
         }
+    }
+
+    /// Where the version is made, and notes of what is not known of it. A dry run makes none, and no file in the key store.
+    fn origin(&self, session: &Session<'_>) -> (Option<Origin>, Vec<String>) {
+        if self.dry_run {
+            return (None, Vec::new());
+        }
+        let (origin, notes) = origin::here(&session.home, self.host.as_deref());
+        (Some(origin), notes)
     }
 
     /// The last version with this label is about as large as the next one. If there is none, the folder is walked
@@ -175,6 +195,22 @@ fn label(text: &str) -> Result<String, String> {
         0 => Err("a label has at least one letter".into()),
         length if length > LABEL_BYTES => Err(format!("{length} bytes where at most {LABEL_BYTES} are allowed")),
         _ => Ok(text.into()),
+    }
+}
+
+/// A name that a host can have.
+fn host(text: &str) -> Result<String, String> {
+    match text.len() {
+        0 => Err("a host has a name of at least one letter".into()),
+        length if length > HOST_BYTES => Err(format!("{length} bytes where at most {HOST_BYTES} are allowed")),
+        _ => Ok(text.into()),
+    }
+}
+
+/// Warns if the newest version is later than now: one of two clocks is wrong.
+fn warn_of_clocks(session: &mut Session<'_>, archive: &Archive) {
+    if let Some(newest) = archive.versions().last().filter(|newest| newest.root.time > when::now()) {
+        session.report.warn(None, &when::is_ahead(newest.seq, newest.root.time));
     }
 }
 

@@ -10,7 +10,7 @@ use crate::local::entry;
 use crate::local::failure::{Done, Failure};
 use crate::local::pattern::Pattern;
 use crate::local::report::count;
-use crate::local::select;
+use crate::local::select::Which;
 use crate::local::session::Session;
 
 /// Finds entries in all versions, or in one.
@@ -29,6 +29,8 @@ pub(crate) struct Find {
     /// Kind, permissions, owner, group, size and time (UTC) of each entry.
     #[arg(long, short)]
     long: bool,
+    #[command(flatten)]
+    which: Which,
 }
 
 impl Find {
@@ -36,13 +38,13 @@ impl Find {
         let (archive, _) = session.open(To::Read)?;
         let pattern = Pattern::new(&self.glob)?;
         let versions = match &self.version {
-            Some(meant) => std::slice::from_ref(select::version(archive.versions(), meant)?),
-            None => archive.versions(),
+            Some(meant) => vec![self.which.version(archive.versions(), meant)?],
+            None => self.which.some(archive.versions())?,
         };
         let place = session.place();
         let failed = |error| Failure::archive(place, &error);
         let mut matches = 0;
-        for version in versions {
+        for &version in &versions {
             for found in engine::tree(&archive, version) {
                 let found = found.map_err(failed)?;
                 if !pattern.matches(&found.path) {

@@ -24,7 +24,8 @@ impl Stats {
         let stored = archive.stored();
         let (blocks, block_bytes) = (stored.blocks, stored.bytes);
         let (segments, on_disk) = engine::on_disk(session.place())?;
-        let restored: u64 = versions.iter().map(|version| version.root.bytes).sum();
+        // The sizes are what manifests say: no sum of them is known to fit.
+        let restored = versions.iter().fold(0u64, |sum, version| sum.saturating_add(version.root.bytes));
         let latest = versions.last().map(|version| &version.root);
         let id = archive.id().to_string();
         let lines = [
