@@ -31,7 +31,9 @@ impl std::str::FromStr for GroupBy {
                 "host" => by.host = true,
                 "label" => by.label = true,
                 _ => {
-                    return Err("name host, label or both with a comma between them; '' makes one group of all".into());
+                    return Err(
+                        "name host, label or both with a comma between them; '' makes one group of all".into()
+                    );
                 }
             }
         }
