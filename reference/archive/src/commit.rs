@@ -16,7 +16,6 @@ use crate::random::{COMMIT_STREAM, Randomness};
 use crate::segment::Kind;
 use crate::store::{ReadStore, Store};
 use crate::tree::Time;
-use crate::versions;
 
 /// Who commits, and as what.
 pub(crate) struct Commit<'a> {
@@ -151,7 +150,6 @@ impl Commit<'_> {
         let digest = Digest::of(&manifest);
         archive.linked(device, link.seq, digest);
         archive.versions.push(Version { device, seq: link.seq, root, digest, blocks: needed });
-        versions::sort(&mut archive.versions);
         let Counted { entries, bytes, read, new } = counted;
         let totals = Totals { entries, bytes, read, new, stored };
         Ok((archive, totals))

@@ -1,4 +1,4 @@
-//! The order of versions, which no wrong clock turns around.
+//! The order of versions. A wrong clock does not change it.
 //!
 //! The versions of one device are in the order of their numbers: that is the order in which they were written. Chains are merged
 //! by time, where a version counts as made no later than any later version of its own chain. So a clock that was ahead once does

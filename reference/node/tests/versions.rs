@@ -41,7 +41,7 @@ fn commit(place: &Place, recovery: &str, seconds: i64, label: &str, origin: Opti
     let key = Secret::take(&mut bytes.try_into().unwrap());
     let owner = Owner { tenant: "standalone".into(), user: "standalone".into(), epoch: 0 };
     let device = Signing::from_seed(&subkey(&key, labels::KEY_STANDALONE_DEVICE, &owner));
-    let store = FolderStore::open(&place.at("archive")).unwrap();
+    let store = FolderStore::open(place.at("archive")).unwrap();
     let archive = Archive::open(store, ArchiveKeys::new(&key, &owner), &[DeviceId(device.public())]).unwrap();
     let (counters, time) = (Counters::default(), Time { seconds, nanoseconds: 0 });
     let how = BackUp { origin: origin.as_ref(), ..BackUp::new(&device, time, &System, &counters) };

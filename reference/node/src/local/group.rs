@@ -73,7 +73,7 @@ impl fmt::Display for Group<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.source {
             Source::Anywhere => f.write_str("any host")?,
-            Source::Unknown => f.write_str("no host")?,
+            Source::Unknown => f.write_str("unknown host")?,
             Source::Host(host, machine) => write!(f, "host {}", with_machine(host, machine))?,
         }
         match self.label {
@@ -120,7 +120,7 @@ mod tests {
         let machine = Some(MachineId([0xab; 16]));
         assert_eq!(of(Source::Host(b"web", machine), Some(b"/home")), "host web#abab, label /home");
         assert_eq!(of(Source::Host(b"web", None), None), "host web, any label");
-        assert_eq!(of(Source::Unknown, Some(b"a\n")), "no host, label a\\n");
+        assert_eq!(of(Source::Unknown, Some(b"a\n")), "unknown host, label a\\n");
         assert_eq!(of(Source::Anywhere, None), "any host, any label");
     }
 }
