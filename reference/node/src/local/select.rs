@@ -74,7 +74,10 @@ impl Which {
                 let next = "name latest, a number, or 4 digits or more of a digest: see `bailee snapshots`";
                 Err(Failure::usage(what, next))
             }
-            ref several => Err(ambiguous(meant, &several.iter().map(|at| versions[*at]).collect::<Vec<_>>())),
+            ref several => {
+                let lines: Vec<String> = several.iter().map(|at| line(versions[*at])).collect();
+                Err(ambiguous(meant, &lines))
+            }
         }
     }
 
@@ -94,12 +97,15 @@ impl Which {
     }
 }
 
-fn ambiguous(meant: &str, several: &[&Version]) -> Failure {
-    let mut lines: Vec<String> = several.iter().take(LISTED).map(|version| line(version)).collect();
-    if several.len() > LISTED {
-        lines.push(format!("and {} more", several.len() - LISTED));
+/// What is said where several versions are meant, of which each has a line.
+fn ambiguous(meant: &str, several: &[String]) -> Failure {
+    let mut what = format!("{} may be {} versions:", meant.escape_debug(), several.len());
+    for line in several.iter().take(LISTED) {
+        what = format!("{what}\n  {line}");
     }
-    let what = format!("{} may be {} versions:\n  {}", meant.escape_debug(), several.len(), lines.join("\n  "));
+    if several.len() > LISTED {
+        what = format!("{what}\n  and {} more", several.len() - LISTED);
+    }
     Failure::usage(what, "name one by more digits of its digest, or say which with --host or --label")
 }
 
@@ -170,5 +176,22 @@ mod tests {
     fn a_number_wins_over_a_prefix_and_a_common_prefix_is_ambiguous() {
         assert_eq!(found("12345"), [3]);
         assert_eq!(found("123456"), [0, 1]);
+    }
+
+    #[test]
+    fn several_versions_are_listed_up_to_a_limit_with_what_to_do() {
+        let said = |number: usize| {
+            let lines: Vec<String> = (0..number).map(|at| format!("version {at}")).collect();
+            match ambiguous("1234", &lines) {
+                Failure::Because { what, next, .. } => (what, next),
+                Failure::ReaderLeft => unreachable!("an error of usage"),
+            }
+        };
+        let (what, next) = said(2);
+        assert_eq!(what, "1234 may be 2 versions:\n  version 0\n  version 1");
+        assert!(next.contains("more digits") && next.contains("--host"), "{next}");
+        let (what, _) = said(LISTED + 3);
+        assert_eq!(what.lines().count(), LISTED + 2);
+        assert!(what.ends_with("\n  and 3 more"), "{what}");
     }
 }
