@@ -172,7 +172,9 @@ impl<S> Archive<S> {
         self.contents.id
     }
 
-    /// The versions, the oldest first; those of one device in the order of its chain.
+    /// The versions, the oldest first: those of one device in the order of its chain, the chains merged by time. A version counts as
+    /// made no later than the next one of its chain, whatever its clock said. The last one is the latest; one that was committed
+    /// since the archive was opened is always the last.
     pub fn versions(&self) -> &[Version] {
         &self.contents.versions
     }

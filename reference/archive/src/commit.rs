@@ -13,7 +13,7 @@ use crate::engine::sequence::{Counted, Sequencer};
 use crate::error::ArchiveError;
 use crate::id::{BlockId, DeviceId, Digest};
 use crate::limits::SEGMENT_GAP;
-use crate::manifest::{Clear, Listing, MANIFEST_VERSION, Root, encode_manifest};
+use crate::manifest::{Clear, Listing, MANIFEST_VERSION, Origin, Root, encode_manifest};
 use crate::random::{COMMIT_STREAM, Randomness};
 use crate::segment::Kind;
 use crate::store::{ReadStore, Store};
@@ -24,6 +24,7 @@ pub(crate) struct Commit<'a> {
     pub(crate) device: &'a Signing,
     pub(crate) time: Time,
     pub(crate) label: &'a [u8],
+    pub(crate) origin: Option<&'a Origin>,
     pub(crate) random: &'a dyn Randomness,
 }
 
@@ -125,6 +126,7 @@ impl Commit<'_> {
             entries: counted.entries,
             bytes: counted.bytes,
             tree,
+            origin: self.origin.cloned(),
         };
         let mut rng = self.random.stream(COMMIT_STREAM);
         let keys = Arc::clone(&archive.contents.keys);

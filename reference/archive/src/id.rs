@@ -45,7 +45,7 @@ macro_rules! shown {
     )*};
 }
 
-shown!(ArchiveId, BlockId, DeviceId, Digest);
+shown!(ArchiveId, BlockId, DeviceId, Digest, MachineId);
 
 impl fmt::Debug for ChunkId {
     /// Says nothing of it: a chunk id must not get into a log (BAK-4).
@@ -69,6 +69,10 @@ identifier! {
 identifier! {
     /// Which device wrote a manifest: its public signing key.
     DeviceId: 32
+}
+identifier! {
+    /// Which machine made a version: random, drawn once per machine. It tells apart two machines of one host name.
+    MachineId: 16
 }
 identifier! {
     /// A digest: SHA-256, of a stored block BLAKE3.

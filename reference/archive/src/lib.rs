@@ -41,6 +41,7 @@ pub mod testing;
 mod text;
 pub mod tree;
 mod verify;
+mod versions;
 mod which;
 mod writer;
 
@@ -52,8 +53,9 @@ pub use engine::{BackUp, Closed, Counters, Files, Journal, Plan, Planned, Totals
 pub use error::{ArchiveError, Part, Place};
 pub use folder::FolderStore;
 pub use hints::SegmentState;
-pub use id::{ArchiveId, BlockId, ChunkId, DeviceId, Digest};
+pub use id::{ArchiveId, BlockId, ChunkId, DeviceId, Digest, MachineId};
 pub use keys::ArchiveKeys;
+pub use manifest::Origin;
 pub use path::TreePath;
 pub use prune::{Prune, Pruned};
 pub use random::{Randomness, System};

@@ -42,6 +42,10 @@ pub const XATTR_NAME_BYTES: usize = 255;
 pub const XATTR_TOTAL_BYTES: usize = 128 * 1024;
 /// The longest label of a version, in bytes.
 pub const LABEL_BYTES: usize = 16 * 1024;
+/// The longest name of a host, in bytes.
+pub const HOST_BYTES: usize = 255;
+/// The longest name of a user, in bytes.
+pub const USER_BYTES: usize = 255;
 
 /// The most damage of an archive that is listed one by one.
 pub const MOST_DAMAGE: usize = 100_000;

@@ -146,7 +146,7 @@ impl Opening<'_> {
                 Err(error) => refused.push((link.place, error)),
             }
         }
-        self.contents.versions.sort_by_key(|version| (version.root.time, version.device, version.seq));
+        crate::versions::sort(&mut self.contents.versions);
         if !accepted && !refused.is_empty() {
             return Err(refused.swap_remove(0).1);
         }

@@ -5,6 +5,7 @@
 //! body     = [ clear: bstr, root: bstr ]
 //! clear    = [ version, archive, device, epoch, seq, previous / null, head / null, [* [block, length, BLAKE3] ] ]
 //! root     = seal_once(manifest key, "seal/manifest", clear, Root)
+//! Root     = [ time, label, entries, bytes, tree, ? origin ],  origin = [ host, user, machine / null ]
 //! index    = [ clear: bstr, sealed: bstr ], sealed likewise under its own clear part
 //! ```
 //!
@@ -15,13 +16,13 @@ use bailee_core::cbor;
 use bailee_core::crypto::labels::{SEAL_MANIFEST, SIGN_MANIFEST};
 use bailee_core::crypto::{seal, sign};
 use minicbor::bytes::ByteVec;
-use minicbor::{Decode, Encode};
+use minicbor::{Decode, Decoder, Encode, Encoder};
 use rand_core::CryptoRng;
 
 use crate::error::{ArchiveError, Part};
-use crate::id::{ArchiveId, BlockId, ChunkId, DeviceId, Digest};
+use crate::id::{ArchiveId, BlockId, ChunkId, DeviceId, Digest, MachineId};
 use crate::keys::ArchiveKeys;
-use crate::limits::{BLOCK_CHUNKS, INDEX_BYTES, LABEL_BYTES, MANIFEST_BYTES};
+use crate::limits::{BLOCK_CHUNKS, HOST_BYTES, INDEX_BYTES, LABEL_BYTES, MANIFEST_BYTES, USER_BYTES};
 use crate::tree::{ChunkRef, Time};
 
 /// The version of manifests, roots and index records.
@@ -88,6 +89,45 @@ pub struct Root {
     /// The chunks of the tree's stream.
     #[n(4)]
     pub tree: Vec<ChunkRef>,
+    /// Where it was made; none in a version whose writer did not say. It is the last element, and left out if there is none.
+    #[n(5)]
+    pub origin: Option<Origin>,
+}
+
+/// Where a version was made. It is what the writer says, for people and for grouping: no access depends on it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin {
+    /// The name of the host, 1 to [`HOST_BYTES`] bytes.
+    pub host: Vec<u8>,
+    /// The name of the user, at most [`USER_BYTES`] bytes.
+    pub user: Vec<u8>,
+    /// The machine; none if the writer does not know it or has none that lasts.
+    pub machine: Option<MachineId>,
+}
+
+/// The number of elements of an encoded origin.
+const ORIGIN_ELEMENTS: u64 = 3;
+
+impl<C> Encode<C> for Origin {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        encoder: &mut Encoder<W>,
+        context: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        // By hand: a derived array would leave out a machine that is null.
+        encoder.array(ORIGIN_ELEMENTS)?.bytes(&self.host)?.bytes(&self.user)?;
+        encoder.encode_with(self.machine, context)?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Origin {
+    fn decode(decoder: &mut Decoder<'b>, context: &mut C) -> Result<Self, minicbor::decode::Error> {
+        if decoder.array()? != Some(ORIGIN_ELEMENTS) {
+            return Err(minicbor::decode::Error::message("an origin has three elements").at(decoder.position()));
+        }
+        let (host, user) = (decoder.bytes()?.to_vec(), decoder.bytes()?.to_vec());
+        Ok(Origin { host, user, machine: decoder.decode_with(context)? })
+    }
 }
 
 #[derive(Encode, Decode)]
@@ -191,6 +231,13 @@ fn check_root(root: &Root) -> Result<(), ArchiveError> {
         _ if root.time.nanoseconds >= 1_000_000_000 => "a second or more of nanoseconds",
         _ if root.label.len() > LABEL_BYTES => "the label is too long",
         _ if !root.tree.iter().all(ChunkRef::has_a_length) => "the length of a chunk",
+        Root { origin: Some(Origin { host, .. }), .. } if host.is_empty() => "a host without a name",
+        Root { origin: Some(Origin { host, .. }), .. } if host.len() > HOST_BYTES => {
+            "the name of the host is too long"
+        }
+        Root { origin: Some(Origin { user, .. }), .. } if user.len() > USER_BYTES => {
+            "the name of the user is too long"
+        }
         _ => return Ok(()),
     };
     Err(ArchiveError::Malformed { part: Part::Root, what })
@@ -296,4 +343,75 @@ pub fn decode_index(bytes: &[u8]) -> Result<Vec<IndexedBlock>, ArchiveError> {
         return Err(ArchiveError::Malformed { part: Part::Index, what: "the number of chunks of a block" });
     }
     Ok(blocks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root(origin: Option<Origin>) -> Root {
+        let time = Time { seconds: 1, nanoseconds: 2 };
+        Root { time, label: b"ab".to_vec().into(), entries: 3, bytes: 4, tree: Vec::new(), origin }
+    }
+
+    fn origin(host: usize, user: usize) -> Option<Origin> {
+        Some(Origin { host: vec![b'h'; host], user: vec![b'u'; user], machine: None })
+    }
+
+    /// Time, label, entries, bytes and tree of [`root`], without the head of the array.
+    const FIVE: [u8; 9] = [0x82, 1, 2, 0x42, b'a', b'b', 3, 4, 0x80];
+
+    fn encoded(head: u8, origin: &[u8]) -> Vec<u8> {
+        [&[head], &FIVE[..], origin].concat()
+    }
+
+    #[test]
+    fn a_root_without_origin_has_five_elements() {
+        let bytes = encoded(0x85, &[]);
+        assert_eq!(cbor::encode(&root(None)), bytes);
+        assert_eq!(decode_root(&bytes).unwrap(), root(None));
+    }
+
+    #[test]
+    fn an_origin_is_the_sixth_and_always_has_three() {
+        let unknown = encoded(0x86, &[0x83, 0x41, b'h', 0x40, 0xf6]);
+        assert_eq!(cbor::encode(&root(origin(1, 0))), unknown, "a machine that is null is written");
+        assert_eq!(decode_root(&unknown).unwrap(), root(origin(1, 0)));
+        let known = encoded(0x86, &[&[0x83, 0x41, b'h', 0x41, b'u', 0x50][..], &[7; 16]].concat());
+        let machine = Some(MachineId([7; 16]));
+        let expected = root(Some(Origin { host: b"h".to_vec(), user: b"u".to_vec(), machine }));
+        assert_eq!(cbor::encode(&expected), known);
+        assert_eq!(decode_root(&known).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_no_origin_is_refused() {
+        for (why, origin) in [
+            ("an origin that is null is left out", &[0xf6][..]),
+            ("two elements", &[0x82, 0x41, b'h', 0x41, b'u']),
+            ("four elements", &[0x84, 0x41, b'h', 0x41, b'u', 0xf6, 0xf6]),
+            ("an array without a length", &[0x9f, 0x41, b'h', 0x41, b'u', 0xf6, 0xff]),
+            ("text for bytes", &[0x83, 0x61, b'h', 0x41, b'u', 0xf6]),
+            (
+                "a machine of 15 bytes",
+                &[0x83, 0x41, b'h', 0x40, 0x4f, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14],
+            ),
+        ] {
+            let refused = decode_root(&encoded(0x86, origin));
+            assert!(matches!(refused, Err(ArchiveError::Encoding { part: Part::Root, .. })), "{why}: {refused:?}");
+        }
+        let more = decode_root(&encoded(0x87, &[0x83, 0x41, b'h', 0x40, 0xf6, 0xf6]));
+        assert!(matches!(more, Err(ArchiveError::Encoding { .. })), "a seventh element: {more:?}");
+    }
+
+    #[test]
+    fn names_of_hosts_and_users_have_limits() {
+        for (host, user) in [(1, 0), (HOST_BYTES, USER_BYTES)] {
+            assert!(decode_root(&cbor::encode(&root(origin(host, user)))).is_ok(), "{host}, {user}");
+        }
+        for (host, user) in [(0, 1), (HOST_BYTES + 1, 1), (1, USER_BYTES + 1)] {
+            let refused = decode_root(&cbor::encode(&root(origin(host, user))));
+            assert!(matches!(refused, Err(ArchiveError::Malformed { part: Part::Root, .. })), "{host}, {user}");
+        }
+    }
 }

@@ -18,6 +18,7 @@ use crate::engine::{BackUp, Totals};
 use crate::error::ArchiveError;
 use crate::id::ArchiveId;
 use crate::keys::ArchiveKeys;
+use crate::manifest::Origin;
 use crate::random::Randomness;
 use crate::segment::SegmentHead;
 use crate::store::Store;
@@ -27,6 +28,7 @@ use crate::tree::{Content, Entry, Time};
 pub struct Writer<'a, S> {
     contents: Contents,
     device: &'a Signing,
+    origin: Option<&'a Origin>,
     sequencer: Sequencer,
     pub(crate) blocks: BlockWriter<'a, S>,
     chunker: KeyedChunker,
@@ -118,6 +120,7 @@ impl<S: Store> Archive<S> {
             chunker: KeyedChunker::new(&keys),
             contents,
             device: how.device,
+            origin: how.origin,
             sequencer,
             blocks: BlockWriter::new(appender, keys, pools, how)?,
             items: Vec::new(),
@@ -180,7 +183,7 @@ impl<S: Store> Writer<'_, S> {
         let mut groups = Vec::new();
         self.sequencer.finish(&mut groups)?;
         self.blocks.write(&mut groups)?;
-        let commit = Commit { device: self.device, time, label, random: self.blocks.random };
+        let commit = Commit { device: self.device, time, label, origin: self.origin, random: self.blocks.random };
         commit.commit(self.contents, self.sequencer, self.blocks.appender)
     }
 }

@@ -7,7 +7,8 @@ use std::io::{self, Read};
 use bailee_archive::testing::Seeded;
 use bailee_archive::tree::{Entry, EntryKind, Meta, Time};
 use bailee_archive::{
-    Archive, ArchiveError, ArchiveKeys, BackUp, Counters, DeviceId, FolderStore, Padding, ReadStore, Store, Totals,
+    Archive, ArchiveError, ArchiveKeys, BackUp, Counters, DeviceId, FolderStore, MachineId, Origin, Padding,
+    ReadStore, Store, Totals,
 };
 use bailee_core::crypto::keys::{Owner, Secret};
 use common::*;
@@ -183,6 +184,46 @@ fn the_store_shows_no_name_and_no_content() {
     }
     // The check can fail: the magic number of a block is there.
     assert!(store.segments[&1].windows(4).any(|part| part == b"BLEB"));
+}
+
+/// Both ways to write a version carry it, and it is sealed.
+#[test]
+fn a_version_says_where_it_was_made_if_its_writer_did() {
+    let (device, random, counters) = (device(), Seeded(1), Counters::default());
+    let origin =
+        Origin { host: b"canary-host".to_vec(), user: b"canary-user".to_vec(), machine: Some(MachineId([9; 16])) };
+    let usual = || BackUp::new(&device, Time::default(), &random, &counters);
+    let mut writer = fresh().begin(&BackUp { origin: Some(&origin), ..usual() }).unwrap();
+    writer.entry(&root()).unwrap();
+    let (archive, _) = writer.commit(Time::default(), b"written").unwrap();
+    let plan = || MemoryPlan::new(&Content::new());
+    let how = BackUp { origin: Some(&origin), ..usual() };
+    let (archive, _) = archive.back_up(plan(), &MemoryFiles, &mut Heard::default(), &how).unwrap();
+    let (archive, _) = archive.back_up(plan(), &MemoryFiles, &mut Heard::default(), &usual()).unwrap();
+    let store = archive.into_store();
+    let shown = store.segments.values().any(|bytes| bytes.windows(6).any(|part| part == b"canary"));
+    assert!(!shown, "readable without a key");
+    let archive = reopen(store).unwrap();
+    let origins: Vec<_> = archive.versions().iter().map(|version| version.root.origin.clone()).collect();
+    assert_eq!(origins, [Some(origin.clone()), Some(origin), None]);
+    let nameless = Origin { host: Vec::new(), user: Vec::new(), machine: None };
+    let how = BackUp { origin: Some(&nameless), ..usual() };
+    let refused = archive.back_up(plan(), &MemoryFiles, &mut Heard::default(), &how).err();
+    assert!(matches!(refused, Some(ArchiveError::Malformed { .. })), "{refused:?}");
+}
+
+#[test]
+fn the_latest_version_is_the_last_of_its_chain_whatever_its_clock_said() {
+    let far_ahead = 4_070_908_800;
+    let mut archive = fresh();
+    for clock in [far_ahead, 20, 10] {
+        archive = back_up(archive, &sample(), clock).unwrap().0;
+        let numbers: Vec<u64> = archive.versions().iter().map(|version| version.seq).collect();
+        assert!(numbers.is_sorted(), "{numbers:?}");
+    }
+    let opened = reopen(archive.into_store()).unwrap();
+    let order: Vec<_> = opened.versions().iter().map(|version| (version.seq, version.root.time.seconds)).collect();
+    assert_eq!(order, [(1, far_ahead as i64), (2, 20), (3, 10)]);
 }
 
 struct Failing;

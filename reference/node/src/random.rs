@@ -1,5 +1,6 @@
 //! Randomness of the system. No option of a shipped command sets what an archive is written with.
 
+use bailee_archive::MachineId;
 use bailee_core::crypto::keys::ArchiveKey;
 use bailee_secret::Secret;
 use rand_chacha::ChaCha20Rng;
@@ -32,4 +33,14 @@ pub(crate) fn archive_key() -> Result<ArchiveKey, getrandom::Error> {
     let mut bytes = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *bytes)?;
     Ok(Secret::take(&mut bytes))
+}
+
+/// The id of a machine.
+///
+/// # Errors
+/// The system has no randomness.
+pub(crate) fn machine() -> Result<MachineId, getrandom::Error> {
+    let mut machine = MachineId([0; 16]);
+    getrandom::fill(&mut machine.0)?;
+    Ok(machine)
 }

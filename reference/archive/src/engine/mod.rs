@@ -31,6 +31,7 @@ use crate::error::ArchiveError;
 use crate::id::ArchiveId;
 use crate::keys::ArchiveKeys;
 use crate::limits::SEGMENT_BYTES;
+use crate::manifest::Origin;
 use crate::path::TreePath;
 use crate::random::Randomness;
 use crate::store::Store;
@@ -153,6 +154,8 @@ pub struct BackUp<'a> {
     pub time: Time,
     /// What the user calls it.
     pub label: &'a [u8],
+    /// Where it is made, if the version is to say so.
+    pub origin: Option<&'a Origin>,
     /// The zstd level.
     pub level: i32,
     /// Whether lengths of blocks are rounded up.
@@ -168,12 +171,13 @@ pub struct BackUp<'a> {
 }
 
 impl<'a> BackUp<'a> {
-    /// The usual way: level 3, padded, two threads.
+    /// The usual way: level 3, padded, two threads, no origin.
     pub fn new(device: &'a Signing, time: Time, random: &'a dyn Randomness, counters: &'a Counters) -> Self {
         BackUp {
             device,
             time,
             label: b"",
+            origin: None,
             level: ZSTD_LEVEL,
             padding: Padding::default(),
             threads: 2,
@@ -262,7 +266,8 @@ impl<S: Store> Archive<S> {
             appender: Appender::new(tail, keys, how.random),
         };
         let Seats { sequencer: order, appender, .. } = bailee_pipeline::run(&engine, seats, how.threads)?;
-        let commit = Commit { device: how.device, time: how.time, label: how.label, random: how.random };
+        let BackUp { device, time, label, origin, random, .. } = *how;
+        let commit = Commit { device, time, label, origin, random };
         let (archive, totals) = commit.commit(contents, order.sequencer, appender)?;
         how.counters.stored.store(totals.stored, Ordering::Relaxed);
         Ok((archive, totals))

@@ -12,8 +12,8 @@ use bailee_archive::engine::{self, Counters, Totals};
 use bailee_archive::limits::LABEL_BYTES;
 use bailee_archive::tree::{Content, Entry, EntryKind};
 use bailee_archive::{
-    ArchiveError, ArchiveId, ArchiveKeys, DeviceId, Digest, FolderStore, Padding, Prune, ReadStore, Store as _,
-    System, TreePath, Version,
+    ArchiveError, ArchiveId, ArchiveKeys, DeviceId, Digest, FolderStore, Origin, Padding, Prune, ReadStore,
+    Store as _, System, TreePath, Version,
 };
 use bailee_core::crypto::keys::ArchiveKey;
 use bailee_core::crypto::sign::Signing;
@@ -218,6 +218,8 @@ pub(crate) struct BackUp<'a> {
     pub(crate) label: Vec<u8>,
     /// What of the folder belongs to the version.
     pub(crate) scope: Scope,
+    /// Where it is made.
+    pub(crate) origin: Option<Origin>,
     pub(crate) level: Option<i32>,
     pub(crate) threads: Option<usize>,
     pub(crate) padding: bool,
@@ -270,6 +272,7 @@ pub(crate) fn back_up(
     let usual = engine::BackUp::new(device, when::now(), &System, counters);
     let how = engine::BackUp {
         label: &job.label,
+        origin: job.origin.as_ref(),
         level: job.level.unwrap_or(usual.level),
         padding: if job.padding { Padding::Padme } else { Padding::Exact },
         threads: job.threads.unwrap_or_else(processors),
@@ -296,14 +299,19 @@ pub(crate) fn scope(
     Ok(Scope { excludes, without, ..Scope::default() })
 }
 
-/// The newest of these versions that goes by this label.
-pub(crate) fn newest_of<'a>(versions: &'a [Version], label: &[u8]) -> Option<&'a Version> {
-    versions.iter().rev().find(|version| version.root.label[..] == *label)
+/// The version that the next one of a job comes after: the newest of its label, from its host and machine or from nobody knows
+/// where.
+pub(crate) fn newest_of<'a>(versions: &'a [Version], job: &BackUp<'_>) -> Option<&'a Version> {
+    let is_from_here = |version: &Version| match (&job.origin, &version.root.origin) {
+        (Some(here), Some(there)) => (&here.host, here.machine) == (&there.host, there.machine),
+        _ => true,
+    };
+    versions.iter().rev().find(|version| version.root.label[..] == job.label && is_from_here(version))
 }
 
 /// The version that has something, while the folder that it is of has nothing any more: files may not be mounted there now.
 pub(crate) fn emptied<'a>(archive: &'a Archive, place: &Path, job: &BackUp<'_>) -> Done<Option<&'a Version>> {
-    let Some(last) = newest_of(archive.versions(), &job.label) else { return Ok(None) };
+    let Some(last) = newest_of(archive.versions(), job) else { return Ok(None) };
     if last.root.entries <= 1
         || !bailee_files::is_empty(job.folder, &job.scope).map_err(|error| Failure::files(place, &error))?
     {

@@ -95,6 +95,31 @@ impl Home {
         if change(&mut record) { self.write(&record) } else { Ok(()) }
     }
 
+    /// The content of a small file of the key store that is no record. It is made durably if it is not there.
+    ///
+    /// # Errors
+    /// The store is open to others, or the file can be neither read nor made; what `make` says.
+    pub(crate) fn kept(&self, name: &str, make: impl FnOnce() -> Done<Vec<u8>>) -> Done<Vec<u8>> {
+        let path = self.folder.join(name);
+        let found = || match read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Failure::io("reading", &path, &error)),
+            Ok((_, bytes)) => Ok(Some(bytes.to_vec())),
+        };
+        if let Some(bytes) = found()? {
+            return Ok(bytes);
+        }
+        self.make()?;
+        let _lock = self.lock()?;
+        // Another process may have made it before this one had the lock.
+        if let Some(bytes) = found()? {
+            return Ok(bytes);
+        }
+        let bytes = make()?;
+        replace(&path, &bytes).map_err(|error| Failure::io("writing", &path, &error))?;
+        Ok(bytes)
+    }
+
     /// The folder of the key store.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
@@ -150,6 +175,7 @@ impl Home {
         seen.truncate(SEEN_AT_ONE_PLACE);
         self.make()?;
         make_private(&self.folder.join(PLACES))?;
+        let _lock = self.lock()?;
         let lines: String = seen.iter().map(|id| format!("{id}\n")).collect();
         let path = self.note_of(place);
         replace(&path, lines.as_bytes()).map_err(|error| Failure::io("remembering the archive in", place, &error))
@@ -389,6 +415,20 @@ mod tests {
         assert_eq!(home.seen_at(&place), [ARCHIVE, other]);
         fs::write(home.note_of(&place), b"junk\n\xff\n").unwrap();
         assert_eq!(home.seen_at(&place), []);
+    }
+
+    #[test]
+    fn a_small_file_is_made_once_and_privately() {
+        let (_temporary, home) = home();
+        let kept = |bytes: &[u8]| home.kept("small", || Ok(bytes.to_vec()));
+        assert_eq!(kept(b"first").unwrap(), b"first");
+        assert_eq!(kept(b"second").unwrap(), b"first");
+        let mode = fs::metadata(home.folder.join("small")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600);
+        fs::remove_file(home.folder.join("small")).unwrap();
+        std::os::unix::fs::symlink("elsewhere", home.folder.join("small")).unwrap();
+        assert!(kept(b"third").is_err(), "a link is not followed");
+        assert!(!home.folder.join("elsewhere").exists());
     }
 
     #[test]

@@ -1,7 +1,11 @@
-//! Which versions a retention policy keeps: a pure function of their times.
+//! Which versions a retention policy keeps: a pure function of their order and their times.
 //!
-//! A *daily* rule of N keeps the newest version of each of the last N days that have one; *weekly* and *monthly* likewise, weeks
-//! by ISO 8601, all in UTC. A version that any rule keeps is kept.
+//! Every rule goes from the newest version to the oldest, in the order of the archive. A *daily* rule of N keeps the first version
+//! that it meets of each of the first N days that it meets; *weekly* and *monthly* likewise, weeks by ISO 8601, all in UTC. A
+//! time only names the period: a clock that was wrong does not make a version older or newer. A version that any rule keeps is
+//! kept.
+
+use std::collections::BTreeSet;
 
 use bailee_archive::tree::Time;
 
@@ -57,34 +61,26 @@ impl Policy {
             when::day(time).map(|day| day.iso_week_date()).map(|w| (i64::from(w.year()), i64::from(w.week())))
         };
         let month = |time: Time| when::day(time).map(|day| (i64::from(day.year()), i64::from(day.month())));
-        newest_of_each(times, self.daily, day).into_iter().for_each(|at| kept[at].push(Rule::Daily));
-        newest_of_each(times, self.weekly, week).into_iter().for_each(|at| kept[at].push(Rule::Weekly));
-        newest_of_each(times, self.monthly, month).into_iter().for_each(|at| kept[at].push(Rule::Monthly));
+        newest_of_each(times, self.daily, day).for_each(|at| kept[at].push(Rule::Daily));
+        newest_of_each(times, self.weekly, week).for_each(|at| kept[at].push(Rule::Weekly));
+        newest_of_each(times, self.monthly, month).for_each(|at| kept[at].push(Rule::Monthly));
         kept
     }
 }
 
-/// The newest version of each of the newest `count` periods. A time that no calendar has is a period of its own: what cannot be
-/// understood is not thrown away.
-fn newest_of_each(times: &[Time], count: usize, period: impl Fn(Time) -> Option<(i64, i64)>) -> Vec<usize> {
-    let mut newest_first: Vec<usize> = (0..times.len()).collect();
-    // By time, and where clocks stood still, by order.
-    newest_first.sort_by_key(|at| std::cmp::Reverse((times[*at], *at)));
-    let (mut out, mut last, mut periods) = (Vec::new(), None, 0);
-    for at in newest_first {
-        match period(times[at]) {
-            None => out.push(at),
-            found if found == last => {}
-            found => {
-                if periods == count {
-                    break;
-                }
-                (last, periods) = (found, periods + 1);
-                out.push(at);
-            }
-        }
-    }
-    if count == 0 { Vec::new() } else { out }
+/// The newest version of each of the newest `count` periods, newest first. A time that no calendar has is a period of its own,
+/// which does not count: what cannot be understood is not thrown away.
+fn newest_of_each(
+    times: &[Time],
+    count: usize,
+    period: impl Fn(Time) -> Option<(i64, i64)>,
+) -> impl Iterator<Item = usize> {
+    let mut seen = BTreeSet::new();
+    let keeps = move |at: &usize| match period(times[*at]) {
+        None => count > 0,
+        Some(period) => seen.len() < count && seen.insert(period),
+    };
+    (0..times.len()).rev().filter(keeps)
 }
 
 #[cfg(test)]
@@ -153,16 +149,30 @@ mod tests {
         assert!(Policy::default().kept(&times(&[1, 2])).iter().all(Vec::is_empty));
     }
 
-    /// A clock that was set back: the order of writing decides for `last`, the time for the others.
+    /// The order of writing decides which version is the newest; the time only names its day.
     #[test]
-    fn a_clock_set_back_loses_no_day() {
+    fn a_clock_that_was_wrong_costs_no_newer_version() {
+        let daily = Policy { daily: 2, ..Policy::default() };
+        assert_eq!(kept(daily, &[MONDAY + DAY, MONDAY, MONDAY - DAY]), [1, 2], "it was set back");
+        let (far_ahead, last) = (MONDAY + 20_000 * DAY, Policy { last: 1, ..Policy::default() });
+        assert_eq!(kept(daily, &[far_ahead, MONDAY, MONDAY + HOUR]), [0, 2], "it was ahead once");
+        assert_eq!(kept(Policy { daily: 1, ..daily }, &[far_ahead, MONDAY]), [1]);
+        assert_eq!(kept(last, &[far_ahead, MONDAY]), [1]);
+    }
+
+    /// A day that comes back, as with a clock that was wrong in between, is still one day.
+    #[test]
+    fn a_day_that_was_seen_is_not_counted_again() {
         let policy = Policy { daily: 2, ..Policy::default() };
-        assert_eq!(kept(policy, &[MONDAY + DAY, MONDAY, MONDAY - DAY]), [0, 1]);
+        let seconds = [MONDAY - DAY, MONDAY, MONDAY + 20_000 * DAY, MONDAY + HOUR];
+        assert_eq!(kept(policy, &seconds), [2, 3]);
+        assert_eq!(kept(Policy { daily: 3, ..policy }, &seconds), [0, 2, 3]);
     }
 
     #[test]
     fn what_no_calendar_has_is_kept() {
         let policy = Policy { daily: 1, ..Policy::default() };
-        assert_eq!(kept(policy, &[i64::MAX, MONDAY - DAY, MONDAY]), [0, 2]);
+        assert_eq!(kept(policy, &[i64::MAX, MONDAY - DAY, i64::MIN, MONDAY]), [0, 2, 3]);
+        assert_eq!(kept(Policy { last: 1, ..Policy::default() }, &[i64::MAX, MONDAY]), [1], "by no rule of periods");
     }
 }

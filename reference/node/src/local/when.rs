@@ -38,6 +38,14 @@ pub(crate) fn seconds(time: Time) -> String {
     exact(Time { nanoseconds: 0, ..time })
 }
 
+/// What is said of a version whose time is later than now.
+pub(crate) fn is_ahead(number: u64, time: Time) -> String {
+    format!(
+        "version {number} has the time {}, which is in the future: its clock was ahead, or this one is behind",
+        seconds(time)
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,4 @@
-//! Real bytes of archives, by the rule of `spec/formats.cddl` that they must fit: two versions of a folder with an entry of
+//! Real bytes of archives, by the rule of `spec/formats.cddl` that they must fit: versions of a folder with an entry of
 //! every kind.
 
 use std::collections::HashSet;
@@ -9,7 +9,9 @@ use bailee_archive::manifest::{decode_manifest, open_index};
 use bailee_archive::retention::decode_retention;
 use bailee_archive::segment::{FRAME_HEAD_BYTES, Frame, Kind, SEGMENT_HEAD_BYTES, scan_segment};
 use bailee_archive::tree::{Content, Entry, EntryKind, Item, Meta, Time, Xattr, decode_item};
-use bailee_archive::{Archive, ArchiveKeys, BackUp, Counters, DeviceId, MemoryStore, System, TreePath};
+use bailee_archive::{
+    Archive, ArchiveKeys, BackUp, Counters, DeviceId, MachineId, MemoryStore, Origin, System, TreePath,
+};
 use bailee_core::cbor;
 use bailee_core::crypto::keys::{Owner, Secret};
 use bailee_core::crypto::sign::Signing;
@@ -42,9 +44,15 @@ fn special_entries() -> Vec<Entry> {
     kinds.map(|(name, kind)| Entry { path: path(name), meta: meta.clone(), kind }).into()
 }
 
-fn back_up(archive: Archive<MemoryStore>, device: &Signing, file: &[u8]) -> Archive<MemoryStore> {
+fn back_up(
+    archive: Archive<MemoryStore>,
+    device: &Signing,
+    file: &[u8],
+    origin: Option<&Origin>,
+) -> Archive<MemoryStore> {
     let counters = Counters::default();
-    let mut writer = archive.begin(&BackUp::new(device, Time::default(), &System, &counters)).unwrap();
+    let how = BackUp { origin, ..BackUp::new(device, Time::default(), &System, &counters) };
+    let mut writer = archive.begin(&how).unwrap();
     let plain = |path, kind| Entry { path, meta: Meta::default(), kind };
     writer.entry(&plain(TreePath::root(), EntryKind::Directory)).unwrap();
     let content = writer.content(&mut &file[..]).unwrap();
@@ -97,15 +105,18 @@ fn raw(rule: &str, bytes: Vec<u8>) -> Sample {
     (rule.into(), cbor::encode(&Blob::from(bytes)))
 }
 
-/// Every record of an archive of three versions, of which one is forgotten.
+/// Every record of an archive of four versions, of which one is forgotten: they say nothing, something and all of their origin.
 pub(crate) fn records() -> Vec<Sample> {
     let device = Signing::from_seed(&[3; 32]);
     let archive = Archive::create(MemoryStore::default(), keys(), &System).unwrap();
-    let archive = back_up(archive, &device, b"first");
-    let archive = back_up(archive, &device, b"changed");
-    let archive = back_up(archive, &device, b"forgotten");
-    let third = archive.versions()[2].digest;
-    let store = archive.forget(&[third], &device).unwrap().into_store();
+    let unknown = Origin { host: b"host".to_vec(), user: Vec::new(), machine: None };
+    let known = Origin { user: b"user".to_vec(), machine: Some(MachineId([5; 16])), ..unknown.clone() };
+    let archive = back_up(archive, &device, b"first", None);
+    let archive = back_up(archive, &device, b"changed", Some(&unknown));
+    let archive = back_up(archive, &device, b"again", Some(&known));
+    let archive = back_up(archive, &device, b"forgotten", None);
+    let last = archive.versions()[3].digest;
+    let store = archive.forget(&[last], &device).unwrap().into_store();
     let archive = Archive::open(store.clone(), keys(), &[DeviceId(device.public())]).unwrap();
     let mut out = Vec::new();
     for (number, bytes) in &store.segments {

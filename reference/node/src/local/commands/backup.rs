@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use bailee_archive::Counters;
-use bailee_archive::limits::LABEL_BYTES;
+use bailee_archive::limits::{HOST_BYTES, LABEL_BYTES};
+use bailee_archive::{Counters, Origin};
 use bailee_files::Amount;
 use clap::Args;
 use serde_json::{Value, json};
@@ -16,11 +16,13 @@ use crate::local::Common;
 use crate::local::engine::{self, Archive, BackUp, BackedUp, To};
 use crate::local::failure::{Done, Failure, shown};
 use crate::local::interrupt;
+use crate::local::origin;
 use crate::local::progress::{Goal, Progress, Voice, span};
 use crate::local::record::Record;
 use crate::local::report::{count, size, unheard};
 use crate::local::select;
 use crate::local::session::Session;
+use crate::local::when;
 
 /// Backs a folder up as a new version.
 ///
@@ -42,9 +44,14 @@ pub(crate) struct Backup {
     /// Leave out what the lines of this file match, in the syntax of .gitignore. The file is UTF-8.
     #[arg(long, value_name = "FILE")]
     exclude_file: Option<PathBuf>,
-    /// What the version is called; the path of the folder if it is left out. The rules of `bailee forget` hold for each label.
+    /// What the version is called; the path of the folder if it is left out. The rules of `bailee forget` hold for each label of
+    /// each host.
     #[arg(long, value_name = "TEXT", value_parser = label)]
     label: Option<String>,
+    /// The host that the version is of; this one if it is left out. The version then names no machine: for containers and the like,
+    /// whose key store does not last, so that the rules of `bailee forget` take their versions together.
+    #[arg(long, value_name = "NAME", value_parser = host)]
+    host: Option<String>,
     /// The level of zstd.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=19))]
     level: Option<i32>,
@@ -88,10 +95,12 @@ impl Backup {
         interrupt::means("no version was made; what was stored so far is not stored again by the next backup");
         let counters = Arc::<Counters>::default();
         let home = session.home.folder().to_path_buf();
-        let job = self.job(session.home.catalogue(archive.id(), &self.folder), [session.place(), &home])?;
+        let (origin, origin_notes) = self.origin(session);
+        let job = self.job(origin, session.home.catalogue(archive.id(), &self.folder), [session.place(), &home])?;
         if let Some(refused) = self.refuse_empty(&archive, session.place(), &job)? {
             return if self.watch { warned(session, refused) } else { Err(refused) };
         }
+        warn_of_clocks(session, &archive);
         if !self.dry_run {
             session.home.make_catalogues()?;
         }
@@ -104,6 +113,7 @@ impl Backup {
             engine::back_up(archive, session.place(), &job, &record.device(), &counters)?
         };
         interrupt::means("the version was made");
+        done.notes.extend(origin_notes);
         session.report.warn_all(done.warnings.iter().map(|warning| (Some(&*warning.path), &*warning.what)));
         for note in &done.notes {
             session.report.note(note);
@@ -135,10 +145,11 @@ impl Backup {
         Ok(archive)
     }
 
-    fn job(&self, catalogue: PathBuf, without: [&Path; 2]) -> Done<BackUp<'_>> {
+    fn job(&self, origin: Option<Origin>, catalogue: PathBuf, without: [&Path; 2]) -> Done<BackUp<'_>> {
         Ok(BackUp {
             folder: &self.folder,
             label: self.label(),
+            origin,
             scope: engine::scope(&self.folder, &self.exclude, self.exclude_file.as_deref(), without)?,
             level: self.level,
             threads: self.threads,
@@ -174,10 +185,19 @@ impl Backup {
         }
     }
 
+    /// Where the version is made, and notes of what is not known of it. A dry run makes none, and no file in the key store.
+    fn origin(&self, session: &Session<'_>) -> (Option<Origin>, Vec<String>) {
+        if self.dry_run {
+            return (None, Vec::new());
+        }
+        let (origin, notes) = origin::here(&session.home, self.host.as_deref());
+        (Some(origin), notes)
+    }
+
     /// The last version with this label is about as large as the next one. If there is none, the folder is walked
     /// beforehand, but only where somebody watches.
     fn goal(&self, session: &mut Session<'_>, archive: &Archive, job: &BackUp<'_>) -> Done<Goal> {
-        if let Some(last) = engine::newest_of(archive.versions(), &job.label) {
+        if let Some(last) = engine::newest_of(archive.versions(), job) {
             return Ok(Goal { entries: Some(last.root.entries), bytes: Some(last.root.bytes) });
         }
         if self.dry_run || Voice::of(session.report) != Some(Voice::Bar) {
@@ -232,6 +252,22 @@ fn label(text: &str) -> Result<String, String> {
         0 => Err("a label has at least one letter".into()),
         length if length > LABEL_BYTES => Err(format!("{length} bytes where at most {LABEL_BYTES} are allowed")),
         _ => Ok(text.into()),
+    }
+}
+
+/// A name that a host can have.
+fn host(text: &str) -> Result<String, String> {
+    match text.len() {
+        0 => Err("a host has a name of at least one letter".into()),
+        length if length > HOST_BYTES => Err(format!("{length} bytes where at most {HOST_BYTES} are allowed")),
+        _ => Ok(text.into()),
+    }
+}
+
+/// Warns if the newest version is later than now: one of two clocks is wrong.
+fn warn_of_clocks(session: &mut Session<'_>, archive: &Archive) {
+    if let Some(newest) = archive.versions().last().filter(|newest| newest.root.time > when::now()) {
+        session.report.warn(None, &when::is_ahead(newest.seq, newest.root.time));
     }
 }
 

@@ -9,7 +9,7 @@ use crate::local::diff::{Change, Difference, differences};
 use crate::local::engine::{self, To};
 use crate::local::entry::put_path;
 use crate::local::failure::{Done, Failure};
-use crate::local::select;
+use crate::local::select::Which;
 use crate::local::session::Session;
 
 /// Says how the second version differs from the first.
@@ -25,13 +25,15 @@ pub(crate) struct Diff {
     /// The version after.
     #[arg(value_name = "VERSION", id = "after")]
     after: String,
+    #[command(flatten)]
+    which: Which,
 }
 
 impl Diff {
     pub(crate) fn run(&self, session: &mut Session<'_>) -> Done<Exit> {
         let (archive, _) = session.open(To::Read)?;
-        let before = select::version(archive.versions(), &self.before)?;
-        let after = select::version(archive.versions(), &self.after)?;
+        let before = self.which.version(archive.versions(), &self.before)?;
+        let after = self.which.version(archive.versions(), &self.after)?;
         let place = session.place();
         let failed = |error| Failure::archive(place, &error);
         let trees = (engine::tree(&archive, before), engine::tree(&archive, after));

@@ -13,7 +13,7 @@ use crate::local::entry;
 use crate::local::failure::{Done, Failure};
 use crate::local::pattern::{Exact, Pattern, has_signs};
 use crate::local::report::count;
-use crate::local::select;
+use crate::local::select::Which;
 use crate::local::session::Session;
 
 /// Finds entries in all versions, or in one.
@@ -33,20 +33,22 @@ pub(crate) struct Find {
     /// Kind, permissions, owner, group, size and time (UTC) of each entry.
     #[arg(long, short)]
     long: bool,
+    #[command(flatten)]
+    which: Which,
 }
 
 impl Find {
     pub(crate) fn run(&self, session: &mut Session<'_>) -> Done<Exit> {
         let (archive, _) = session.open(To::Read)?;
         let versions = match &self.version {
-            Some(meant) => std::slice::from_ref(select::version(archive.versions(), meant)?),
-            None => archive.versions(),
+            Some(meant) => vec![self.which.version(archive.versions(), meant)?],
+            None => self.which.some(archive.versions())?,
         };
         let exact = Exact::new(&self.word);
-        let mut matches = self.show(session, &archive, versions, &|path| exact.is(path))?;
+        let mut matches = self.show(session, &archive, &versions, &|path| exact.is(path))?;
         if let Some(word) = self.word.to_str().filter(|word| matches == 0 && has_signs(word)) {
             let pattern = Pattern::new(word)?;
-            matches = self.show(session, &archive, versions, &|path| pattern.matches(path))?;
+            matches = self.show(session, &archive, &versions, &|path| pattern.matches(path))?;
         }
         let text = count(matches, "match", "matches");
         session.report.summary(json!({"matches": matches, "versions": versions.len()}), &text)?;
@@ -58,12 +60,12 @@ impl Find {
         &self,
         session: &mut Session<'_>,
         archive: &Archive,
-        versions: &[Version],
+        versions: &[&Version],
         is_found: &dyn Fn(&TreePath) -> bool,
     ) -> Done<u64> {
         let place = session.place();
         let mut matches = 0;
-        for version in versions {
+        for &version in versions {
             for found in engine::tree(archive, version) {
                 let found = found.map_err(|error| Failure::archive(place, &error))?;
                 if !is_found(&found.path) {

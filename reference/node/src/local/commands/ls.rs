@@ -11,7 +11,7 @@ use crate::local::engine::{self, To};
 use crate::local::entry;
 use crate::local::failure::{Done, Failure};
 use crate::local::pattern::path;
-use crate::local::select;
+use crate::local::select::Which;
 use crate::local::session::Session;
 
 /// Lists what is in a version, or in a folder of it and below.
@@ -28,12 +28,14 @@ pub(crate) struct Ls {
     /// Kind, permissions, owner, group, size and time (UTC) of each entry.
     #[arg(long, short)]
     long: bool,
+    #[command(flatten)]
+    which: Which,
 }
 
 impl Ls {
     pub(crate) fn run(&self, session: &mut Session<'_>) -> Done<Exit> {
         let (archive, _) = session.open(To::Read)?;
-        let version = select::version(archive.versions(), &self.version)?;
+        let version = self.which.version(archive.versions(), &self.version)?;
         let folder = path(&self.path)?;
         let place = session.place();
         let failed = |error| Failure::archive(place, &error);

@@ -20,7 +20,7 @@ use crate::local::interrupt;
 use crate::local::pattern;
 use crate::local::progress::{Goal, Progress, Voice, span};
 use crate::local::report::{count, gone, size, unheard};
-use crate::local::select;
+use crate::local::select::Which;
 use crate::local::session::Session;
 
 /// Restores a version, or what of it is named, into a folder that is empty or absent.
@@ -47,12 +47,14 @@ pub(crate) struct Restore {
     /// Go on with a restore that was interrupted: what is there and right is left as it is.
     #[arg(long)]
     resume: bool,
+    #[command(flatten)]
+    which: Which,
 }
 
 impl Restore {
     pub(crate) fn run(&self, session: &mut Session<'_>) -> Done<Exit> {
         let (archive, _) = session.open(To::Read)?;
-        let version = select::version(archive.versions(), &self.version)?;
+        let version = self.which.version(archive.versions(), &self.version)?;
         match &self.target {
             Some(target) => self.to_folder(session, &archive, version, target),
             None => self.to_stdout(session, &archive, version),

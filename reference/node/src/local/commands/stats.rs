@@ -24,7 +24,7 @@ impl Stats {
         let stored = archive.stored();
         let (blocks, block_bytes) = (stored.blocks, stored.bytes);
         let (segments, on_disk) = engine::on_disk(session.place())?;
-        let restored: u64 = versions.iter().map(|version| version.root.bytes).sum();
+        let restored = sum(versions.iter().map(|version| version.root.bytes));
         let latest = versions.last().map(|version| &version.root);
         let id = archive.id().to_string();
         let lines = [
@@ -44,5 +44,21 @@ impl Stats {
             "block_bytes": block_bytes, "segments": segments, "bytes_on_disk": on_disk});
         session.report.summary(object, "")?;
         Ok(Exit::Ok)
+    }
+}
+
+/// The sum of sizes that manifests state: nothing says that it fits.
+fn sum(sizes: impl Iterator<Item = u64>) -> u64 {
+    sizes.fold(0, u64::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_that_does_not_fit_is_the_largest_number() {
+        assert_eq!(sum([1, 2].into_iter()), 3);
+        assert_eq!(sum([u64::MAX, 2].into_iter()), u64::MAX);
     }
 }
