@@ -233,7 +233,7 @@ fn an_archive_that_may_not_be_written_is_read_all_the_same() {
         &["restore", "1", "--target", &target],
         &["stats"],
         &["backup", &source, "--dry-run"],
-        &["forget", "1", "--dry-run"],
+        &["forget", "1", "--allow-last", "--dry-run"],
         &["prune", "--dry-run"],
     ] {
         let output = bound_by_permissions(&place, arguments).unwrap();
@@ -296,7 +296,7 @@ fn a_dry_run_looks_while_another_writes_and_leaves_nothing_behind() {
     lock.unlock().unwrap();
     place.succeed(&["backup", &place.text("source")]);
     lock.lock().unwrap();
-    place.succeed(&["forget", "1", "--dry-run"]);
+    place.succeed(&["forget", "1", "--allow-last", "--dry-run"]);
 }
 
 /// What was mounted there is gone, and the folder that it was mounted on has at most `lost+found` in it.
