@@ -167,6 +167,11 @@ impl<S> Archive<S> {
         self.store
     }
 
+    /// The store.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
     /// The archive's id.
     pub fn id(&self) -> ArchiveId {
         self.contents.id

@@ -109,8 +109,11 @@ impl DamageList {
         self.listed.iter().position(is).map(|at| self.listed.remove(at))
     }
 
-    /// Keeps what is said of such places, and what is in no one place.
+    /// Keeps what is said of such places, and what is in no one place. What is not listed comes after all that is.
     pub(crate) fn keep_at(&mut self, keeps: impl Fn(Place) -> bool) {
+        if self.listed.last().and_then(|damage| damage.place).is_some_and(|place| !keeps(place)) {
+            self.unlisted = 0;
+        }
         self.listed.retain(|damage| damage.place.is_none_or(&keeps));
         if self.is_empty() {
             *self = DamageList::default();

@@ -220,7 +220,7 @@ pub fn scan_segment(store: &dyn ReadStore, number: u64, archive: ArchiveId) -> R
                 scan.end = frame.payload.offset + u64::from(frame.head.length);
                 match refuse_short(store, &frame)? {
                     None => scan.frames.push(frame),
-                    Some(error) => scan.damage.note(Some(frame.payload), error),
+                    Some(error) => scan.damage.note(Some(place), error),
                 }
                 continue;
             }
