@@ -119,7 +119,8 @@ impl Backup {
             session.report.note(note);
         }
         if let Some(archive) = done.archive.take() {
-            let archive = self.repair(session, archive, &record)?;
+            let (archive, note) = self.repair(session, archive, &record)?;
+            done.notes.extend(note);
             session.remember(&archive, &record);
         }
         self.summary(session, &done, started.elapsed().as_secs_f64())?;
@@ -127,14 +128,20 @@ impl Backup {
     }
 
     /// Puts a damaged archive right: what the folder still had is stored again by now.
-    fn repair(&self, session: &mut Session<'_>, archive: Archive, record: &Record) -> Done<Archive> {
+    fn repair(
+        &self,
+        session: &mut Session<'_>,
+        archive: Archive,
+        record: &Record,
+    ) -> Done<(Archive, Option<String>)> {
         if !archive.needs_repair() {
-            return Ok(archive);
+            return Ok((archive, None));
         }
         let (archive, repaired) = engine::repair(archive, session.place(), &record.device(), false)?;
         if repaired.lost.is_empty() && repaired.done.left == 0 {
-            session.report.note("The archive was damaged and is whole again: what was lost is stored again.");
-            return Ok(archive);
+            let what = "the archive was damaged and is whole again: what was lost is stored again";
+            session.report.note(what);
+            return Ok((archive, Some(what.into())));
         }
         let lost = count(repaired.lost.len() as u64, "entry", "entries");
         let what = format!(
@@ -142,7 +149,7 @@ impl Backup {
         );
         session.report.warn(None, &what);
         session.report.advise("see which with `bailee check`");
-        Ok(archive)
+        Ok((archive, None))
     }
 
     fn job(&self, origin: Option<Origin>, catalogue: PathBuf, without: [&Path; 2]) -> Done<BackUp<'_>> {
