@@ -47,6 +47,8 @@ pub const HOST_BYTES: usize = 255;
 /// The longest name of a user, in bytes.
 pub const USER_BYTES: usize = 255;
 
+/// The most bytes of a segment that a reader looks at. A writer goes on in the next one long before.
+pub const SEGMENT_MOST_BYTES: u64 = 1 << 30;
 /// The most damage of an archive that is listed one by one.
 pub const MOST_DAMAGE: usize = 100_000;
 /// The most numbers of segments in one run that may be neither there nor given up. What comes after more of them is no segment.

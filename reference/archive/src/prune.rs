@@ -17,6 +17,7 @@ use crate::engine::group::Pools;
 use crate::engine::sequence::{Sequencer, Stream};
 use crate::error::ArchiveError;
 use crate::id::{BlockId, DeviceId, Digest};
+use crate::limits::SEGMENT_BYTES;
 use crate::manifest::open_index;
 use crate::retention::{Forgotten, Retention};
 use crate::segment::{Kind, scan_segment};
@@ -109,7 +110,7 @@ impl<S: Store> Archive<S> {
             .collect::<Result<_, _>>()?;
         let mut retention = Retention::at(self.contents.id, self.contents.next_link(DeviceId(device.public()))?);
         retention.forgotten = forgotten.into_iter().collect();
-        let (contents, mut tail) = self.detach_tail(u64::MAX)?;
+        let (contents, mut tail) = self.detach_tail(SEGMENT_BYTES)?;
         let digest = append_retention(&mut tail, &retention, device)?;
         let mut archive = contents.attach_tail(tail);
         let contents = &mut archive.contents;
@@ -352,7 +353,7 @@ impl<'a, S: Store> Moving<'a, S> {
         let new: Vec<u32> = (self.first_new..archive.contents.blocks.next_number()).collect();
         retention.blocks = archive.listings(&new)?;
 
-        let (contents, mut tail) = archive.detach_tail(u64::MAX)?;
+        let (contents, mut tail) = archive.detach_tail(SEGMENT_BYTES)?;
         append_retention(&mut tail, &retention, self.device)?;
         self.pruned.written += tail.written;
         tail.store.remove(&self.pruned.segments).map_err(ArchiveError::store("removing segments"))?;

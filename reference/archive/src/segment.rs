@@ -13,7 +13,7 @@ use crate::bytes::Bytes;
 use crate::damage::{DamageList, Harm};
 use crate::error::{ArchiveError, Part, Place};
 use crate::id::{ArchiveId, Digest};
-use crate::limits::{INDEX_BYTES, MANIFEST_BYTES};
+use crate::limits::{INDEX_BYTES, MANIFEST_BYTES, SEGMENT_MOST_BYTES};
 use crate::manifest::{decode_manifest, pair};
 use crate::retention::decode_retention;
 use crate::store::ReadStore;
@@ -212,10 +212,11 @@ pub fn scan_segment(store: &dyn ReadStore, number: u64, archive: ArchiveId) -> R
         Err(error @ ArchiveError::Store { .. }) => return Err(error),
         head => head,
     };
-    scan.headed = head.is_ok();
-    while scan.end < length {
+    scan.headed = head.is_ok() && length <= SEGMENT_MOST_BYTES;
+    let readable = length.min(SEGMENT_MOST_BYTES);
+    while scan.end < readable {
         let place = Place { segment: number, offset: scan.end };
-        let error = match next_frame(store, place, length - scan.end) {
+        let error = match next_frame(store, place, readable - scan.end) {
             Ok(Some(frame)) => {
                 scan.end = frame.payload.offset + u64::from(frame.head.length);
                 match refuse_short(store, &frame)? {
@@ -229,7 +230,11 @@ pub fn scan_segment(store: &dyn ReadStore, number: u64, archive: ArchiveId) -> R
             Err(error) => error,
         };
         scan.damage.note(Some(place), error);
-        scan.end = find_frame(store, place, length)?;
+        scan.end = find_frame(store, place, readable)?;
+    }
+    if length > readable {
+        let error = ArchiveError::TooLarge { part: Part::Segment, length, limit: SEGMENT_MOST_BYTES };
+        scan.damage.note(Some(Place { segment: number, offset: readable }), error);
     }
     if let Err(error) = head {
         // A segment of another release is nothing to repair; one that has whole records is of this one.

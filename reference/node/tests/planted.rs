@@ -6,8 +6,8 @@ mod common;
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Output;
+use std::time::Duration;
 
 use bailee_archive::segment::{FrameHead, Kind, SegmentHead, read_segment_head, scan_segment};
 use bailee_archive::{ArchiveId, FolderStore};
@@ -18,17 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs a command that may not hang.
 fn ends(place: &Place, arguments: &[&str]) -> Output {
-    let mut child =
-        place.command(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let started = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if started.elapsed() > PATIENCE {
-            child.kill().unwrap();
-            panic!("{arguments:?} hangs");
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    child.wait_with_output().unwrap()
+    ended_within(place.command(arguments), PATIENCE)
 }
 
 /// The first version comes back whole, damage told or not.
