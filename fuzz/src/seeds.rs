@@ -302,8 +302,14 @@ impl Seeds {
             ("a-link-to-a-link", &[link, a, 4, hard, b, 0, hard, c, 1]),
         ];
         for (name, tree) in trees {
-            for (how, before) in [("anew", 0u8), ("resumed", 1), ("over-links", 1 | 4 | 8 | 16), ("verified", 3 | 4)]
-            {
+            let links = 1 | 4 | 8 | 16;
+            for (how, before) in [
+                ("anew", 0u8),
+                ("into-a-folder", 1),
+                ("over-links", links),
+                ("beside-links", links | 1 << 5),
+                ("verified", 3 | 4),
+            ] {
                 self.add("restore", format!("{name}-{how}"), [&[before], tree].concat());
             }
         }

@@ -8,7 +8,7 @@ use std::path::Path;
 use bailee_archive::testing::Seeded;
 use bailee_archive::tree::{Entry, EntryKind, Meta, Time};
 use bailee_archive::{Archive, BackUp, Counters, MemoryStore, TreePath};
-use bailee_files::{RestoreOptions, RestoreProgress, Selection, restore};
+use bailee_files::{Overwrite, RestoreOptions, RestoreProgress, Selection, restore};
 
 use super::archive::{device, keys};
 
@@ -19,7 +19,10 @@ const NAMES: [&str; 4] = ["a", "b", "c", "outside"];
 const TARGETS: [&[u8]; 6] = [b"..", b"../outside", b"../outside/secret", b"/", b"a", b"b/c"];
 const SECRET: &[u8] = b"stays as it is";
 
-/// The first byte says whether something stands in the target already; then three bytes an entry: kind, path, content.
+/// What may become of something that stands in the target, by two bits of the first byte.
+const WHEN: [Overwrite; 4] = [Overwrite::Always, Overwrite::Never, Overwrite::IfNewer, Overwrite::IfChanged];
+
+/// The first byte says what stands in the target already, and what may become of it; then three bytes an entry: kind, path, content.
 pub fn into_a_folder(data: &[u8]) {
     let Some((&before, steps)) = data.split_first() else { return };
     let Some(archive) = archive_of(&entries(steps)) else { return };
@@ -29,7 +32,8 @@ pub fn into_a_folder(data: &[u8]) {
     assert!(prepared.is_ok(), "{prepared:?}");
 
     let progress = RestoreProgress::default();
-    let how = RestoreOptions { threads: 1, resume: before & 1 == 1, verify: before & 2 == 2, progress: &progress };
+    let overwrite = WHEN[usize::from(before >> 5 & 3)];
+    let how = RestoreOptions { threads: 1, overwrite, verify: before & 2 == 2, progress: &progress };
     if let Some(version) = archive.versions().first()
         && let Err(error) = restore(&archive, version, &inside, &Selection::whole(), &how)
     {

@@ -23,11 +23,6 @@ pub enum FilesError {
         /// What was named.
         path: PathBuf,
     },
-    /// The folder to restore into has something in it.
-    NotEmpty {
-        /// The folder.
-        path: PathBuf,
-    },
     /// A pattern that is none.
     BadPattern {
         /// The pattern.
@@ -61,9 +56,6 @@ impl fmt::Display for FilesError {
             FilesError::Io { doing, path, error } => write!(f, "{doing} {}: {error}", shown(path)),
             FilesError::NotADirectory { path } => {
                 write!(f, "{} is not a folder: name the folder to back up", shown(path))
-            }
-            FilesError::NotEmpty { path } => {
-                write!(f, "{} is not empty: nothing is ever restored over other files", shown(path))
             }
             FilesError::BadPattern { pattern, what } => write!(f, "pattern {}: {what}", shown(Path::new(pattern))),
             FilesError::BadPatternFile { path, line: Some(line), what } => {

@@ -24,7 +24,9 @@ pub use compare::{Difference, compare};
 pub use empty::is_empty;
 pub use error::{FilesError, Warning};
 pub use patterns::Patterns;
-pub use restore::{RestoreOptions, RestoreProgress, Restored, Selection, copy_file, is_pattern, restore, tree_path};
+pub use restore::{
+    Overwrite, Paths, RestoreOptions, RestoreProgress, Restored, Selection, copy_file, is_pattern, restore, tree_path,
+};
 pub use surveyor::Scope;
 pub use walk::{Amount, Changes};
 pub use watch::{Cause, WatchOptions, watch};

@@ -10,7 +10,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use bailee_archive::Archive;
-use bailee_files::{Amount, BackedUp, Scope, Selection, dry_run};
+use bailee_files::{Amount, BackedUp, Overwrite, Scope, Selection, dry_run};
 use common::{Store, bring_back, differences, fresh, noise, save, write};
 use filetime::FileTime;
 use notify::event::{AccessKind, EventKind};
@@ -67,7 +67,8 @@ impl Case {
     fn assert_restores(&self) {
         let out = tempfile::tempdir().unwrap();
         let restored =
-            bring_back(self.archive.as_ref().unwrap(), out.path(), &Selection::whole(), (false, false)).unwrap();
+            bring_back(self.archive.as_ref().unwrap(), out.path(), &Selection::whole(), (Overwrite::Never, false))
+                .unwrap();
         assert_eq!((restored.warnings, restored.damaged), (vec![], vec![]));
         assert_eq!(differences(&self.folder(), out.path()), Vec::<String>::new());
     }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use bailee_archive::testing::Seeded;
 use bailee_archive::tree::Time;
 use bailee_archive::{BackUp, Counters};
-use bailee_files::{FilesError, Scope, Selection, back_up, compare};
+use bailee_files::{FilesError, Overwrite, Scope, Selection, back_up, compare};
 use common::{backed_up, bring_back, device, differences, fresh, odd, round_trip, save, write};
 use filetime::FileTime;
 use rustix::fs::AtFlags;
@@ -145,17 +145,6 @@ fn an_empty_folder_and_a_link_to_one_come_back() {
 }
 
 #[test]
-fn nothing_is_restored_over_other_files() {
-    let folder = tempfile::tempdir().unwrap();
-    write(&folder.path().join("file"), b"x");
-    let done = backed_up(folder.path()).unwrap();
-    let archive = done.archive;
-    let error = bring_back(&archive, folder.path(), &Selection::whole(), (false, false)).unwrap_err();
-    assert!(matches!(error, FilesError::NotEmpty { .. }), "{error}");
-    assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"x");
-}
-
-#[test]
 fn holes_come_back_as_holes() {
     let folder = tempfile::tempdir().unwrap();
     write(&folder.path().join("dense"), &vec![0; 8_000_000]);
@@ -186,7 +175,7 @@ fn a_folder_may_have_a_hundred_thousand_files() {
     assert_eq!((done.totals.entries, done.changes.new.files, done.warnings), (100_001, 100_000, vec![]));
     let out = in_memory();
     let target = out.path().join("restored");
-    let restored = bring_back(&done.archive, &target, &Selection::whole(), (false, false)).unwrap();
+    let restored = bring_back(&done.archive, &target, &Selection::whole(), (Overwrite::Never, false)).unwrap();
     assert_eq!((restored.entries, restored.warnings, restored.damaged), (100_001, vec![], vec![]));
     assert_eq!(fs::read_dir(&target).unwrap().count(), 100_000);
     // Linear, it is a second or two; a list that is searched for each name would take minutes.
@@ -210,7 +199,7 @@ fn what_cannot_be_kept_or_read_is_named_and_the_rest_is_kept() {
     assert!(done.warnings[0].to_string().ends_with("left out: path: too many components"), "{}", done.warnings[0]);
     let out = tempfile::tempdir().unwrap();
     let target = out.path().join("restored");
-    let restored = bring_back(&done.archive, &target, &Selection::whole(), (false, false)).unwrap();
+    let restored = bring_back(&done.archive, &target, &Selection::whole(), (Overwrite::Never, false)).unwrap();
     assert_eq!((restored.entries, restored.warnings), (512 + 2, vec![]));
     assert_eq!(fs::read(target.join("z")).unwrap(), b"kept");
 }
@@ -255,7 +244,7 @@ fn excludes_prune_and_places_are_left_out() {
     let done = save(common::fresh(), folder.path(), &scope, None).unwrap();
     let out = tempfile::tempdir().unwrap();
     let target = out.path().join("restored");
-    bring_back(&done.archive, &target, &Selection::whole(), (false, false)).unwrap();
+    bring_back(&done.archive, &target, &Selection::whole(), (Overwrite::Never, false)).unwrap();
     let mut missing = differences(folder.path(), &target);
     missing.retain(|difference| !difference.contains("time of change"));
     missing.sort();

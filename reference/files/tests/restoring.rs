@@ -7,14 +7,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use bailee_archive::Archive;
-use bailee_files::{FilesError, Selection, copy_file, tree_path};
-use common::{Store, backed_up, bring_back, differences, noise, odd, write};
+use bailee_archive::tree::{Entry, EntryKind, Meta, Time};
+use bailee_archive::{Archive, BackUp, Counters};
+use bailee_files::{FilesError, Overwrite, Selection, copy_file, tree_path};
+use common::{Seeded, Store, backed_up, bring_back, differences, noise, odd, write};
 use filetime::FileTime;
 
-const ONCE: (bool, bool) = (false, false);
-const RESUMED: (bool, bool) = (true, false);
-const RESUMED_VERIFIED: (bool, bool) = (true, true);
+const ONCE: (Overwrite, bool) = (Overwrite::Never, false);
+const CHANGED: (Overwrite, bool) = (Overwrite::IfChanged, false);
+const CHANGED_VERIFIED: (Overwrite, bool) = (Overwrite::IfChanged, true);
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
@@ -201,6 +202,40 @@ fn one_file_goes_to_a_stream() {
     }
 }
 
+/// An archive may have been written by anyone who has its key: its links may lead to links and to folders.
+#[test]
+fn a_link_that_leads_to_no_file_is_named() {
+    let meta = Meta { mode: 0o700, ..Meta::default() };
+    let entry = |path: &str, kind| Entry { path: tree_path(path.as_ref()).unwrap(), meta: meta.clone(), kind };
+    let to = |path: &str| EntryKind::HardLink { to: tree_path(path.as_ref()).unwrap() };
+    let (device, random, counters) = (common::device(), Seeded::default(), Counters::default());
+    let mut writer = common::fresh().begin(&BackUp::new(&device, Time::default(), &random, &counters)).unwrap();
+    let content = writer.content(&mut &b"x"[..]).unwrap();
+    let file = EntryKind::File { content, changed: false, sparse: false };
+    for (path, kind) in [
+        ("", EntryKind::Directory),
+        ("a", file),
+        ("b", to("a")),
+        ("c", to("b")),
+        ("d", EntryKind::Directory),
+        ("e", to("d")),
+    ] {
+        writer.entry(&entry(path, kind)).unwrap();
+    }
+    let archive = writer.commit(Time::default(), b"").unwrap().0;
+    for name in ["c", "e"] {
+        let out = tempfile::tempdir().unwrap();
+        let restored = bring_back(&archive, out.path(), &Selection::of(&[name]).unwrap(), ONCE).unwrap();
+        let damaged: Vec<_> = restored.damaged.iter().map(ToString::to_string).collect();
+        assert!(damaged.len() == 1 && damaged[0].contains(" is not the first name of a file"), "{damaged:?}");
+    }
+    let out = tempfile::tempdir().unwrap();
+    write(&out.path().join("a"), b"in the way");
+    let restored = bring_back(&archive, out.path(), &Selection::whole(), ONCE).unwrap();
+    assert_eq!((restored.left.count, restored.damaged.len(), restored.missing()), (1, 2, 2));
+    assert_eq!(fs::read(out.path().join("b")).unwrap(), b"x");
+}
+
 #[test]
 fn an_interrupted_restore_goes_on_where_it_was() {
     let folder = odd();
@@ -222,7 +257,7 @@ fn an_interrupted_restore_goes_on_where_it_was() {
     fs::set_permissions(at("closed"), fs::Permissions::from_mode(0o000)).unwrap();
     write(&at("of somebody else"), b"x");
 
-    let again = bring_back(&done.archive, &target, &whole, RESUMED_VERIFIED).unwrap();
+    let again = bring_back(&done.archive, &target, &whole, CHANGED_VERIFIED).unwrap();
     assert_eq!(fs::read(at("of somebody else")).unwrap(), b"x");
     fs::remove_file(at("of somebody else")).unwrap();
     if is_root() {
@@ -232,7 +267,7 @@ fn an_interrupted_restore_goes_on_where_it_was() {
         let files = 11;
         assert_eq!((first.kept, again.kept), (0, files - 2));
     }
-    let last = bring_back(&done.archive, &target, &whole, RESUMED).unwrap();
+    let last = bring_back(&done.archive, &target, &whole, CHANGED).unwrap();
     assert!(last.kept > again.kept);
 }
 
@@ -243,15 +278,15 @@ fn only_verifying_sees_a_change_that_left_length_and_time() {
     let done = backed_up(folder.path()).unwrap();
     let out = tempfile::tempdir().unwrap();
     let (whole, file) = (Selection::whole(), out.path().join("file"));
-    bring_back(&done.archive, out.path(), &whole, (false, true)).unwrap();
+    bring_back(&done.archive, out.path(), &whole, (Overwrite::Never, true)).unwrap();
     let time = FileTime::from_last_modification_time(&fs::metadata(&file).unwrap());
     let mut bytes = fs::read(&file).unwrap();
     bytes[200_000] ^= 1;
     fs::write(&file, bytes).unwrap();
     filetime::set_file_mtime(&file, time).unwrap();
-    assert_eq!(bring_back(&done.archive, out.path(), &whole, RESUMED).unwrap().kept, 1);
+    assert_eq!(bring_back(&done.archive, out.path(), &whole, CHANGED).unwrap().kept, 1);
     assert_eq!(differences(folder.path(), out.path()), ["file: other content"]);
-    assert_eq!(bring_back(&done.archive, out.path(), &whole, RESUMED_VERIFIED).unwrap().kept, 0);
+    assert_eq!(bring_back(&done.archive, out.path(), &whole, CHANGED_VERIFIED).unwrap().kept, 0);
     assert_eq!(differences(folder.path(), out.path()), Vec::<String>::new());
 }
 
@@ -266,11 +301,11 @@ fn a_link_in_the_target_leads_nowhere() {
     symlink(outside.path(), target.join("a")).unwrap();
     fs::create_dir(target.join("a-b")).unwrap();
     symlink(outside.path().join("planted"), target.join("a-b/x.txt")).unwrap();
-    let restored = bring_back(&archive, &target, &Selection::whole(), RESUMED).unwrap();
+    let restored = bring_back(&archive, &target, &Selection::whole(), CHANGED).unwrap();
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
     let warnings: Vec<_> = restored.warnings.iter().map(ToString::to_string).collect();
     let [warning] = &warnings[..] else { panic!("{warnings:?}") };
-    assert!(warning.ends_with("a: not made: something that is no folder has its name"), "{warning}");
+    assert!(warning.ends_with("a: not made: something that is not a folder has its name"), "{warning}");
     assert_eq!(fs::read(target.join("a-b/x.txt")).unwrap(), b"a-b/x.txt");
     assert!(target.join("a").is_symlink());
     let mode = fs::metadata(outside.path()).unwrap().permissions().mode() & 0o777;
@@ -282,7 +317,7 @@ fn a_folder_that_stands_in_the_way_of_a_file_is_left_alone() {
     let (_folder, archive) = sample();
     let out = tempfile::tempdir().unwrap();
     fs::create_dir_all(out.path().join("a/z.txt/precious")).unwrap();
-    let restored = bring_back(&archive, out.path(), &Selection::whole(), RESUMED).unwrap();
+    let restored = bring_back(&archive, out.path(), &Selection::whole(), CHANGED).unwrap();
     let warnings: Vec<_> = restored.warnings.iter().map(ToString::to_string).collect();
     assert!(warnings.len() == 1 && warnings[0].ends_with("a/z.txt: not made: a folder has its name"), "{warnings:?}");
     assert!(out.path().join("a/z.txt/precious").is_dir());
@@ -324,7 +359,7 @@ fn what_the_archive_has_lost_is_named_the_rest_is_restored_and_a_whole_archive_c
         assert_eq!(after.exists(), !is_lost, "{name}");
         assert!(is_lost || fs::read(before).unwrap() == fs::read(after).unwrap(), "{name}");
     }
-    let second = bring_back(&common::reopened(whole), out.path(), &all, RESUMED).unwrap();
+    let second = bring_back(&common::reopened(whole), out.path(), &all, CHANGED).unwrap();
     assert_eq!((second.kept, second.damaged), ((names.len() - lost.len()) as u64, vec![]));
     assert_eq!(differences(folder.path(), out.path()), Vec::<String>::new());
 }
@@ -353,7 +388,7 @@ fn a_resumed_restore_brings_back_metadata_that_was_altered() {
     for act in spoil {
         act();
         filetime::set_file_mtime(&restored, time).unwrap();
-        bring_back(&archive, &target, &Selection::whole(), RESUMED).unwrap();
+        bring_back(&archive, &target, &Selection::whole(), CHANGED).unwrap();
         assert_eq!(differences(&source, &target), [""; 0]);
     }
 }

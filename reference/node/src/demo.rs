@@ -14,7 +14,7 @@ use std::time::Instant;
 use bailee_archive::{Archive, ArchiveError, ArchiveKeys, BackUp, Counters, DeviceId, FolderStore, System};
 use bailee_core::crypto::keys::Owner;
 use bailee_files::{
-    FilesError, RestoreOptions, RestoreProgress, Scope, Selection, Warning, back_up, compare, restore,
+    FilesError, Overwrite, RestoreOptions, RestoreProgress, Scope, Selection, Warning, back_up, compare, restore,
 };
 use bailee_spec::action::{Action, Asking, Caller, Handing, Point, Purpose, Requester};
 use bailee_spec::outcome::{Outcome, Refusal};
@@ -354,8 +354,8 @@ impl Run<'_> {
             let counting = progress.clone();
             let state = move || engine::restore_state(&counting);
             let _progress = Progress::start(Some(Voice::for_people()), "restoring", Goal::default(), state);
-            let how =
-                RestoreOptions { threads: engine::processors(), resume: false, verify: false, progress: &progress };
+            let (threads, overwrite) = (engine::processors(), Overwrite::Never);
+            let how = RestoreOptions { threads, overwrite, verify: false, progress: &progress };
             restore(&archive, version, target, &Selection::whole(), &how)?
         };
         self.fact(who, format!("restored {} entries, {}", restored.entries, mib(restored.bytes)));

@@ -357,7 +357,7 @@ impl Life {
             ["restore".to_string(), version.digest.clone(), "--target".into(), self.place.text("restored")];
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         self.kill(Act::Restore, &arguments);
-        let said = self.summary(&[&arguments[..], &["--resume"]].concat());
+        let said = self.summary(&arguments);
         self.compare(&self.versions[at], "restored");
         self.tally.resumed += usize::from(said["kept"].as_u64().unwrap() > 0);
         fs::remove_dir_all(self.place.at("restored")).unwrap();

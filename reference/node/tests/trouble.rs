@@ -105,11 +105,11 @@ fn a_restore_to_a_full_disk_goes_on_when_there_is_room() {
     fs::write(&filler, noise(10_000_000)).unwrap();
     let target = disk.text("target");
     let said = place.fail(1, &["restore", "latest", "--target", &target]);
-    assert!(said.contains("No space left on device") && said.contains("--resume"), "{said}");
+    assert!(said.contains("No space left on device") && said.contains("run the same command again"), "{said}");
     assert_eq!(said.lines().count(), 2, "{said}");
     fs::remove_file(filler).unwrap();
-    let resumed = place.succeed(&["restore", "latest", "--target", &target, "--resume", "--json"]);
-    assert!(objects(&resumed).last().unwrap()["kept"].as_u64().unwrap() > 0);
+    let again = place.succeed(&["restore", "latest", "--target", &target, "--json"]);
+    assert!(objects(&again).last().unwrap()["kept"].as_u64().unwrap() > 0);
     assert_eq!(bailee_files::compare(&place.at("source"), &disk.path.join("target")).unwrap(), []);
 }
 
@@ -383,6 +383,28 @@ fn a_target_that_may_not_be_written_is_named() {
     };
     assert_eq!(code(&output), 1, "{}", err(&output));
     assert!(err(&output).contains("shut/inner: Permission denied"), "{}", err(&output));
+}
+
+/// Its owner is let in for as long as it takes, and nobody else loses or gains anything.
+#[test]
+fn a_folder_that_its_owner_closed_is_restored_into_and_closed_again() {
+    let (place, _) = Place::with_version();
+    let target = place.text("restored");
+    place.succeed(&["restore", "1", "--target", &target]);
+    for (overwrite, expected) in [("never", 0o555), ("always", 0o755)] {
+        allow(&place, "source/docs", 0o755);
+        fs::remove_file(place.at("restored/docs/report.txt")).unwrap();
+        allow(&place, "restored/docs", 0o555);
+        allow(&place, "restored", 0o055);
+        let arguments = ["restore", "1", "--target", &target, "--overwrite", overwrite];
+        let Some(output) = bound_by_permissions(&place, &arguments) else { return };
+        assert_eq!(code(&output), 0, "{}", err(&output));
+        let mode = |name: &str| fs::metadata(place.at(name)).unwrap().permissions().mode() & 0o7777;
+        let whole = if overwrite == "never" { 0o055 } else { mode("source") };
+        assert_eq!((mode("restored"), mode("restored/docs")), (whole, expected), "{overwrite}");
+        allow(&place, "restored", 0o755);
+        assert!(place.at("restored/docs/report.txt").exists());
+    }
 }
 
 /// While a long file is read, one that comes after it goes.

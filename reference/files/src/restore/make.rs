@@ -3,33 +3,44 @@
 use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 
 use bailee_archive::tree::{Content, Entry, EntryKind};
 use bailee_archive::{Archive, ArchiveError, ReadStore, TreePath};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, FileType, OFlags};
 use rustix::io::Errno;
 
+use super::RestoreOptions;
 use super::content::{Comparing, Sparse};
-use super::{Report, RestoreOptions};
+use super::give::{Before, Giver, Place, Refusals};
+use super::report::Report;
+use super::standing::{self, Verdict, unfinished_file};
 use crate::folder::Folder;
-use crate::meta::{self, Refusals, State};
+use crate::meta::State;
 
 /// An entry that is to be made in a folder that is there.
 pub(super) struct Task {
     pub(super) folder: Arc<Folder>,
     pub(super) name: CString,
     pub(super) entry: Entry,
+    /// Whether what is made in the folder inherits an access control list.
+    pub(super) inherits_list: bool,
+}
+
+impl Task {
+    fn before(&self) -> Before {
+        if self.inherits_list { Before::InheritedList } else { Before::Nothing }
+    }
 }
 
 /// A further name that is to be given to a file.
 pub(super) struct Link {
-    pub(super) folder: Arc<Folder>,
-    pub(super) name: CString,
-    pub(super) path: TreePath,
+    /// The name; the entry's kind says which is the file's first.
+    pub(super) task: Task,
+    /// The name that has the file's content here.
     pub(super) to: TreePath,
 }
 
@@ -62,17 +73,20 @@ impl Batches {
     }
 }
 
-/// What stands where an entry is to be made.
-enum Standing {
-    Nothing,
-    /// What the entry would be.
-    Same,
-    /// Something else that may be replaced.
-    Other,
+/// What became of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Made,
+    /// It stood there.
+    Kept,
+    /// Something else stood there, and does still.
+    Left,
+    /// Something else stood there.
+    Replaced,
 }
 
 /// Why a file was not written.
-enum Failure {
+pub(super) enum Failure {
     Disk(io::Error),
     Archive(ArchiveError),
 }
@@ -102,6 +116,7 @@ pub(super) struct Maker<'a, S> {
     pub(super) archive: &'a Archive<S>,
     pub(super) how: &'a RestoreOptions<'a>,
     pub(super) report: &'a Report<'a>,
+    pub(super) giver: Giver,
 }
 
 impl<S: ReadStore> Maker<'_, S> {
@@ -126,46 +141,83 @@ impl<S: ReadStore> Maker<'_, S> {
         }
     }
 
-    fn make(&self, task: &Task) {
-        let path = &task.entry.path;
+    pub(super) fn make(&self, task: &Task) {
         let done = match &task.entry.kind {
             EntryKind::File { content, sparse, .. } => self.file(task, content, *sparse),
             kind => self.special(task, kind).map_err(Failure::Disk),
         };
+        self.tell(&task.entry.path, done);
+    }
+
+    fn tell(&self, path: &TreePath, done: Result<Outcome, Failure>) {
+        let made = || self.how.progress.entries.fetch_add(1, Ordering::Relaxed);
         match done {
-            Ok(()) => {
-                self.how.progress.entries.fetch_add(1, Ordering::Relaxed);
+            Ok(Outcome::Made | Outcome::Kept) => drop(made()),
+            Ok(Outcome::Replaced) => {
+                made();
+                self.report.replaced(path);
             }
+            Ok(Outcome::Left) => self.report.left(path),
             Err(Failure::Disk(error)) => self.report.not_made(path, error),
             Err(Failure::Archive(error)) => self.report.damage(path, error.to_string()),
         }
     }
 
-    fn file(&self, task: &Task, content: &Content, sparse: bool) -> Result<(), Failure> {
+    fn file(&self, task: &Task, content: &Content, sparse: bool) -> Result<Outcome, Failure> {
         let progress = self.how.progress;
-        if self.how.resume {
-            match self.standing_file(task, content)? {
-                Standing::Same => {
-                    progress.kept.fetch_add(1, Ordering::Relaxed);
-                    progress.bytes.fetch_add(content.size, Ordering::Relaxed);
-                    return Ok(());
-                }
-                Standing::Other => remove(&task.folder, &task.name)?,
-                Standing::Nothing => {}
+        let outcome = match self.create(task, &task.name) {
+            Ok(file) => {
+                self.complete(task, &task.name, &file, content, sparse)?;
+                Outcome::Made
             }
-        }
+            Err(Errno::EXIST) => match self.judge_file(task, content)? {
+                Verdict::Same => {
+                    progress.kept.fetch_add(1, Ordering::Relaxed);
+                    Outcome::Kept
+                }
+                Verdict::Left => return Ok(Outcome::Left),
+                Verdict::Unfinished => {
+                    clear(&task.folder, &task.name)?;
+                    let file = self.create(task, &task.name)?;
+                    self.complete(task, &task.name, &file, content, sparse)?;
+                    Outcome::Made
+                }
+                Verdict::Replaced => {
+                    let part = cleared_part(&task.folder, &task.name)?;
+                    let file = self.create(task, &part)?;
+                    self.complete(task, &part, &file, content, sparse)?;
+                    put_in_place(&task.folder, &part, &task.name)?;
+                    Outcome::Replaced
+                }
+            },
+            Err(error) => return Err(error.into()),
+        };
+        progress.bytes.fetch_add(content.size, Ordering::Relaxed);
+        Ok(outcome)
+    }
+
+    /// Makes a file that only this process reaches yet.
+    fn create(&self, task: &Task, name: &CStr) -> Result<File, Errno> {
         let access = if self.how.verify { OFlags::RDWR } else { OFlags::WRONLY };
         let flags = access | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let handle = task.folder.handle()?;
-        let file: OwnedFd = rustix::fs::openat(&*handle, &*task.name, flags, Mode::RUSR | Mode::WUSR)?;
-        let file = File::from(file);
-        if let Err(failure) = self.fill(&file, content, sparse) {
-            // What is left must not be taken for the file.
-            let _ = rustix::fs::unlinkat(&*handle, &*task.name, AtFlags::empty());
+        let handle = task.folder.handle().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        rustix::fs::openat(&*handle, name, flags, unfinished_file(&task.entry.meta)).map(File::from)
+    }
+
+    /// Gives a new file its content and its metadata; if that fails, nothing is left of it.
+    fn complete(
+        &self,
+        task: &Task,
+        name: &CStr,
+        file: &File,
+        content: &Content,
+        sparse: bool,
+    ) -> Result<(), Failure> {
+        if let Err(failure) = self.fill(file, content, sparse) {
+            let _ = clear(&task.folder, name);
             return Err(failure);
         }
-        progress.bytes.fetch_add(content.size, Ordering::Relaxed);
-        self.note(&task.entry.path, meta::apply(file.as_fd(), &task.entry.meta));
+        self.note(&task.entry.path, self.giver.give(Place::Open(file.as_fd()), &task.entry.meta, task.before()));
         Ok(())
     }
 
@@ -183,96 +235,137 @@ impl<S: ReadStore> Maker<'_, S> {
         Ok(())
     }
 
-    /// A file of this length and metadata is the file: its time was set last. With `verify`, its content is compared too.
-    fn standing_file(&self, task: &Task, content: &Content) -> Result<Standing, Failure> {
-        let Some((stat, kind)) = self.look(task)? else { return Ok(Standing::Nothing) };
-        let state = State::of(&stat);
-        if kind != FileType::RegularFile || state.size != content.size || state.mtime != task.entry.meta.mtime {
-            return Ok(Standing::Other);
+    fn special(&self, task: &Task, kind: &EntryKind) -> io::Result<Outcome> {
+        match make_node(task, kind, &task.name) {
+            Err(Errno::EXIST) => {}
+            done => {
+                done?;
+                self.dress_special(task, &task.name, task.before())?;
+                return Ok(Outcome::Made);
+            }
         }
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let Ok(file) = rustix::fs::openat(&*task.folder.handle()?, &*task.name, flags, Mode::empty()) else {
-            return Ok(Standing::Other);
-        };
-        if !meta::is_as(&file, &task.entry.meta)? {
-            return Ok(Standing::Other);
-        }
-        if !self.how.verify {
-            return Ok(Standing::Same);
-        }
-        match self.archive.copy_content(content, &mut Comparing::new(&File::from(file))) {
-            Ok(()) => Ok(Standing::Same),
-            Err(ArchiveError::Sink { .. }) => Ok(Standing::Other),
-            // The file that stands there may be the last copy.
-            Err(error) => Err(error.into()),
+        match self.judge_special(task)? {
+            Verdict::Same => Ok(Outcome::Kept),
+            Verdict::Left => Ok(Outcome::Left),
+            Verdict::Unfinished => {
+                clear(&task.folder, &task.name)?;
+                make_node(task, kind, &task.name)?;
+                self.dress_special(task, &task.name, task.before())?;
+                Ok(Outcome::Made)
+            }
+            Verdict::Replaced => {
+                let part = cleared_part(&task.folder, &task.name)?;
+                make_node(task, kind, &part)?;
+                self.dress_special(task, &part, task.before())?;
+                put_in_place(&task.folder, &part, &task.name)?;
+                Ok(Outcome::Replaced)
+            }
         }
     }
 
-    /// What has the name of the entry, if something has; a folder is not to be replaced.
-    fn look(&self, task: &Task) -> io::Result<Option<(Stat, FileType)>> {
-        let stat = match task.folder.look(&task.name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            stat => stat?,
-        };
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => Err(io::Error::new(io::ErrorKind::AlreadyExists, "a folder has its name")),
-            kind => Ok(Some((stat, kind))),
-        }
-    }
-
-    fn special(&self, task: &Task, kind: &EntryKind) -> io::Result<()> {
-        if self.how.resume && self.look(task)?.is_some() {
-            remove(&task.folder, &task.name)?;
-        }
-        let (handle, name) = (task.folder.handle()?, &*task.name);
-        let node = |kind, device| rustix::fs::mknodat(&*handle, name, kind, Mode::RUSR | Mode::WUSR, device);
-        let is_link = matches!(kind, EntryKind::Symlink { .. });
-        match kind {
-            EntryKind::Symlink { target } => rustix::fs::symlinkat(OsStr::from_bytes(target), &*handle, name)?,
-            EntryKind::Fifo => node(FileType::Fifo, 0)?,
-            EntryKind::Socket => node(FileType::Socket, 0)?,
-            EntryKind::Device { block, major, minor } => {
-                let kind = if *block { FileType::BlockDevice } else { FileType::CharacterDevice };
-                node(kind, rustix::fs::makedev(*major, *minor))?;
-            }
-            EntryKind::File { .. } | EntryKind::Directory | EntryKind::HardLink { .. } => {
-                unreachable!("these are made otherwise")
-            }
-        }
-        let refused = meta::apply_in(&task.folder, name, &task.entry.meta, is_link)?;
+    /// Gives a link, a pipe, a socket or a device its metadata.
+    pub(super) fn dress_special(&self, task: &Task, name: &CStr, before: Before) -> io::Result<()> {
+        let handle = task.folder.handle()?;
+        let is_link = matches!(task.entry.kind, EntryKind::Symlink { .. });
+        let place = Place::Named { folder: &task.folder, handle: handle.as_fd(), name, is_link };
+        let refused = self.giver.give(place, &task.entry.meta, before);
         self.note(&task.entry.path, refused);
         Ok(())
     }
 
     /// Gives a file of this restore a further name.
     pub(super) fn link(&self, link: &Link, first_folder: &Arc<Folder>, first: &CStr) {
-        match self.try_link(link, first_folder, first) {
-            Ok(()) => {
-                self.how.progress.entries.fetch_add(1, Ordering::Relaxed);
-            }
+        let path = &link.task.entry.path;
+        match self.try_link(&link.task, first_folder, first) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.report.warn(&link.path, format!("not made: its first name, {}, is not there", link.to));
+                self.report.warn(path, format!("not made: its first name, {}, is not there", link.to));
             }
-            Err(error) => self.report.not_made(&link.path, error),
+            done => self.tell(path, done.map_err(Failure::Disk)),
         }
     }
 
-    fn try_link(&self, link: &Link, first_folder: &Arc<Folder>, first: &CStr) -> io::Result<()> {
-        let (from, to) = (first_folder.handle()?, link.folder.handle()?);
-        let attempt = || rustix::fs::linkat(&*from, first, &*to, &*link.name, AtFlags::empty());
-        match attempt() {
-            Err(Errno::EXIST) if self.how.resume => {}
-            done => return Ok(done?),
+    fn try_link(&self, task: &Task, first_folder: &Arc<Folder>, first: &CStr) -> io::Result<Outcome> {
+        let (from, to) = (first_folder.handle()?, task.folder.handle()?);
+        let attempt = |name: &CStr| rustix::fs::linkat(&*from, first, &*to, name, AtFlags::empty());
+        match attempt(&task.name) {
+            Err(Errno::EXIST) => {}
+            done => return Ok(done.map(|()| Outcome::Made)?),
         }
-        let (stands, wanted) = (State::of(&link.folder.look(&link.name)?), State::of(&first_folder.look(first)?));
-        if (stands.dev, stands.ino) == (wanted.dev, wanted.ino) {
-            return Ok(());
+        let Some(stands) = standing::look(&task.folder, &task.name)? else {
+            return Ok(attempt(&task.name).map(|()| Outcome::Made)?);
+        };
+        let (is, wanted) = (State::of(&stands), State::of(&first_folder.look(first)?));
+        if (is.dev, is.ino) == (wanted.dev, wanted.ino) {
+            return Ok(Outcome::Kept);
         }
-        remove(&link.folder, &link.name)?;
-        Ok(attempt()?)
+        if self.by_time(&stands, &task.entry.meta) == Verdict::Left {
+            return Ok(Outcome::Left);
+        }
+        let part = cleared_part(&task.folder, &task.name)?;
+        attempt(&part)?;
+        put_in_place(&task.folder, &part, &task.name)?;
+        Ok(Outcome::Replaced)
     }
 }
 
-fn remove(folder: &Arc<Folder>, name: &CStr) -> io::Result<()> {
-    Ok(rustix::fs::unlinkat(&*folder.handle()?, name, AtFlags::empty())?)
+fn make_node(task: &Task, kind: &EntryKind, name: &CStr) -> Result<(), Errno> {
+    let handle = task.folder.handle().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    let mode = unfinished_file(&task.entry.meta);
+    let node = |kind, device| rustix::fs::mknodat(&*handle, name, kind, mode, device);
+    match kind {
+        EntryKind::Symlink { target } => rustix::fs::symlinkat(OsStr::from_bytes(target), &*handle, name),
+        EntryKind::Fifo => node(FileType::Fifo, 0),
+        EntryKind::Socket => node(FileType::Socket, 0),
+        EntryKind::Device { block, major, minor } => {
+            let kind = if *block { FileType::BlockDevice } else { FileType::CharacterDevice };
+            node(kind, rustix::fs::makedev(*major, *minor))
+        }
+        // These are made otherwise.
+        EntryKind::File { .. } | EntryKind::Directory | EntryKind::HardLink { .. } => Err(Errno::INVAL),
+    }
+}
+
+/// The name under which something is made that is to replace what has this name. It is always the same one: what an interrupted
+/// restore left there is found and removed.
+fn part_name(name: &CStr) -> CString {
+    let hash = blake3::hash(name.to_bytes());
+    let digits = hash.to_hex();
+    CString::new(format!(".bailee-part-{}", &digits[..16])).unwrap_or_default()
+}
+
+/// That name, which nothing has any more.
+fn cleared_part(folder: &Arc<Folder>, name: &CStr) -> io::Result<CString> {
+    let part = part_name(name);
+    clear(folder, &part)?;
+    Ok(part)
+}
+
+/// Removes what has this name, unless it is a folder.
+fn clear(folder: &Arc<Folder>, name: &CStr) -> io::Result<()> {
+    match rustix::fs::unlinkat(&*folder.handle()?, name, AtFlags::empty()) {
+        Err(Errno::NOENT) => Ok(()),
+        done => Ok(done?),
+    }
+}
+
+/// Gives what is complete its right name, at once for everyone who looks. It never takes the place of a folder.
+fn put_in_place(folder: &Arc<Folder>, part: &CStr, name: &CStr) -> io::Result<()> {
+    let handle = folder.handle()?;
+    let done = rustix::fs::renameat(&*handle, part, &*handle, name);
+    if done.is_err() {
+        let _ = clear(folder, part);
+    }
+    Ok(done?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_has_one_name_for_each_name() {
+        assert_eq!(part_name(c"report"), part_name(c"report"));
+        assert_ne!(part_name(c"report"), part_name(c"reports"));
+        assert_eq!(part_name(c"report").to_bytes().len(), 13 + 16);
+    }
 }

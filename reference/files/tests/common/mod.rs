@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bailee_archive::tree::Time;
-use bailee_archive::{Archive, ArchiveKeys, BackUp, Counters, DeviceId, MemoryStore, Randomness};
+use bailee_archive::{Archive, ArchiveKeys, BackUp, Counters, DeviceId, MemoryStore, Randomness, ReadStore};
 use bailee_core::crypto::keys::{Owner, Secret};
 use bailee_core::crypto::sign::Signing;
 use bailee_files::{
-    BackedUp, FilesError, RestoreOptions, RestoreProgress, Restored, Scope, Selection, back_up, compare, restore,
+    BackedUp, FilesError, Overwrite, RestoreOptions, RestoreProgress, Restored, Scope, Selection, back_up, compare,
+    restore,
 };
 use filetime::FileTime;
 use rand_chacha::ChaCha20Rng;
@@ -73,10 +74,10 @@ pub(crate) fn bring_back(
     archive: &Archive<Store>,
     target: &Path,
     what: &Selection,
-    (resume, verify): (bool, bool),
+    (overwrite, verify): (Overwrite, bool),
 ) -> Result<Restored, FilesError> {
     let progress = RestoreProgress::default();
-    let how = RestoreOptions { threads: 2, resume, verify, progress: &progress };
+    let how = RestoreOptions { threads: 2, overwrite, verify, progress: &progress };
     restore(archive, archive.versions().last().unwrap(), target, what, &how)
 }
 
@@ -86,7 +87,7 @@ pub(crate) fn round_trip(folder: &Path) -> (tempfile::TempDir, PathBuf, Vec<Stri
     let archive = reopened(done.archive.into_store());
     let out = tempfile::tempdir().unwrap();
     let target = out.path().join("restored");
-    let restored = bring_back(&archive, &target, &Selection::whole(), (false, true)).unwrap();
+    let restored = bring_back(&archive, &target, &Selection::whole(), (Overwrite::Never, true)).unwrap();
     let told = [&done.warnings, &restored.warnings, &restored.damaged];
     let warnings = told.into_iter().flatten().map(ToString::to_string).collect();
     (out, target, warnings)
@@ -154,4 +155,48 @@ pub(crate) fn odd() -> tempfile::TempDir {
     }
     filetime::set_file_mtime(at(b"deep"), FileTime::from_unix_time(1_000, 7)).unwrap();
     folder
+}
+
+/// A store that calls somebody before each read: in the midst of a restore.
+pub(crate) struct Watched {
+    pub(crate) inner: Store,
+    pub(crate) look: Box<dyn Fn() + Send + Sync>,
+}
+
+impl ReadStore for Watched {
+    fn list(&self) -> io::Result<Vec<u64>> {
+        self.inner.list()
+    }
+
+    fn length(&self, segment: u64) -> io::Result<u64> {
+        self.inner.length(segment)
+    }
+
+    fn read(&self, segment: u64, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        (self.look)();
+        self.inner.read(segment, offset, buffer)
+    }
+}
+
+/// Restores the last version, and calls somebody before each read.
+pub(crate) fn bring_back_watched(
+    store: &Store,
+    target: &Path,
+    overwrite: Overwrite,
+    look: impl Fn() + Send + Sync + 'static,
+) -> Restored {
+    let store = Watched { inner: store.clone(), look: Box::new(look) };
+    let archive = Archive::open(store, keys(), &[DeviceId(device().public())]).unwrap();
+    let progress = RestoreProgress::default();
+    let how = RestoreOptions { threads: 2, overwrite, verify: false, progress: &progress };
+    restore(&archive, archive.versions().last().unwrap(), target, &Selection::whole(), &how).unwrap()
+}
+
+/// The permissions of a file or a folder, with set-id bits and the sticky bit.
+pub(crate) fn mode_of(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+pub(crate) fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }

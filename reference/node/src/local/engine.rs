@@ -18,7 +18,8 @@ use bailee_archive::{
 use bailee_core::crypto::keys::ArchiveKey;
 use bailee_core::crypto::sign::Signing;
 use bailee_files::{
-    Cause, Changes, Patterns, RestoreOptions, RestoreProgress, Restored, Scope, Selection, Warning, WatchOptions,
+    Cause, Changes, Overwrite, Patterns, RestoreOptions, RestoreProgress, Restored, Scope, Selection, Warning,
+    WatchOptions,
 };
 
 use super::failure::{Done, Failure};
@@ -349,7 +350,7 @@ pub(crate) struct Restore<'a> {
     pub(crate) target: &'a Path,
     pub(crate) what: &'a [OsString],
     pub(crate) verify: bool,
-    pub(crate) resume: bool,
+    pub(crate) overwrite: Overwrite,
 }
 
 /// How far a restore is.
@@ -367,7 +368,7 @@ pub(crate) fn restore(
 ) -> Done<Restored> {
     let failed = |error| Failure::files(place, &error);
     let what = Selection::of(job.what).map_err(failed)?;
-    let how = RestoreOptions { threads: processors(), resume: job.resume, verify: job.verify, progress };
+    let how = RestoreOptions { threads: processors(), overwrite: job.overwrite, verify: job.verify, progress };
     bailee_files::restore(archive, version, job.target, &what, &how).map_err(failed)
 }
 

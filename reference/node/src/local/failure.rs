@@ -134,14 +134,10 @@ impl Failure {
                 error.to_string(),
                 "see what the version has with `bailee ls`, or search with `bailee find`",
             ),
-            FilesError::NotEmpty { .. } => Failure::usage(
-                error.to_string(),
-                "name a folder that is empty or absent, or go on with an earlier restore with --resume",
-            ),
             FilesError::Io { error: system, .. } if is_full(system) => Failure::new(
                 Exit::Failure,
                 error.to_string(),
-                "what was restored so far is whole: make room and go on with --resume",
+                "what was restored so far is whole: make room and run the same command again to go on",
             ),
             FilesError::Io { doing, error: system, .. } => {
                 Failure::new(Exit::Failure, error.to_string(), after_folder(doing, system))
