@@ -14,8 +14,15 @@ pub const BLOCK_CHUNKS: usize = 4096;
 /// The most a block holds when open: content, table and count. Nothing is ever decompressed beyond it.
 pub const BLOCK_PLAIN_BYTES: usize = BLOCK_CONTENT_BYTES + BLOCK_CHUNKS * 4 + 4;
 
+/// The largest window that the zstd frame of a block may declare, in bytes: what decoders take unless told otherwise.
+pub const FRAME_WINDOW_BYTES: u64 = 128 * 1024 * 1024;
+
 /// The size at which a segment is closed and the next one begun, in bytes.
 pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// The most segment numbers in a row that may be neither there nor given up: a file beyond is no segment of the archive.
+pub const SEGMENT_GAP: u64 = 1024 * 1024;
+/// The most damages that a reader names one by one.
+pub const MOST_DAMAGE: usize = 100_000;
 
 /// The largest manifest record, in bytes: about 850,000 blocks.
 pub const MANIFEST_BYTES: usize = 64 * 1024 * 1024;

@@ -14,6 +14,7 @@ use crate::engine::append::CLOSED;
 use crate::error::{ArchiveError, Part, Place};
 use crate::id::{ArchiveId, BlockId, ChunkId, DeviceId, Digest};
 use crate::keys::ArchiveKeys;
+use crate::limits::MOST_DAMAGE;
 use crate::manifest::{Clear, IndexedBlock, Listing, Manifest, decode_manifest, open_index};
 use crate::retention::{Retention, decode_retention};
 use crate::segment::{Frame, Kind, read_segment_head, scan_segment};
@@ -374,9 +375,6 @@ impl<S: ReadStore> Archive<S> {
 fn list(store: &dyn ReadStore) -> Result<Vec<u64>, ArchiveError> {
     store.list().map_err(ArchiveError::store("listing the archive"))
 }
-
-/// Damage that is listed one by one; an archive that has more is not worth the memory for more.
-const MOST_DAMAGE: usize = 100_000;
 
 fn is_about_links(error: &ArchiveError) -> bool {
     use ArchiveError::{

@@ -26,7 +26,7 @@ pub(crate) fn cut_torn_tail(
     number: u64,
     scan: &mut Scan,
 ) -> Result<Option<TornTail>, ArchiveError> {
-    let (vouched, vouched_end) = vouched_for(store, scan)?;
+    let (vouched, vouched_end) = vouched_for(store, id, scan)?;
     let mut torn = scan
         .damage
         .iter()
@@ -55,9 +55,9 @@ pub(crate) fn cut_torn_tail(
 }
 
 /// How many records the last genuine link of a chain vouches for, and where it ends.
-fn vouched_for(store: &dyn ReadStore, scan: &Scan) -> Result<(usize, u64), ArchiveError> {
+fn vouched_for(store: &dyn ReadStore, id: ArchiveId, scan: &Scan) -> Result<(usize, u64), ArchiveError> {
     for (position, frame) in scan.frames.iter().enumerate().rev() {
-        if is_link(frame) && is_genuine(frame.head.kind, &frame.read(store)?) {
+        if is_link(frame) && is_genuine(id, frame.head.kind, &frame.read(store)?) {
             return Ok((position + 1, frame.payload.offset + u64::from(frame.head.length)));
         }
     }
@@ -73,8 +73,8 @@ fn is_whole(keys: &ArchiveKeys, id: ArchiveId, kind: Kind, payload: &[u8]) -> bo
     let read = match kind {
         Kind::Block => open_block(keys, id, payload.to_vec()).map(|_| true),
         Kind::Index => open_index(keys, id, payload).map(|_| true),
-        Kind::Manifest => decode_manifest(payload).map(|_| is_genuine(kind, payload)),
-        Kind::Retention => decode_retention(payload).map(|_| true),
+        Kind::Manifest => decode_manifest(payload).map(|_| is_genuine(id, kind, payload)),
+        Kind::Retention => decode_retention(payload).map(|_| is_genuine(id, kind, payload)),
     };
     match read {
         Ok(whole) => whole,
@@ -84,13 +84,17 @@ fn is_whole(keys: &ArchiveKeys, id: ArchiveId, kind: Kind, payload: &[u8]) -> bo
     }
 }
 
-/// Whether the device that a link names signed it. Whether that device counts is for the reader to say.
-fn is_genuine(kind: Kind, payload: &[u8]) -> bool {
+/// Whether a link is of this archive, and the device that it names signed it. Whether that device counts is for the reader to say.
+///
+/// A link of another archive vouches for nothing here: a crash may leave old bytes of any file in a segment.
+fn is_genuine(id: ArchiveId, kind: Kind, payload: &[u8]) -> bool {
     match kind {
         Kind::Manifest => decode_manifest(payload).is_ok_and(|manifest| {
-            sign::verify(&manifest.clear.device.0, labels::SIGN_MANIFEST, &manifest.body, &manifest.signature)
+            let device = manifest.clear.device;
+            manifest.clear.archive == id
+                && sign::verify(&device.0, labels::SIGN_MANIFEST, &manifest.body, &manifest.signature)
         }),
-        Kind::Retention => decode_retention(payload).is_ok(),
+        Kind::Retention => decode_retention(payload).is_ok_and(|retention| retention.archive == id),
         Kind::Block | Kind::Index => false,
     }
 }

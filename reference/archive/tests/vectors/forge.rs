@@ -49,6 +49,13 @@ pub(crate) fn padded(stored: &[u8], plain_length: usize, padding: Padding) -> Ve
     out
 }
 
+/// A zstd frame of one block that is stored as it is: what stands between the magic number and the block is given.
+pub(crate) fn raw_frame(header: &[u8], content: &[u8]) -> Vec<u8> {
+    const LAST: u32 = 1;
+    let block = (content.len() as u32) << 3 | LAST;
+    [&[0x28, 0xb5, 0x2f, 0xfd][..], header, &block.to_le_bytes()[..3], content].concat()
+}
+
 pub(crate) fn header(archive: ArchiveId, form: Form, padding: Padding, padded: usize) -> Vec<u8> {
     BlockHeader { form, padding, archive, epoch: 0, padded: padded as u32 }.encode().to_vec()
 }

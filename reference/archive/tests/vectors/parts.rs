@@ -27,16 +27,21 @@ impl Parts {
         parts.orders();
         parts.opened_blocks();
         parts.frames();
+        parts.heads_of_frames();
         parts.unpadded_blocks();
         parts.indexes();
         parts.manifests();
         parts.retentions();
         parts.trees();
         parts.bounds_of_trees();
+        parts.sizes_of_links();
+        parts.sizes_of_index_records();
+        parts.sizes_of_items();
+        parts.orders_of_records();
         parts.0
     }
 
-    fn add(&mut self, part: &str, name: &str, error: &str, bytes: &[u8]) {
+    pub(super) fn add(&mut self, part: &str, name: &str, error: &str, bytes: &[u8]) {
         self.0.push(json!({ "part": part, "name": name, "error": error, "bytes": runs(bytes) }));
     }
 
@@ -138,8 +143,46 @@ impl Parts {
         add("empty-frame-behind", "NotDecompressed", whole.len(), &[&frame[..], &compress(b"")].concat());
         let skipped = [0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 9];
         add("skippable-frame-before", "NotDecompressed", whole.len(), &[&skipped[..], &frame].concat());
+        add("skippable-frame-behind", "NotDecompressed", whole.len(), &[&frame[..], &skipped].concat());
         add("frame-cut", "NotDecompressed", whole.len(), &frame[..frame.len() - 1]);
         add("nothing-stored", "NotDecompressed", whole.len(), &[]);
+    }
+
+    /// What the head of a frame may declare (RFC 8878, 3.1.1.1).
+    fn heads_of_frames(&mut self) {
+        // The size of the window is the power of two in the upper five bits, of 1024, and eighths of that in the lower three.
+        let window = |log: u8, eighths: u8| (log - 10) << 3 | eighths;
+        let whole = plain(&[&[7; 500]]);
+        let mut add = |name: &str, error: &str, frame: &[u8]| {
+            let padded = padded(frame, whole.len(), Padding::Padme);
+            self.add("block", name, error, &block_of(ARCHIVE, Form::Zstd, Padding::Padme, &padded));
+        };
+        let (dictionary, checksum, reserved, unused, single) = (1, 1 << 2, 1 << 3, 1 << 4, 1 << 5);
+        let size_of_two_bytes = 1 << 6;
+        let size = ((whole.len() - 256) as u16).to_le_bytes();
+        add("frame-of-the-smallest-window", "", &raw_frame(&[0, window(10, 0)], &whole));
+        add("frame-of-the-largest-window", "", &raw_frame(&[0, window(27, 0)], &whole));
+        add("frame-of-a-window-too-large", "NotDecompressed", &raw_frame(&[0, window(27, 1)], &whole));
+        add("frame-of-twice-the-largest-window", "NotDecompressed", &raw_frame(&[0, window(28, 0)], &whole));
+        add("frame-of-a-window-of-41-bits", "NotDecompressed", &raw_frame(&[0, window(41, 7)], &whole));
+        let sized = [size_of_two_bytes, window(27, 1), size[0], size[1]];
+        add("frame-of-its-size-and-a-window-too-large", "NotDecompressed", &raw_frame(&sized, &whole));
+        let single = raw_frame(&[size_of_two_bytes | single, size[0], size[1]], &whole);
+        add("frame-of-a-single-segment", "", &single);
+        let other = [size_of_two_bytes, window(10, 0), size[0] + 1, size[1]];
+        add("frame-that-states-another-size", "NotDecompressed", &raw_frame(&other, &whole));
+        add("frame-of-dictionary-0", "", &raw_frame(&[dictionary, window(10, 0), 0], &whole));
+        add("frame-of-dictionary-1", "NotDecompressed", &raw_frame(&[dictionary, window(10, 0), 1], &whole));
+        add("frame-with-the-reserved-bit", "NotDecompressed", &raw_frame(&[reserved, window(10, 0)], &whole));
+        add("frame-with-the-unused-bit", "", &raw_frame(&[unused, window(10, 0)], &whole));
+        let mut checked = raw_frame(&[checksum, window(10, 0)], &whole);
+        checked.extend(checksum_of(&whole));
+        add("frame-with-a-checksum", "", &checked);
+        let last = checked.len() - 1;
+        add("frame-with-a-wrong-checksum", "NotDecompressed", &with(checked.clone(), last, checked[last] ^ 1));
+        add("frame-without-its-checksum", "NotDecompressed", &checked[..last - 3]);
+        let sound = raw_frame(&[0, window(10, 0)], &whole);
+        add("frame-of-a-former-format", "NotDecompressed", &with(sound, 0, 0x27));
     }
 
     /// Forms 2 and 3: nothing stands behind what is stored.
@@ -466,6 +509,15 @@ impl Parts {
         }
         self.add("tree", "text-for-bytes", "Encoding", &framed(&cbor::encode(&(1u8, ((["a"], 0u8),)))));
     }
+}
+
+/// The checksum that zstd writes behind a frame of this content.
+fn checksum_of(content: &[u8]) -> Vec<u8> {
+    let mut encoder = zstd::stream::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.include_checksum(true).unwrap();
+    std::io::Write::write_all(&mut encoder, content).unwrap();
+    let frame = encoder.finish().unwrap();
+    frame[frame.len() - 4..].to_vec()
 }
 
 fn xattr(name: &[u8], value: usize) -> Xattr {
