@@ -376,13 +376,13 @@ def split_chunks(plain):
 
 
 def open_block(context, block):
-    """The chunks of a block by their ids, which are computed and not read."""
+    """The chunks of a block, each behind its id, which is computed and not read."""
     form, keys = read_block_head(context, block)
     stored, size = unpad(open_seal(keys.seal, b"seal/block", block[:BLOCK_HEAD], block[BLOCK_HEAD:]), form)
     if form in COMPRESSED:
         stored = decompress(stored, size)
     need(len(stored) == size, "Disagrees", "stored raw, of another length")
-    return {chunk_id(chunk, keys): chunk for chunk in split_chunks(stored)}
+    return [(chunk_id(chunk, keys), chunk) for chunk in split_chunks(stored)]
 
 
 def block_id(block):
@@ -822,10 +822,10 @@ class Archive:
         self.read_segments(segments, scans)
         self.check_chains(remembered)
         roots = [(link, self.attempt(open_root, self.context, link)) for link in self.offered()]
-        self.sound = self.check_blocks()
+        opened = in_order([(link, root) for link, root in roots if root])
+        self.sound = self.check_blocks(link for link, _ in opened)
         self.chunks = self.locate_chunks()
-        readable = in_order([(link, root) for link, root in roots if root])
-        self.versions = [version for version in map(self.read_version, readable) if version]
+        self.versions = [version for version in map(self.read_version, opened) if version]
 
     def attempt(self, action, *arguments):
         """What the action returns; if it refuses, that is one more problem, and nothing is returned."""
@@ -921,8 +921,8 @@ class Archive:
 
     def check_head(self, segment, data):
         archive, stated = read_segment_head(data)
-        need(archive == self.context.archive, "WrongArchive", f"segment {segment}")
         need(stated == segment, "Malformed", f"segment {segment} says that it is {stated}")
+        need(archive == self.context.archive, "WrongArchive", f"segment {segment}")
 
     def take(self, record):
         if record.kind == BLOCK:
@@ -960,12 +960,12 @@ class Archive:
 
     # Blocks and chunks.
 
-    def check_blocks(self):
+    def check_blocks(self, offered):
         """The blocks that may be used: those that agree with a listing, or that none lists (BAK-10)."""
         dropped = self.named("dropped")
         listings = {}
         retention = [link for link in self.links if link.kind == RETENTION]
-        for block, *listing in sorted({listing for link in [*self.offered(), *retention] for listing in link.blocks}):
+        for block, *listing in sorted({listing for link in [*offered, *retention] for listing in link.blocks}):
             listings.setdefault(block, []).append(listing)
         sound = [block for block in self.blocks if block not in listings]
         for block, listed in listings.items():
@@ -979,14 +979,14 @@ class Archive:
         return set(sound)
 
     def locate_chunks(self):
-        """The blocks that hold each chunk, in the order of the archive; what no index record names says so itself."""
-        return {block: set(self.said_of(block)) for block in self.blocks}
+        """The chunks of each block, in the order of the archive; a block that no index record names says it itself."""
+        return {block: self.said_of(block) for block in self.blocks}
 
     def said_of(self, block):
         if block in self.indexed:
             return self.indexed[block]
         try:
-            return self.chunks_in(block)
+            return [chunk for chunk, _ in self.chunks_in(block)]
         except Refusal:
             return []
 
@@ -1017,13 +1017,15 @@ class Archive:
 
     def chunk_of(self, block, chunk, length):
         chunks = self.chunks_in(block)
-        if self.chunks[block] != chunks.keys():
+        ids = [held for held, _ in chunks]
+        if self.chunks[block] != ids:
             # From here on the block holds what it holds.
-            self.chunks[block] = set(chunks)
-            self.attempt(need, chunk in chunks, "ChunkMismatch", block.hex())
-        need(chunk in chunks, "ChunkMismatch", block.hex())
-        need(len(chunks[chunk]) == length, "Disagrees", "length of a chunk")
-        return chunks[chunk]
+            self.chunks[block] = ids
+            self.problems.append(Refusal("ChunkMismatch", block.hex()))
+        need(chunk in ids, "ChunkMismatch", block.hex())
+        content = dict(chunks)[chunk]
+        need(len(content) == length, "Disagrees", "length of a chunk")
+        return content
 
     def content(self, chunks):
         return b"".join(self.fetch(chunk, length) for chunk, length in chunks)

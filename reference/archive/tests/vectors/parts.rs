@@ -152,36 +152,42 @@ impl Parts {
     fn heads_of_frames(&mut self) {
         // The size of the window is the power of two in the upper five bits, of 1024, and eighths of that in the lower three.
         let window = |log: u8, eighths: u8| (log - 10) << 3 | eighths;
+        let block = |frame: &[u8], length| {
+            block_of(ARCHIVE, Form::Zstd, Padding::Padme, &padded(frame, length, Padding::Padme))
+        };
+        let long = plain(&[&[7; 1500]]);
+        let (front, back) = long.split_at(1000);
+        let longer = raw_frame(&[0, window(10, 0)], &[front, back]);
+        self.add("block", "frame-longer-than-its-window", "", &block(&longer, long.len()));
         let whole = plain(&[&[7; 500]]);
         let mut add = |name: &str, error: &str, frame: &[u8]| {
-            let padded = padded(frame, whole.len(), Padding::Padme);
-            self.add("block", name, error, &block_of(ARCHIVE, Form::Zstd, Padding::Padme, &padded));
+            self.add("block", name, error, &block(frame, whole.len()));
         };
         let (dictionary, checksum, reserved, unused, single) = (1, 1 << 2, 1 << 3, 1 << 4, 1 << 5);
         let size_of_two_bytes = 1 << 6;
         let size = ((whole.len() - 256) as u16).to_le_bytes();
-        add("frame-of-the-smallest-window", "", &raw_frame(&[0, window(10, 0)], &whole));
-        add("frame-of-the-largest-window", "", &raw_frame(&[0, window(27, 0)], &whole));
-        add("frame-of-a-window-too-large", "NotDecompressed", &raw_frame(&[0, window(27, 1)], &whole));
-        add("frame-of-twice-the-largest-window", "NotDecompressed", &raw_frame(&[0, window(28, 0)], &whole));
-        add("frame-of-a-window-of-41-bits", "NotDecompressed", &raw_frame(&[0, window(41, 7)], &whole));
+        add("frame-of-the-smallest-window", "", &raw_frame(&[0, window(10, 0)], &[&whole]));
+        add("frame-of-the-largest-window", "", &raw_frame(&[0, window(27, 0)], &[&whole]));
+        add("frame-of-a-window-too-large", "NotDecompressed", &raw_frame(&[0, window(27, 1)], &[&whole]));
+        add("frame-of-twice-the-largest-window", "NotDecompressed", &raw_frame(&[0, window(28, 0)], &[&whole]));
+        add("frame-of-a-window-of-41-bits", "NotDecompressed", &raw_frame(&[0, window(41, 7)], &[&whole]));
         let sized = [size_of_two_bytes, window(27, 1), size[0], size[1]];
-        add("frame-of-its-size-and-a-window-too-large", "NotDecompressed", &raw_frame(&sized, &whole));
-        let single = raw_frame(&[size_of_two_bytes | single, size[0], size[1]], &whole);
+        add("frame-of-its-size-and-a-window-too-large", "NotDecompressed", &raw_frame(&sized, &[&whole]));
+        let single = raw_frame(&[size_of_two_bytes | single, size[0], size[1]], &[&whole]);
         add("frame-of-a-single-segment", "", &single);
         let other = [size_of_two_bytes, window(10, 0), size[0] + 1, size[1]];
-        add("frame-that-states-another-size", "NotDecompressed", &raw_frame(&other, &whole));
-        add("frame-of-dictionary-0", "", &raw_frame(&[dictionary, window(10, 0), 0], &whole));
-        add("frame-of-dictionary-1", "NotDecompressed", &raw_frame(&[dictionary, window(10, 0), 1], &whole));
-        add("frame-with-the-reserved-bit", "NotDecompressed", &raw_frame(&[reserved, window(10, 0)], &whole));
-        add("frame-with-the-unused-bit", "", &raw_frame(&[unused, window(10, 0)], &whole));
-        let mut checked = raw_frame(&[checksum, window(10, 0)], &whole);
+        add("frame-that-states-another-size", "NotDecompressed", &raw_frame(&other, &[&whole]));
+        add("frame-of-dictionary-0", "", &raw_frame(&[dictionary, window(10, 0), 0], &[&whole]));
+        add("frame-of-dictionary-1", "NotDecompressed", &raw_frame(&[dictionary, window(10, 0), 1], &[&whole]));
+        add("frame-with-the-reserved-bit", "NotDecompressed", &raw_frame(&[reserved, window(10, 0)], &[&whole]));
+        add("frame-with-the-unused-bit", "", &raw_frame(&[unused, window(10, 0)], &[&whole]));
+        let mut checked = raw_frame(&[checksum, window(10, 0)], &[&whole]);
         checked.extend(checksum_of(&whole));
         add("frame-with-a-checksum", "", &checked);
         let last = checked.len() - 1;
         add("frame-with-a-wrong-checksum", "NotDecompressed", &with(checked.clone(), last, checked[last] ^ 1));
         add("frame-without-its-checksum", "NotDecompressed", &checked[..last - 3]);
-        let sound = raw_frame(&[0, window(10, 0)], &whole);
+        let sound = raw_frame(&[0, window(10, 0)], &[&whole]);
         add("frame-of-a-former-format", "NotDecompressed", &with(sound, 0, 0x27));
     }
 
