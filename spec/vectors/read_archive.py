@@ -56,6 +56,8 @@ LINK_BYTES = 16384
 XATTR_NAME_BYTES = 255
 XATTR_TOTAL_BYTES = 131072
 LABEL_BYTES = 16384
+HOST_BYTES = 255
+USER_BYTES = 255
 
 SEGMENT_HEAD = 33
 RECORD_HEAD = 9
@@ -499,14 +501,24 @@ class Root:
     entries: int
     bytes: int
     tree: list
+    origin: list | None = None
+
+
+def read_origin(value):
+    host, user, _ = fields(value, BYTES, BYTES, optional(B16))
+    need(1 <= len(host) <= HOST_BYTES and len(user) <= USER_BYTES, "Malformed", "origin")
+    return value
 
 
 def open_root(context, link):
     key = context.keys(link.epoch).manifest
     plain = decode(open_seal(key, b"seal/manifest", link.clear, link.root))
-    time, label, entries, size, tree = fields(plain, LIST, BYTES, U64, U64, LIST)
+    need(type(plain) is list, "Encoding", "not a root")
+    # The last field is left out if there is none.
+    origin = [LIST] if len(plain) == 6 else []
+    time, label, entries, size, tree, *origin = fields(plain, LIST, BYTES, U64, U64, LIST, *origin)
     need(len(label) <= LABEL_BYTES, "Malformed", "label too long")
-    return Root(read_time(time), label, entries, size, read_chunk_refs(tree))
+    return Root(read_time(time), label, entries, size, read_chunk_refs(tree), *map(read_origin, origin))
 
 
 def open_index(context, payload):
