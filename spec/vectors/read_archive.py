@@ -215,7 +215,7 @@ def cbor_item(data, at=0, depth=0):
 
 def decode(data):
     value, end = cbor_item(data)
-    need(end == len(data), "Encoding", "bytes behind the value")
+    need(end == len(data), "Encoding", "bytes after the value")
     return value
 
 
@@ -378,7 +378,7 @@ def split_chunks(plain):
 
 
 def open_block(context, block):
-    """The chunks of a block, each behind its id, which is computed and not read."""
+    """The chunks of a block, each after its id, which is computed and not read."""
     form, keys = read_block_head(context, block)
     stored, size = unpad(open_seal(keys.seal, b"seal/block", block[:BLOCK_HEAD], block[BLOCK_HEAD:]), form)
     if form in COMPRESSED:
@@ -1233,7 +1233,7 @@ def check_sound_archive(file, vector, seeds):
 
 
 def check_knowing_less(file, vector):
-    """Whoever lacks a device or a key epoch is told so, and restores what needs neither."""
+    """Anyone who lacks a device or a key epoch is told so, and restores what needs neither."""
     faults = []
     for stated in vector["knowing_less"]:
         epochs = {epoch: keys for epoch, keys in keys_of(vector).items() if epoch in stated["epochs"]}

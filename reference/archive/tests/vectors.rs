@@ -163,7 +163,7 @@ fn every_field_is_described() {
     }
 }
 
-/// Whoever lacks a device or a key epoch is told so, and restores what needs neither.
+/// Anyone who lacks a device or a key epoch is told so, and restores what needs neither.
 #[test]
 fn who_knows_less_restores_less() {
     for file in ["devices.json", "epochs.json"] {

@@ -24,7 +24,7 @@ pub(super) const BLOCK: usize = 0;
 pub(super) const TREE: usize = 1;
 pub(super) const INDEX: usize = 2;
 pub(super) const MANIFEST: usize = 3;
-/// Records of a version. Those of the second come behind those of the first.
+/// Records of a version. Those of the second come after those of the first.
 pub(super) const SECOND: usize = 4;
 pub(super) const THIRD: usize = 8;
 /// The most segments in a row that may be missing.
@@ -94,7 +94,7 @@ pub(super) fn index_record(archive: ArchiveId, blocks: Vec<(ByteVec, Vec<ByteVec
     pair(&clear, &sealed(labels::KEY_MANIFEST, labels::SEAL_MANIFEST, &clear, &plain))
 }
 
-/// A retention record that a device signed which is none of the owner's.
+/// A retention record that a device signed that is not one of the owner's.
 pub(super) fn retention_of_a_stranger(archive: ArchiveId, lists: Removed<'_>) -> (Kind, Vec<u8>) {
     let place = Chained { archive, seq: 1, previous: None };
     let clear = retention_clear("retention", 1, stranger().public(), place, &[], lists);
@@ -273,7 +273,7 @@ impl Archives {
         self.add("last-segment-ends-in-its-head", "Truncated", &[1, 2], cut);
         self.add("head-magic", "Malformed", &[1, 2], parted(with(first.clone(), 0, b'b')));
         let unheaded = [&with(segment(id, 1, &two), 0, b'b')[..], &garbage(100)].concat();
-        self.add("garbage-behind-under-a-wrong-head", "Damaged", &[1, 2], vec![(1, unheaded)]);
+        self.add("garbage-under-a-wrong-head", "Damaged", &[1, 2], vec![(1, unheaded)]);
         self.add("head-version", "UnsupportedVersion", &[1, 2], parted(with(first, 8, 2)));
     }
 
@@ -310,8 +310,8 @@ impl Archives {
         let again = (Kind::Manifest, pair(&body, &with_another_scalar(signature.to_vec())));
         let before = [&two[..SECOND], std::slice::from_ref(&again), &two[SECOND..]].concat();
         self.add_records("manifest-again-with-another-scalar", "BadSignature", &[1, 2], &before);
-        let behind = [&two[..], &[again]].concat();
-        self.add_records("manifest-again-with-another-scalar-behind", "", &[1, 2], &behind);
+        let after = [&two[..], &[again]].concat();
+        self.add_records("manifest-again-with-another-scalar-after", "", &[1, 2], &after);
         self.add_records("first-manifest-missing", "ChainBroken", &[2], &self.without(MANIFEST));
 
         let mut add = |name: &str, error: &str, restored: &[u64], change: &dyn Fn(&mut Clear)| {
@@ -382,12 +382,12 @@ impl Archives {
         // Of the numbers from 2 on as many are missing as may be.
         let farthest = beyond(&self.two(), 2 + SEGMENT_GAP);
         let newest = link(3, &third[MANIFEST].1);
-        self.add_remembering("segment-behind-the-longest-gap", "MissingSegment", &[1, 2, 3], farthest, newest);
+        self.add_remembering("segment-after-the-longest-gap", "MissingSegment", &[1, 2, 3], farthest, newest);
         let given_up = Removed { segments: &[7], ..Removed::default() };
         let gives_up = self.retention_at(4, self.digest(THIRD + MANIFEST), &[], given_up);
         let newest = link(4, &gives_up.1);
         let parted = beyond(&[self.two(), vec![gives_up]].concat(), 3 + SEGMENT_GAP);
-        self.add_remembering("segment-behind-a-gap-with-one-given-up", "MissingSegment", &[1, 2, 3], parted, newest);
+        self.add_remembering("segment-after-a-gap-with-one-given-up", "MissingSegment", &[1, 2, 3], parted, newest);
     }
 
     fn remembered(&mut self) {

@@ -43,7 +43,7 @@ pub(crate) fn device() -> Signing {
     Signing::from_seed(&DEVICE_SEED)
 }
 
-/// A device that is none of the owner's.
+/// A device that is not one of the owner's.
 pub(crate) fn stranger() -> Signing {
     Signing::from_seed(&[0; 32])
 }

@@ -20,7 +20,7 @@ impl Archives {
         (Kind::Retention, signed_retention(&clear))
     }
 
-    /// The same that comes behind the two versions, and forgets those of these numbers.
+    /// The same that comes after the two versions, and forgets those of these numbers.
     fn retention(&self, forgotten: &[u64], lists: Removed<'_>) -> (Kind, Vec<u8>) {
         let of = |seq: u64| self.digest(SECOND * (seq as usize - 1) + MANIFEST);
         let forgotten: Vec<_> = forgotten.iter().map(|&seq| (seq, of(seq))).collect();
@@ -31,8 +31,8 @@ impl Archives {
         let two = self.two();
         let none = Removed::default();
         let by_a_stranger = retention_of_a_stranger(self.id, Removed { segments: &[1], ..none });
-        let behind = [&two[..], &[by_a_stranger]].concat();
-        self.add_records("retention-of-a-stranger", "UnknownDevice", &[1, 2], &behind);
+        let after = [&two[..], &[by_a_stranger]].concat();
+        self.add_records("retention-of-a-stranger", "UnknownDevice", &[1, 2], &after);
         let place = Chained { archive: self.other_id, seq: 1, previous: None };
         let segments = Removed { segments: &[1], ..none };
         let alien = signed_retention(&retention_clear("retention", 1, device().public(), place, &[], segments));
@@ -93,7 +93,7 @@ impl Archives {
         self.more("times", 1);
     }
 
-    /// After a repair (BAK-17) nothing is damaged, and whoever remembers a lost link finds it named.
+    /// After a repair (BAK-17) nothing is damaged, and anyone who remembers a lost link finds it named.
     pub(super) fn repaired(&mut self) {
         let (two, id) = (self.two(), self.id);
         let (first, second) = (self.digest(MANIFEST), self.digest(SECOND + MANIFEST));
@@ -118,12 +118,12 @@ impl Archives {
         let newest = link(3, &missing.1);
         let named = vec![(1, segment(id, 1, &two)), (3, segment(id, 3, &[missing]))];
         self.add_remembering("missing-segment-given-up", "", &[1, 2], named, newest);
-        // A crash or damage took the second link, which a reader remembers: the third goes on behind it.
+        // A crash or damage took the second link, which a reader remembers: the third goes on after it.
         let goes_on = self.retention_at(3, second, &[(2, second)], Removed::default());
         let records = [&self.without(SECOND + MANIFEST)[..], &[goes_on]].concat();
         let records = self.one_segment(&records);
         self.add_remembering(
-            "chain-goes-on-behind-a-lost-link",
+            "chain-goes-on-after-a-lost-link",
             "",
             &[1],
             records,

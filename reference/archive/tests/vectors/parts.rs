@@ -137,13 +137,13 @@ impl Parts {
         let short = plain(&[b"chunk"]);
         add("frame-that-is-not-shorter", "", short.len(), &compress(&short));
         add("frame-without-its-length", "", whole.len(), &zstd::stream::encode_all(&whole[..], 3).unwrap());
-        add("bytes-behind-the-frame", "NotDecompressed", whole.len(), &[&frame[..], &[0]].concat());
+        add("bytes-after-the-frame", "NotDecompressed", whole.len(), &[&frame[..], &[0]].concat());
         let (front, back) = whole.split_at(100);
         add("two-frames", "NotDecompressed", whole.len(), &[compress(front), compress(back)].concat());
-        add("empty-frame-behind", "NotDecompressed", whole.len(), &[&frame[..], &compress(b"")].concat());
+        add("empty-frame-after", "NotDecompressed", whole.len(), &[&frame[..], &compress(b"")].concat());
         let skipped = [0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 9];
         add("skippable-frame-before", "NotDecompressed", whole.len(), &[&skipped[..], &frame].concat());
-        add("skippable-frame-behind", "NotDecompressed", whole.len(), &[&frame[..], &skipped].concat());
+        add("skippable-frame-after", "NotDecompressed", whole.len(), &[&frame[..], &skipped].concat());
         add("frame-cut", "NotDecompressed", whole.len(), &frame[..frame.len() - 1]);
         add("nothing-stored", "NotDecompressed", whole.len(), &[]);
     }
@@ -191,7 +191,7 @@ impl Parts {
         add("frame-of-a-former-format", "NotDecompressed", &with(sound, 0, 0x27));
     }
 
-    /// Forms 2 and 3: nothing stands behind what is stored.
+    /// Forms 2 and 3: nothing stands after what is stored.
     fn unpadded_blocks(&mut self) {
         let mut add = |name: &str, error: &str, form: Form, padded: &[u8]| {
             self.add("block", name, error, &block_of(ARCHIVE, form, Padding::Exact, padded));
@@ -259,7 +259,7 @@ impl Parts {
         let plain = |chunks: usize| cbor::encode(&[(bytes([1; 32]), vec![bytes([2; 32]); chunks])]);
         let sound = record(&right, &plain(1));
         self.add("index", "sound", "", &sound);
-        self.add("index", "bytes-behind", "Encoding", &[&sound[..], &[0]].concat());
+        self.add("index", "bytes-after", "Encoding", &[&sound[..], &[0]].concat());
         self.add("index", "cut", "Encoding", &sound[..sound.len() - 1]);
         self.add(
             "index",
@@ -277,7 +277,7 @@ impl Parts {
         );
         self.add("index", "unknown-epoch", "UnknownEpoch", &record(&clear("index", 1, ARCHIVE, 1), &plain(1)));
         self.add("index", "altered", "NotOpened", &with(sound.clone(), sound.len() - 1, sound[sound.len() - 1] ^ 1));
-        self.add("index", "plain-bytes-behind", "Encoding", &record(&right, &[&plain(1)[..], &[0]].concat()));
+        self.add("index", "plain-bytes-after", "Encoding", &record(&right, &[&plain(1)[..], &[0]].concat()));
         self.add(
             "index",
             "short-id",
@@ -300,7 +300,7 @@ impl Parts {
         };
         let sound = manifest(&clear(1, 0, 1, None, &[1, 2]), &root(0, 1));
         self.add("manifest", "sound", "", &sound);
-        self.add("manifest", "bytes-behind", "Encoding", &[&sound[..], &[0]].concat());
+        self.add("manifest", "bytes-after", "Encoding", &[&sound[..], &[0]].concat());
         self.add("manifest", "cut", "Encoding", &sound[..sound.len() - 1]);
         let mut add = |name: &str, error: &str, clear: &[u8], root: &[u8]| {
             self.add("manifest", name, error, &manifest(clear, root));
@@ -313,8 +313,8 @@ impl Parts {
         add("block-twice", "Malformed", &clear(1, 0, 1, None, &[1, 1]), &root(0, 1));
         add("unknown-epoch", "UnknownEpoch", &clear(1, 1, 1, None, &[]), &root(0, 1));
         let right = clear(1, 0, 1, None, &[]);
-        add("clear-bytes-behind", "Encoding", &[&right[..], &[0]].concat(), &root(0, 1));
-        add("root-bytes-behind", "Encoding", &right, &[&root(0, 1)[..], &[0]].concat());
+        add("clear-bytes-after", "Encoding", &[&right[..], &[0]].concat(), &root(0, 1));
+        add("root-bytes-after", "Encoding", &right, &[&root(0, 1)[..], &[0]].concat());
         add("root-nanoseconds", "Malformed", &right, &root(1_000_000_000, 1));
         add("label-too-long", "Malformed", &right, &root(0, 16_385));
         let of_a_chunk =
@@ -348,7 +348,7 @@ impl Parts {
         let right = clear("retention", 1, 1, None, (&[1, 2], &[1, 2], &[1, 2], &[1, 2]));
         let sound = signed(&right);
         self.add("retention", "sound", "", &sound);
-        self.add("retention", "bytes-behind", "Encoding", &[&sound[..], &[0]].concat());
+        self.add("retention", "bytes-after", "Encoding", &[&sound[..], &[0]].concat());
         self.add(
             "retention",
             "signed-under-another-label",
@@ -517,7 +517,7 @@ impl Parts {
     }
 }
 
-/// The checksum that zstd writes behind a frame of this content.
+/// The checksum that zstd writes after a frame of this content.
 fn checksum_of(content: &[u8]) -> Vec<u8> {
     let mut encoder = zstd::stream::Encoder::new(Vec::new(), 1).unwrap();
     encoder.include_checksum(true).unwrap();

@@ -75,7 +75,7 @@ fn described(
 }
 
 /// Two devices back up in turns. The second forgets the newest version of the first and prunes it away; then the first goes on
-/// behind a link that is not there.
+/// after a link that is not there.
 pub(crate) fn devices() -> Value {
     let (first, second) = (device(), Signing::from_seed(&OTHER_SEED));
     let contents: Vec<Contents> = (1..=5).map(entries).collect();

@@ -1,4 +1,4 @@
-//! What lies behind the last link of the last segment, and the same in other places, where it is damage.
+//! What comes after the last link of the last segment, and the same in other places, where it is damage.
 
 use bailee_archive::segment::Kind;
 
@@ -7,7 +7,7 @@ use super::device;
 use super::forge::*;
 
 impl Archives {
-    /// What a crash leaves in the last segment behind the last link is no damage (BAK-12).
+    /// What a crash leaves in the last segment after the last link is no damage (BAK-12).
     pub(super) fn torn_tails(&mut self) {
         let whole = self.one_segment(&self.two()).remove(0).1;
         let with_third = |count: usize| segment(self.id, 1, &self.all[..THIRD + count]);
@@ -29,10 +29,10 @@ impl Archives {
             ("tail-ends-in-a-payload", one_block[..one_block.len() - 10].to_vec()),
             ("tail-of-a-block-of-zeros", segment(self.id, 1, &zeros(BLOCK, 1))),
             ("tail-of-garbage", [&whole[..], &garbage(100)].concat()),
-            ("tail-behind-whole-blocks", [&with_third(2)[..], &garbage(100)].concat()),
+            ("tail-after-whole-blocks", [&with_third(2)[..], &garbage(100)].concat()),
             ("tail-of-an-index-of-zeros", segment(self.id, 1, &zeros(INDEX, 3))),
             ("tail-of-a-manifest-of-zeros", segment(self.id, 1, &zeros(MANIFEST, 4))),
-            // Its tree and its index record are whole, and not used: they lie behind what is not.
+            // Its tree and its index record are whole, and not used: they come after what is not.
             ("tail-that-an-index-names", segment(self.id, 1, &zeros(BLOCK, 3))),
             ("tail-with-a-manifest-of-another-version", segment(self.id, 1, &unvouched)),
             // Its signature holds, and it vouches for nothing here.
@@ -47,7 +47,7 @@ impl Archives {
             ),
             ("unfinished-backup", with_third(3)),
         ];
-        // A device that is none of the owner's vouches all the same.
+        // A device that is not one of the owner's vouches all the same.
         let vouches = retention_of_a_stranger(self.id, Removed::default());
         let vouched = [zeros(INDEX, 3), vec![vouches]].concat();
         for (name, bytes) in tails {
@@ -56,9 +56,9 @@ impl Archives {
         self.add_records("index-of-zeros-before-a-link-of-a-stranger", "Encoding", &[1, 2], &vouched);
         // What only another release, or another key, could read is no torn record.
         let refused = [
-            ("block-of-another-version-behind", "UnsupportedVersion", (Kind::Block, with(block.clone(), 4, 2))),
-            ("block-of-an-unknown-epoch-behind", "UnknownEpoch", (Kind::Block, with(block, 30, 1))),
-            ("manifest-of-another-version-behind", "UnsupportedVersion", of_another_version),
+            ("block-of-another-version-after", "UnsupportedVersion", (Kind::Block, with(block.clone(), 4, 2))),
+            ("block-of-an-unknown-epoch-after", "UnknownEpoch", (Kind::Block, with(block, 30, 1))),
+            ("manifest-of-another-version-after", "UnsupportedVersion", of_another_version),
         ];
         for (name, error, record) in refused {
             self.add_records(name, error, &[1, 2], &[self.two(), vec![record]].concat());
@@ -81,7 +81,7 @@ impl Archives {
         let first = segment(id, 1, &all[..SECOND]);
         self.add("two-segments", "", &[1, 2], parted(first.clone()));
         self.add(
-            "garbage-behind-an-earlier-segment",
+            "garbage-after-an-earlier-segment",
             "Damaged",
             &[1, 2],
             parted([&first[..], &garbage(100)].concat()),
