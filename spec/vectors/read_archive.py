@@ -5,7 +5,8 @@ It follows protocol.md and formats.cddl, and shares neither code nor logic with 
 
 1. reads the sound archive of archive.json and compares versions, trees and contents with what stands there;
 2. does so with standalone.json, whose key it takes from the recovery code; and with devices.json and epochs.json,
-   which have several devices and several key epochs, also as somebody who lacks a device or a key;
+   which have several devices and several key epochs, also as somebody who lacks a device or a key; and with
+   clocks.json, whose versions are not in the order of their times;
 3. reads folder.json, an archive as the files of a folder, and says which names are those of segments;
 4. cuts the stream of cuts.json and the tree of tree_cuts.json, and compares lengths and ids of the chunks;
 5. decodes each part of malformed_parts.json, and each link of signatures.json, and compares the name of its refusal;
@@ -973,7 +974,7 @@ class Archive:
     # Blocks and chunks.
 
     def check_blocks(self, offered):
-        """The blocks that may be used: those that agree with a listing, or that none lists (BAK-10)."""
+        """The blocks that may be used: those that have the digest of a listing, or that nothing lists (BAK-10)."""
         dropped = self.named("dropped")
         listings = {}
         retention = [link for link in self.links if link.kind == RETENTION]
@@ -987,7 +988,7 @@ class Archive:
             stored = [len(self.blocks[block]), blake3.blake3(self.blocks[block]).digest()]
             for listing in listed:
                 self.attempt(need, listing == stored or block in dropped, "BlockAltered", block.hex())
-            sound += [block] if stored in listed else []
+            sound += [block] if stored[1] in (digest for _, digest in listed) else []
         return set(sound)
 
     def locate_chunks(self):
@@ -1386,6 +1387,7 @@ CHECKS = {
     "standalone.json": check_standalone,
     "devices.json": functools.partial(check_several, "devices.json"),
     "epochs.json": functools.partial(check_several, "epochs.json"),
+    "clocks.json": functools.partial(check_several, "clocks.json"),
     "cuts.json": check_cuts,
     "tree_cuts.json": check_tree_cuts,
     "malformed_parts.json": check_parts,

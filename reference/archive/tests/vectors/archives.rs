@@ -28,7 +28,7 @@ pub(super) const MANIFEST: usize = 3;
 pub(super) const SECOND: usize = 4;
 pub(super) const THIRD: usize = 8;
 /// The most segments in a row that may be missing.
-const SEGMENT_GAP: u64 = 1 << 20;
+pub(super) const SEGMENT_GAP: u64 = 1 << 20;
 
 /// Adds a version with one file.
 fn with_version(archive: Archive<MemoryStore>, version: u8) -> Archive<MemoryStore> {
@@ -133,6 +133,13 @@ impl Archives {
         archives.forgotten();
         archives.repaired();
         archives.epochs();
+        archives.several_blocks();
+        archives.lying_index_records();
+        archives.dropped_and_altered();
+        archives.several_listings();
+        archives.forks();
+        archives.planted();
+        archives.dangling_links();
         archives
     }
 
@@ -267,6 +274,9 @@ impl Archives {
         self.add("head-of-another-archive", "WrongArchive", &[1, 2], vec![(1, segment(other_id, 1, &two))]);
         let parted = |first: Vec<u8>| vec![(1, first), (2, segment(id, 2, &two[SECOND..]))];
         let at_odds = segment(other_id, 1, &two[..SECOND]);
+        let neither = vec![(1, with(segment(other_id, 1, &two), 32, 2))];
+        self.add("head-of-another-archive-and-number", "Malformed", &[1, 2], neither);
+        self.more("not", vec!["WrongArchive"]);
         self.add("heads-at-odds", "WrongArchive", &[1, 2], parted(at_odds));
         let first = segment(id, 1, &two[..SECOND]);
         let cut = vec![(1, whole), (2, segment(id, 2, &[])[..10].to_vec())];
@@ -328,7 +338,7 @@ impl Archives {
         add("previous-is-another", "ChainBroken", &[1, 2], &|clear| clear.previous = Some(Digest([3; 32])));
         add("number-left-out", "ChainBroken", &[1, 3], &|clear| clear.seq = 3);
         add("head-of-an-account", "", &[1, 2], &|clear| clear.head = Some(Digest([3; 32])));
-        add("block-listed-with-another-length", "BlockAltered", &[1], &|clear| clear.blocks[0].length += 1);
+        add("block-listed-with-another-length", "BlockAltered", &[1, 2], &|clear| clear.blocks[0].length += 1);
         add("block-listed-with-another-digest", "BlockAltered", &[1], &|clear| clear.blocks[0].digest.0[0] ^= 1);
         add("listed-block-missing", "MissingBlock", &[1, 2], &|clear| {
             clear.blocks.insert(

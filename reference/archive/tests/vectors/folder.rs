@@ -3,27 +3,21 @@
 use bailee_archive::block::block_id;
 use bailee_archive::segment::{Kind, scan_segment};
 use bailee_archive::testing::Seeded;
-use bailee_archive::tree::{Entry, EntryKind, Meta};
-use bailee_archive::{Archive, ArchiveId, MemoryStore, Padding, TreePath};
+use bailee_archive::{Archive, ArchiveId, MemoryStore, Padding};
 use serde_json::{Map, Value, json};
 
+use super::several::small;
 use super::sound::{back_up, newest, told};
-use super::{DEVICE_SEED, KEY, device, hex, keys, path, trusted};
+use super::{DEVICE_SEED, KEY, device, hex, keys, trusted};
 
 /// So many that the last are numbered beyond 9 and 15.
 const VERSIONS: u8 = 4;
-
-fn contents(version: u8) -> Vec<(Entry, Vec<u8>)> {
-    let entry = |path, kind| Entry { path, meta: Meta::default(), kind };
-    let file = EntryKind::File { content: Default::default(), changed: false, sparse: false };
-    vec![(entry(TreePath::root(), EntryKind::Directory), Vec::new()), (entry(path("a"), file), vec![version; 9])]
-}
 
 /// Every record in a segment of its own.
 fn archive() -> Archive<MemoryStore> {
     let archive = Archive::create(MemoryStore::default(), keys(), &Seeded(0)).unwrap();
     (1..=VERSIONS)
-        .fold(archive, |archive, version| back_up(&device(), archive, version, &contents(version), 1, Padding::Padme))
+        .fold(archive, |archive, version| back_up(&device(), archive, version, &small(version), 1, Padding::Padme))
 }
 
 /// The file `damaged` if every block were noted in it.
@@ -61,7 +55,7 @@ fn names() -> Value {
 /// An archive of many segments, among files that mean nothing to a reader, or are hints that are wrong.
 pub(crate) fn folder() -> Value {
     let archive = archive();
-    let versions = archive.versions().iter().zip(1..).map(|(version, number)| told(version, &contents(number)));
+    let versions = archive.versions().iter().zip(1..).map(|(version, number)| told(version, &small(number)));
     let (id, newest, versions) = (archive.id(), newest(&archive, trusted()[0]), versions.collect::<Vec<_>>());
     let store = archive.into_store();
     assert!(store.segments.len() > 16);

@@ -6,6 +6,7 @@ pub(crate) mod fields;
 mod folder;
 mod forge;
 mod given_up;
+mod lost;
 mod parts;
 mod several;
 pub(crate) mod signatures;
@@ -125,6 +126,7 @@ pub(crate) fn files() -> BTreeMap<&'static str, String> {
         ("archive.json", sound::archive()),
         ("devices.json", several::devices()),
         ("epochs.json", several::epochs()),
+        ("clocks.json", several::clocks()),
         ("folder.json", folder::folder()),
         ("standalone.json", standalone::standalone()),
         ("cuts.json", cuts::cuts()),

@@ -38,6 +38,7 @@ impl Parts {
         parts.sizes_of_index_records();
         parts.sizes_of_items();
         parts.orders_of_records();
+        parts.origins();
         parts.0
     }
 

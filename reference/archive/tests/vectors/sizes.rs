@@ -94,6 +94,41 @@ impl Parts {
         self.add("manifest", "root-shorter-than-a-seal", "NotOpened", &pair(&short, &signature));
     }
 
+    /// Where a version was made: the last field of a root, which is left out if there is none.
+    pub(super) fn origins(&mut self) {
+        let clear = Clear::sound().encode();
+        let with_origin = |origin: &[u8]| {
+            let mut root = root(0i64, 0, Refs::new());
+            // One field more.
+            root[0] += 1;
+            root.extend(origin);
+            manifest(&clear, &root)
+        };
+        let mut add = |name: &str, error: &str, origin: &[u8]| {
+            self.add("manifest", name, error, &with_origin(origin));
+        };
+        let origin = |host: usize, user: usize, machine: Option<usize>| {
+            cbor::encode(&(
+                bytes(vec![b'h'; host]),
+                bytes(vec![b'u'; user]),
+                machine.map(|size| bytes(vec![7; size])),
+            ))
+        };
+        add("origin", "", &origin(1, 1, Some(16)));
+        add("origin-of-no-machine", "", &origin(1, 1, None));
+        add("origin-of-the-longest-names", "", &origin(255, 255, None));
+        add("origin-of-no-user", "", &origin(1, 0, None));
+        add("origin-of-no-host", "Malformed", &origin(0, 1, None));
+        add("origin-of-a-host-too-long", "Malformed", &origin(256, 1, None));
+        add("origin-of-a-user-too-long", "Malformed", &origin(1, 256, None));
+        add("origin-of-a-machine-of-15-bytes", "Encoding", &origin(1, 1, Some(15)));
+        add("origin-without-its-machine", "Encoding", &cbor::encode(&(bytes(b"h"), bytes(b"u"))));
+        add("origin-that-is-null", "Encoding", &[0xf6]);
+        let mut two = origin(1, 1, None);
+        two.push(0);
+        add("origin-and-a-field-more", "Encoding", &two);
+    }
+
     pub(super) fn sizes_of_index_records(&mut self) {
         let record = |clear: &[u8], plain: &[u8]| {
             pair(clear, &sealed(labels::KEY_MANIFEST, labels::SEAL_MANIFEST, clear, plain))
