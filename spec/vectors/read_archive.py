@@ -5,12 +5,15 @@ It follows protocol.md and formats.cddl, and shares neither code nor logic with 
 
 1. reads the sound archive of archive.json and compares versions, trees and contents with what stands there;
 2. does so with standalone.json, whose key it takes from the recovery code; and with devices.json and epochs.json,
-   which have several devices and several key epochs, also as somebody who lacks a device or a key;
-3. cuts the stream of cuts.json and the tree of tree_cuts.json, and compares lengths and ids of the chunks;
-4. decodes each part of malformed_parts.json, and each link of signatures.json, and compares the name of its refusal;
-5. reads each archive of malformed_archives.json, looks for the vector's error among what it names (one damage may
+   which have several devices and several key epochs, also as somebody who lacks a device or a key; and with
+   clocks.json, whose versions are not in the order of their times;
+3. reads folder.json, an archive as the files of a folder, and says which names are those of segments;
+4. cuts the stream of cuts.json and the tree of tree_cuts.json, and compares lengths and ids of the chunks;
+5. decodes each part of malformed_parts.json, and each link of signatures.json, and compares the name of its refusal;
+6. reads each archive of malformed_archives.json, looks for the vector's error among what it names (one damage may
    have several consequences, which are named where they are met; a sound archive has none), and compares the
-   versions that it restores in full despite the damage.
+   versions that it restores in full despite the damage;
+7. looks whether each file says what each of its fields means.
 
 It needs `blake3`, `cbor2`, `cryptography` and `zstandard` from PyPI. It prints one line and exits 0 if all agree;
 otherwise it prints each disagreement and exits 1.
@@ -20,6 +23,7 @@ import functools
 import hashlib
 import json
 import pathlib
+import re
 import sys
 from collections import namedtuple
 from dataclasses import dataclass, field
@@ -40,6 +44,8 @@ CHUNK_MIN_BYTES = 16384
 CHUNK_MAX_BYTES = 262144
 BLOCK_CHUNKS = 4096
 BLOCK_PLAIN_BYTES = 1064964
+FRAME_WINDOW_BYTES = 134217728
+SEGMENT_GAP = 1048576
 MANIFEST_BYTES = 67108864
 INDEX_BYTES = 4194304
 ITEM_BYTES = 262144
@@ -51,6 +57,8 @@ LINK_BYTES = 16384
 XATTR_NAME_BYTES = 255
 XATTR_TOTAL_BYTES = 131072
 LABEL_BYTES = 16384
+HOST_BYTES = 255
+USER_BYTES = 255
 
 SEGMENT_HEAD = 33
 RECORD_HEAD = 9
@@ -142,7 +150,7 @@ def small_order(point):
 
 
 def signature_holds(device, label, body, signature):
-    if small_order(device) or small_order(signature[:32]):
+    if len(signature) != 64 or small_order(device) or small_order(signature[:32]):
         return False
     # The library asks the rest: that S is reduced, and for the equation without the cofactor.
     try:
@@ -208,7 +216,7 @@ def cbor_item(data, at=0, depth=0):
 
 def decode(data):
     value, end = cbor_item(data)
-    need(end == len(data), "Encoding", "bytes behind the value")
+    need(end == len(data), "Encoding", "bytes after the value")
     return value
 
 
@@ -228,9 +236,13 @@ def optional(shape):
     return lambda value: value is None or shape(value)
 
 
-B16, B32, B64 = sized(16), sized(32), sized(64)
-BYTES, TEXT, LIST, BOOL, INT = (kind_of(kind) for kind in (bytes, str, list, bool, int))
-U32, U64 = below(1 << 32), below(1 << 64)
+B16, B32 = sized(16), sized(32)
+BYTES, TEXT, LIST, BOOL = (kind_of(kind) for kind in (bytes, str, list, bool))
+U8, U32, U64 = (below(1 << bits) for bits in (8, 32, 64))
+
+
+def I64(value):
+    return type(value) is int and -(1 << 63) <= value < 1 << 63
 
 
 def fields(value, *shapes):
@@ -253,7 +265,7 @@ def need_ascending(values, what):
 
 
 def read_time(value):
-    seconds, nanoseconds = fields(value, INT, U64)
+    seconds, nanoseconds = fields(value, I64, U32)
     need(nanoseconds <= 999_999_999, "Malformed", "nanoseconds")
     return [seconds, nanoseconds]
 
@@ -337,10 +349,12 @@ def unpad(padded, form):
 
 
 def decompress(frame, size):
-    """The size that the frame itself states is looked at first: the library would take that much memory."""
+    """What the frame itself declares is looked at first: the library would take that much memory."""
     try:
-        stated = zstandard.get_frame_parameters(frame).content_size
-        need(stated in (size, zstandard.CONTENTSIZE_UNKNOWN), "NotDecompressed", "another content size")
+        declared = zstandard.get_frame_parameters(frame)
+        need(declared.content_size in (size, zstandard.CONTENTSIZE_UNKNOWN), "NotDecompressed", "another content size")
+        single_segment = frame[4] & 1 << 5
+        need(single_segment or declared.window_size <= FRAME_WINDOW_BYTES, "NotDecompressed", "window")
         plain = zstandard.ZstdDecompressor().decompress(frame, size, allow_extra_data=False)
     except zstandard.ZstdError:
         raise Refusal("NotDecompressed", "no zstd frame") from None
@@ -365,13 +379,13 @@ def split_chunks(plain):
 
 
 def open_block(context, block):
-    """The chunks of a block by their ids, which are computed and not read."""
+    """The chunks of a block, each after its id, which is computed and not read."""
     form, keys = read_block_head(context, block)
     stored, size = unpad(open_seal(keys.seal, b"seal/block", block[:BLOCK_HEAD], block[BLOCK_HEAD:]), form)
     if form in COMPRESSED:
         stored = decompress(stored, size)
     need(len(stored) == size, "Disagrees", "stored raw, of another length")
-    return {chunk_id(chunk, keys): chunk for chunk in split_chunks(stored)}
+    return [(chunk_id(chunk, keys), chunk) for chunk in split_chunks(stored)]
 
 
 def block_id(block):
@@ -411,9 +425,9 @@ class Link:
 
 def decode_manifest(payload):
     need(len(payload) <= MANIFEST_BYTES, "TooLarge", "manifest")
-    body, signature = fields(decode(payload), BYTES, B64)
+    body, signature = fields(decode(payload), BYTES, BYTES)
     clear, root = fields(decode(body), BYTES, BYTES)
-    shapes = (U64, B16, B32, U64, U64, optional(B32), optional(B32), LIST)
+    shapes = (U8, B16, B32, U64, U64, optional(B32), optional(B32), LIST)
     version, archive, device, epoch, seq, previous, _, blocks = fields(decode(clear), *shapes)
     blocks = each(blocks, B32, U32, B32)
     need(version == 1, "UnsupportedVersion", f"version {version}")
@@ -423,14 +437,14 @@ def decode_manifest(payload):
 
 def decode_retention(payload):
     need(len(payload) <= MANIFEST_BYTES, "TooLarge", "retention record")
-    clear, signature = fields(decode(payload), BYTES, B64)
-    shapes = (TEXT, U64, B16, B32, U64, optional(B32), LIST, LIST, LIST, LIST)
+    clear, signature = fields(decode(payload), BYTES, BYTES)
+    shapes = (TEXT, U8, B16, B32, U64, optional(B32), LIST, LIST, LIST, LIST)
     what, version, archive, device, seq, previous, *lists = fields(decode(clear), *shapes)
     forgotten, dropped, segments, blocks = lists
     forgotten, blocks = each(forgotten, B32, U64, B32), each(blocks, B32, U32, B32)
     dropped, segments = all_of(dropped, B32), all_of(segments, U64)
-    need(version == 1, "UnsupportedVersion", f"version {version}")
     need(what == "retention", "Malformed", "not a retention record")
+    need(version == 1, "UnsupportedVersion", f"version {version}")
     return Link(RETENTION, archive, device, seq, previous, blocks, clear, signature, sha256(payload),
                 forgotten=forgotten, dropped=dropped, segments=segments)
 
@@ -456,18 +470,28 @@ def need_signature(link):
 
 
 def signed_link(kind, payload):
-    """A link whose signature holds under the device that it names, whoever that is."""
+    """A link whose signature holds under the device that it names, whatever device and archive that are."""
     link = decode_link(kind, payload)
     need_signature(link)
     return link
 
 
+def vouching_link(context, kind, payload):
+    """A link of this archive whose signature holds under the device that it names (BAK-12)."""
+    link = signed_link(kind, payload)
+    need(link.archive == context.archive, "WrongArchive", f"link {link.seq}")
+    return link
+
+
 def read_link(context, kind, payload):
-    """The checks of BAK-10 on a link by itself, in its order."""
+    """The checks of BAK-10 on a link by itself, in its order: the signature is the last for a manifest only."""
     link = decode_link(kind, payload)
+    if kind == RETENTION:
+        need_signature(link)
     need(link.archive == context.archive, "WrongArchive", f"link {link.seq}")
     need(link.device in context.devices, "UnknownDevice", f"link {link.seq}")
-    need_signature(link)
+    if kind == MANIFEST:
+        need_signature(link)
     return link
 
 
@@ -478,21 +502,31 @@ class Root:
     entries: int
     bytes: int
     tree: list
+    origin: list | None = None
+
+
+def read_origin(value):
+    host, user, _ = fields(value, BYTES, BYTES, optional(B16))
+    need(1 <= len(host) <= HOST_BYTES and len(user) <= USER_BYTES, "Malformed", "origin")
+    return value
 
 
 def open_root(context, link):
     key = context.keys(link.epoch).manifest
     plain = decode(open_seal(key, b"seal/manifest", link.clear, link.root))
-    time, label, entries, size, tree = fields(plain, LIST, BYTES, U64, U64, LIST)
+    need(type(plain) is list, "Encoding", "not a root")
+    # The last field is left out if there is none.
+    origin = [LIST] if len(plain) == 6 else []
+    time, label, entries, size, tree, *origin = fields(plain, LIST, BYTES, U64, U64, LIST, *origin)
     need(len(label) <= LABEL_BYTES, "Malformed", "label too long")
-    return Root(read_time(time), label, entries, size, read_chunk_refs(tree))
+    return Root(read_time(time), label, entries, size, read_chunk_refs(tree), *map(read_origin, origin))
 
 
 def open_index(context, payload):
     """Pairs of a block and the ids of its chunks."""
     need(len(payload) <= INDEX_BYTES, "TooLarge", "index record")
     clear, sealed = fields(decode(payload), BYTES, BYTES)
-    what, version, archive, epoch = fields(decode(clear), TEXT, U64, B16, U64)
+    what, version, archive, epoch = fields(decode(clear), TEXT, U8, B16, U64)
     need(what == "index", "Malformed", "not an index record")
     need(version == 1, "UnsupportedVersion", f"version {version}")
     need(archive == context.archive, "WrongArchive", "index record")
@@ -549,7 +583,7 @@ def read_path(value):
 
 
 def read_meta(value):
-    mode, uid, gid, mtime, xattrs = fields(value, U64, U32, U32, LIST, LIST)
+    mode, uid, gid, mtime, xattrs = fields(value, U32, U32, U32, LIST, LIST)
     need(mode <= 0o7777, "Malformed", "mode")
     xattrs = each(xattrs, BYTES, BYTES)
     for name, _ in xattrs:
@@ -643,6 +677,11 @@ RECORD_BYTES = {
 }
 
 
+def segment_number(name):
+    """The number of the segment that a file of this name is; none if it is no segment."""
+    return int(name[:16], 16) or None if re.fullmatch("[0-9a-f]{16}[.]seg", name) else None
+
+
 def read_segment_head(data):
     need(len(data) >= SEGMENT_HEAD, "Truncated", "head of a segment")
     need(data[:8] == b"BAILEESG", "Malformed", "magic")
@@ -700,10 +739,10 @@ def error_of(read, *arguments):
     return ""
 
 
-def vouched(scanned):
-    """Where the last link begins whose signature holds: it vouches for all before it. 0 if there is none (BAK-12)."""
+def vouched(context, scanned):
+    """Where the last link begins that vouches for all before it; 0 if there is none (BAK-12)."""
     links = (record for record in reversed(scanned.records) if record.kind in LINKS)
-    return next((link.offset for link in links if not error_of(signed_link, link.kind, link.payload)), 0)
+    return next((link.offset for link in links if not error_of(vouching_link, context, link.kind, link.payload)), 0)
 
 
 def is_whole(context, record):
@@ -713,13 +752,13 @@ def is_whole(context, record):
     elif record.kind == INDEX:
         error = error_of(open_index, context, record.payload)
     else:
-        error = error_of(signed_link, record.kind, record.payload)
+        error = error_of(vouching_link, context, record.kind, record.payload)
     return error in ("", "UnsupportedVersion", "UnknownEpoch")
 
 
 def without_tail(context, scanned):
     """Up to the first of what no link vouches for that is no record, or not whole: there the torn tail begins."""
-    after = vouched(scanned)
+    after = vouched(context, scanned)
     torn = [gap.offset for gap in scanned.gaps if gap.offset > after]
     torn += [record.offset for record in scanned.records if record.offset > after and not is_whole(context, record)]
     end = min(torn, default=sys.maxsize)
@@ -741,18 +780,34 @@ def known_links(scans, devices):
 
 
 def identify(segments, scans, devices):
-    """Which archive it is (BAK-16): heads that agree say so, else links; of what these say, most heads decide."""
+    """Which archive it is (BAK-16): most heads say so, else links; of what these say, most heads decide."""
     heads = []
     for data in segments.values():
         try:
             heads.append(read_segment_head(data)[0])
         except Refusal:
             continue
-    if len(heads) > 1 and len(set(heads)) == 1:
-        return heads[0]
+    counts = sorted((heads.count(head) for head in set(heads)), reverse=True)
+    if counts and counts[0] > max([1, *counts[1:2]]):
+        return max(heads, key=heads.count)
     claims = [link.archive for link in known_links(scans, devices)] or heads
     need(claims, "NoArchive", "neither head nor link says which")
     return max(claims, key=heads.count)
+
+
+def missing_between(before, segment, given_up):
+    """How many segments between two that are there are neither there nor given up."""
+    return segment - before - 1 - sum(before < number < segment for number in given_up)
+
+
+def within_reach(there, given_up):
+    """The segments that are there, up to the first gap that is longer than SEGMENT_GAP."""
+    reached = []
+    for segment in sorted(there):
+        if missing_between(max(reached, default=0), segment, given_up) > SEGMENT_GAP:
+            break
+        reached.append(segment)
+    return reached
 
 
 @dataclass
@@ -762,24 +817,28 @@ class Version:
     entries: list
     contents: list
 
+    def lost(self):
+        """The paths of entries that are not restored."""
+        return [entry.path for entry, content in zip(self.entries, self.contents) if content is None]
+
 
 class Archive:
     """A reader of one archive. `problems` has each refusal that it met; what needs none of that is read."""
 
-    def __init__(self, epochs, devices, segments, remembered):
+    def __init__(self, epochs, devices, segments, remembered, archive=None):
         need(segments, "NoArchive", "no segment")
         scans = {segment: scan(segment, data) for segment, data in sorted(segments.items())}
-        self.context = Context(identify(segments, scans, devices), epochs, devices)
-        self.problems, self.links = [], {}
-        self.blocks, self.indexed, self.opened, self.altered = {}, {}, {}, set()
-        last = max(segments)
-        scans[last] = without_tail(self.context, scans[last])
-        self.given_up = self.retention_records(scans)
+        self.context = Context(archive or identify(segments, scans, devices), epochs, devices)
+        self.problems, self.links = [], []
+        self.blocks, self.indexed, self.opened = {}, {}, {}
+        segments, scans = self.reach(segments, scans)
         self.read_segments(segments, scans)
         self.check_chains(remembered)
-        self.check_blocks()
+        roots = [(link, self.attempt(open_root, self.context, link)) for link in self.offered()]
+        opened = in_order([(link, root) for link, root in roots if root])
+        self.sound = self.check_blocks(link for link, _ in opened)
         self.chunks = self.locate_chunks()
-        self.versions = [version for version in map(self.read_version, self.offered()) if version]
+        self.versions = [version for version in map(self.read_version, opened) if version]
 
     def attempt(self, action, *arguments):
         """What the action returns; if it refuses, that is one more problem, and nothing is returned."""
@@ -794,11 +853,24 @@ class Archive:
 
     def restored(self):
         """The versions of which every entry and every content was read."""
-        return [version for version in self.versions if None not in version.contents]
+        return [version for version in self.versions if not version.lost()]
 
     def newest(self, device):
-        """The place of the newest link of a device, which may be forgotten and missing."""
-        return max(place for place in self.links.keys() | self.named("forgotten") if place[0] == device)
+        """The place of the newest link of a device, which may be forgotten and missing; of one number, the last one."""
+        places = [*sorted(self.named("forgotten")), *(link.place() for link in self.links)]
+        return max((place for place in places if place[0] == device), key=lambda place: (place[1], places.index(place)))
+
+    # Segments and records.
+
+    def reach(self, segments, scans):
+        """The segments of the archive, without the torn tail of the last one. What is beyond is passed over."""
+        self.given_up, reached = [], None
+        while reached != (now := within_reach(segments.keys(), self.named("segments"))):
+            reached, used = now, {segment: scans[segment] for segment in now}
+            if reached and not error_of(self.check_head, reached[-1], segments[reached[-1]]):
+                used[reached[-1]] = without_tail(self.context, used[reached[-1]])
+            self.given_up = self.retention_records(used)
+        return {segment: segments[segment] for segment in reached}, used
 
     def retention_records(self, scans):
         """Known before anything else is read, for a segment that one of them names is not read (BAK-14)."""
@@ -809,23 +881,59 @@ class Archive:
         return {item for link in self.given_up for item in getattr(link, what)}
 
     def read_segments(self, segments, scans):
-        removed, refused = self.named("segments"), []
-        for segment in range(1, max(segments)):
-            self.attempt(need, segment in segments.keys() | removed, "MissingSegment", f"segment {segment}")
-        for segment in sorted(segments.keys() - removed):
-            self.attempt(self.check_head, segment, segments[segment])
-            self.problems += [gap.refusal for gap in scans[segment].gaps]
-            for record in scans[segment].records:
-                before = len(self.problems)
-                self.attempt(self.take, record)
-                refused += self.problems[before:] if record.kind in LINKS else []
+        removed, refused, before = self.named("segments"), [], 0
+        for segment in sorted(segments):
+            gap = missing_between(before, segment, removed)
+            self.attempt(need, not gap, "MissingSegment", f"between {before} and {segment}")
+            before = segment
+            if segment in removed:
+                self.take_links(scans[segment])
+            elif self.is_foreign(segments[segment], scans[segment]):
+                self.attempt(need, False, "WrongArchive", f"segment {segment}")
+            else:
+                self.attempt(self.check_head, segment, segments[segment])
+                refused += self.take_all(scans[segment])
         if refused and not self.links:
             raise refused[0]
 
+    def take_all(self, scanned):
+        """Takes in the records of a segment. What is wrong with its links is returned, too."""
+        self.problems += [gap.refusal for gap in scanned.gaps]
+        refused = []
+        for record in scanned.records:
+            before = len(self.problems)
+            self.attempt(self.take, record)
+            refused += self.problems[before:] if record.kind in LINKS else []
+        return refused
+
+    def is_foreign(self, data, scanned):
+        """Whether the head names another archive, and no block or link names ours."""
+        def named_by(record):
+            if record.kind == BLOCK:
+                return record.payload[7:23] if record.payload[:4] == b"BLEB" else None
+            return decode_link(record.kind, record.payload).archive
+
+        def is_ours(record):
+            try:
+                return record.kind != INDEX and named_by(record) == self.context.archive
+            except Refusal:
+                return False
+
+        try:
+            head = read_segment_head(data)[0]
+        except Refusal:
+            return False
+        return head != self.context.archive and not any(map(is_ours, scanned.records))
+
+    def take_links(self, scanned):
+        """Of a segment that is given up, links alone count, and its damage is not named (BAK-14)."""
+        for record in (record for record in scanned.records if record.kind in LINKS):
+            error_of(self.take, record)
+
     def check_head(self, segment, data):
         archive, stated = read_segment_head(data)
-        need(archive == self.context.archive, "WrongArchive", f"segment {segment}")
         need(stated == segment, "Malformed", f"segment {segment} says that it is {stated}")
+        need(archive == self.context.archive, "WrongArchive", f"segment {segment}")
 
     def take(self, record):
         if record.kind == BLOCK:
@@ -833,66 +941,100 @@ class Archive:
             need(block not in self.blocks, "RepeatedBlock", block.hex())
             self.blocks[block] = record.payload
         elif record.kind == INDEX:
-            for block, chunks in open_index(self.context, record.payload):
-                self.indexed.setdefault(block, []).extend(chunks)
+            # Of two records the later counts.
+            self.indexed.update(open_index(self.context, record.payload))
         else:
             # A second copy of a link is nothing: one is copied before its segment goes (BAK-14).
             link = read_link(self.context, record.kind, record.payload)
-            self.links.setdefault(link.place(), link)
+            if link.place() not in [known.place() for known in self.links]:
+                self.links.append(link)
+
+    # Chains and versions.
 
     def check_chains(self, remembered):
-        """Each chain from its first link on; a forgotten manifest holds its place though it may be missing (BAK-14)."""
-        places = self.links.keys() | self.named("forgotten")
-        for link in self.links.values():
-            self.attempt(self.check_link, link, places)
+        """Each chain from its first link on; a forgotten link holds its place though it may be missing (BAK-14)."""
+        forgotten = sorted(self.named("forgotten"))
+        places = [*forgotten, *(link.place() for link in self.links)]
+        for link in self.links:
+            first = next(place for place in places if place[:2] == link.place()[:2])
+            alone = link.place() == first or link.place() in forgotten
+            self.attempt(need, alone, "ChainBroken", f"another link {link.seq}")
+            follows = link.seq == 1 or link.place_before() in places
+            self.attempt(need, follows, "ChainBroken", f"link {link.seq} does not follow")
         for place in remembered:
             self.attempt(need, place in places, "RolledBack", f"link {place[1]}")
 
-    def check_link(self, link, places):
-        others = [place for place in places if place[:2] == (link.device, link.seq)]
-        need(len(others) == 1, "ChainBroken", f"another link {link.seq}")
-        need(link.seq == 1 or link.place_before() in places, "ChainBroken", f"link {link.seq} does not follow")
-
     def offered(self):
-        """Manifests that no retention record forgets, in the order of their numbers."""
+        """Manifests that no retention record forgets."""
         forgotten = self.named("forgotten")
-        links = [link for place, link in sorted(self.links.items()) if place not in forgotten]
-        return [link for link in links if link.kind == MANIFEST]
+        return [link for link in self.links if link.kind == MANIFEST and link.place() not in forgotten]
 
-    def check_blocks(self):
-        """Presence and digest of each listed block (BAK-10); what was dropped may be missing, but not altered."""
-        gone = self.named("dropped") - self.blocks.keys()
-        listed = {listing for link in [*self.offered(), *self.given_up] for listing in link.blocks}
-        for block, length, digest in sorted(listed):
-            if block not in gone:
-                self.attempt(self.check_block, block, length, digest)
+    # Blocks and chunks.
 
-    def check_block(self, block, length, digest):
-        need(block in self.blocks, "MissingBlock", block.hex())
-        stored = self.blocks[block]
-        if len(stored) != length or blake3.blake3(stored).digest() != digest:
-            self.altered.add(block)
-            raise Refusal("BlockAltered", block.hex())
+    def check_blocks(self, offered):
+        """The blocks that may be used: those that have the digest of a listing, or that nothing lists (BAK-10)."""
+        dropped = self.named("dropped")
+        listings = {}
+        retention = [link for link in self.links if link.kind == RETENTION]
+        for block, *listing in sorted({listing for link in [*offered, *retention] for listing in link.blocks}):
+            listings.setdefault(block, []).append(listing)
+        sound = [block for block in self.blocks if block not in listings]
+        for block, listed in listings.items():
+            if block not in self.blocks:
+                self.attempt(need, block in dropped, "MissingBlock", block.hex())
+                continue
+            stored = [len(self.blocks[block]), blake3.blake3(self.blocks[block]).digest()]
+            for listing in listed:
+                self.attempt(need, listing == stored or block in dropped, "BlockAltered", block.hex())
+            sound += [block] if stored[1] in (digest for _, digest in listed) else []
+        return set(sound)
 
     def locate_chunks(self):
-        """The first block that is there and said to hold a chunk; one that no index record names says so itself."""
-        where = {}
-        for block in self.blocks:
-            if block not in self.altered:
-                chunks = self.indexed[block] if block in self.indexed else self.attempt(self.chunks_in, block)
-                for chunk in chunks or ():
-                    where.setdefault(chunk, block)
-        return where
+        """The chunks of each block, in the order of the archive; a block that no index record names says it itself."""
+        return {block: self.said_of(block) for block in self.blocks}
+
+    def said_of(self, block):
+        if block in self.indexed:
+            return self.indexed[block]
+        try:
+            return [chunk for chunk, _ in self.chunks_in(block)]
+        except Refusal:
+            return []
 
     def chunks_in(self, block):
+        """What a block holds. That it cannot be opened is named once, and is no damage if it was dropped."""
         if block not in self.opened:
-            self.opened[block] = open_block(self.context, self.blocks[block])
+            try:
+                need(block in self.sound, "BlockAltered", block.hex())
+                self.opened[block] = open_block(self.context, self.blocks[block])
+            except Refusal as refusal:
+                self.opened[block] = refusal
+                # That it is altered was named with its listing.
+                named = block not in self.sound or block in self.named("dropped")
+                self.problems += [] if named else [refusal]
+        if isinstance(self.opened[block], Refusal):
+            raise self.opened[block]
         return self.opened[block]
 
     def fetch(self, chunk, length):
-        need(chunk in self.chunks, "MissingChunk", chunk.hex())
-        content = self.chunks_in(self.chunks[chunk]).get(chunk)
-        need(content is not None, "ChunkMismatch", chunk.hex())
+        """The chunk from the first block that yields it (BAK-16); if none does, what is wrong with the first."""
+        refusals = []
+        for block in [block for block, said in self.chunks.items() if chunk in said]:
+            try:
+                return self.chunk_of(block, chunk, length)
+            except Refusal as refusal:
+                refusals.append(refusal)
+        raise [*refusals, Refusal("MissingChunk", chunk.hex())][0]
+
+    def chunk_of(self, block, chunk, length):
+        chunks = self.chunks_in(block)
+        ids = [held for held, _ in chunks]
+        if self.chunks[block] != ids:
+            # From here on the block holds what it holds.
+            self.chunks[block] = ids
+            self.problems.append(Refusal("ChunkMismatch", block.hex()))
+        need(chunk in ids, "ChunkMismatch", block.hex())
+        content = dict(chunks)[chunk]
         need(len(content) == length, "Disagrees", "length of a chunk")
         return content
 
@@ -902,12 +1044,30 @@ class Archive:
     def read_entries(self, root):
         return read_tree(self.content(root.tree))
 
-    def read_version(self, link):
-        root = self.attempt(open_root, self.context, link)
-        entries = root and self.attempt(self.read_entries, root)
+    def read_version(self, opened):
+        link, root = opened
+        entries = self.attempt(self.read_entries, root)
         if not entries:
             return None
-        return Version(link, root, entries, [self.attempt(self.content, entry.chunks) for entry in entries])
+        files = {tuple(entry.path) for entry in entries if entry.kind == FILE}
+        return Version(link, root, entries, [self.attempt(self.read_entry, entry, files) for entry in entries])
+
+    def read_entry(self, entry, files):
+        if entry.kind == HARD_LINK:
+            need(tuple(entry.kind_fields["to"]) in files, "DanglingLink", f"{entry.path}")
+        return self.content(entry.chunks)
+
+
+def in_order(opened):
+    """By time, where a version counts as no later than any later one of its chain; then by device and number (16.4)."""
+    chain = sorted(opened, key=lambda pair: pair[0].seq)
+
+    def place(pair):
+        link, root = pair
+        since = [later.time for other, later in chain[chain.index(pair):] if other.device == link.device]
+        return min(since), link.device, link.seq
+
+    return sorted(chain, key=place)
 
 
 # ------------------------------------------------------------------------------ an archive that stands alone (16.8)
@@ -955,6 +1115,9 @@ def load(name):
 
 
 def segments_of(vector):
+    if "files" in vector:
+        files = {segment_number(name): bytes.fromhex(data) for name, data in vector["files"].items()}
+        return {segment: data for segment, data in files.items() if segment}
     return {int(segment): bytes.fromhex(data) for segment, data in vector["segments"].items()}
 
 
@@ -986,8 +1149,9 @@ def place_of(device, stated):
 
 
 def read_vector(vector, known, context):
-    """The archive has to find out its id for itself; the rest of the context is what its owner knows."""
-    archive = Archive(context.epochs, context.devices, segments_of(vector), known)
+    """Unless the vector says otherwise, the archive has to find out its id; the rest its owner knows."""
+    archive = context.archive if vector.get("knows") else None
+    archive = Archive(context.epochs, context.devices, segments_of(vector), known, archive)
     need(archive.context == context, "WrongArchive", "not the vector's")
     return archive
 
@@ -1027,8 +1191,8 @@ def differ(what, found, stated):
 
 def file_keys(archive, entry):
     """A file is cut and its chunks are named under the epoch of the blocks that they lie in (BAK-15)."""
-    _, keys = read_block_head(archive.context, archive.blocks[archive.chunks[entry.chunks[0][0]]])
-    return keys
+    block = next(block for block, said in archive.chunks.items() if entry.chunks[0][0] in said)
+    return read_block_head(archive.context, archive.blocks[block])[1]
 
 
 def compare_version(file, version, stated, archive):
@@ -1060,7 +1224,7 @@ def check_sound_archive(file, vector, seeds):
     for place in newest:
         faults += differ(f"{file}, newest", archive.newest(place[0]), place)
     stated_by_place = {(stated.get("device", public[0].hex()), stated["seq"]): stated for stated in vector["versions"]}
-    faults += differ(f"{file}, versions", [*map(place_in, archive.versions)], sorted(map(list, stated_by_place)))
+    faults += differ(f"{file}, versions", [*map(place_in, archive.versions)], [*map(list, stated_by_place)])
     for version in archive.versions:
         stated = stated_by_place.get(tuple(place_in(version)))
         faults += compare_version(file, version, stated, archive) if stated else []
@@ -1068,7 +1232,7 @@ def check_sound_archive(file, vector, seeds):
 
 
 def check_knowing_less(file, vector):
-    """Whoever lacks a device or a key epoch is told so, and restores what needs neither."""
+    """Anyone who lacks a device or a key epoch is told so, and restores what needs neither."""
     faults = []
     for stated in vector["knowing_less"]:
         epochs = {epoch: keys for epoch, keys in keys_of(vector).items() if epoch in stated["epochs"]}
@@ -1088,6 +1252,12 @@ def check_several(file, vector):
 
 def check_archive(vector):
     return check_sound_archive("archive.json", vector, [bytes.fromhex(vector["device_seed"])])
+
+
+def check_folder(vector):
+    found = [segment_number(stated["name"]) for stated in vector["names"]]
+    faults = differ("folder.json, names", found, [stated["number"] for stated in vector["names"]])
+    return faults + check_sound_archive("folder.json", vector, [bytes.fromhex(vector["device_seed"])])
 
 
 def check_standalone(vector):
@@ -1166,31 +1336,56 @@ def check_signatures(file):
 
 
 def read_damaged(vector, context):
-    """The names of what is wrong, and the versions that are restored in full."""
+    """The names of what is wrong, and the versions."""
     try:
         known = [place_of(device, vector["remembered"]) for device in context.devices]
         archive = read_vector(vector, known, context)
     except Refusal as refusal:
         return [refusal.name], []
-    return archive.names(), [version.link.seq for version in archive.restored()]
+    return archive.names(), archive.versions
+
+
+def check_damaged(file, vector):
+    where = f"malformed_archives.json, {vector['name']}"
+    names, versions = read_damaged(vector, context_of(file["context"]))
+    faults = []
+    if vector["error"] not in (names or [""]):
+        faults.append(f"{where}: read {names}, not {vector['error']!r}")
+    faults += [f"{where}: read {names} with {name!r}" for name in vector.get("not", []) if name in names]
+    if "times" in vector:
+        faults += differ(f"{where}, times in {names}", names.count(vector["error"]), vector["times"])
+    if "lost" in vector:
+        lost = {str(version.link.seq): readable(version.lost()) for version in versions if version.lost()}
+        faults += differ(f"{where}, lost", lost, vector["lost"])
+    restored = [version.link.seq for version in versions if not version.lost()]
+    return faults + differ(f"{where}, restored of {names}", restored, vector["restored"])
 
 
 def check_archives(file):
-    faults = []
-    for vector in file["vectors"]:
-        names, restored = read_damaged(vector, context_of(file["context"]))
-        where = f"malformed_archives.json, {vector['name']}"
-        if vector["error"] not in (names or [""]):
-            faults.append(f"{where}: read {names}, not {vector['error']!r}")
-        faults += differ(f"{where}, restored", restored, vector["restored"])
-    return faults
+    return [fault for vector in file["vectors"] for fault in check_damaged(file, vector)]
+
+
+def field_names(value):
+    """The names of all fields; those of segments and files are numbers and names of files."""
+    if isinstance(value, list):
+        return {name for item in value for name in field_names(item)}
+    if not isinstance(value, dict):
+        return set()
+    below = (field_names(item) for name, item in value.items() if name not in ("fields", "files", "segments"))
+    return {name for name in value if not name.isdigit()}.union(*below)
+
+
+def check_fields(file, vector):
+    return differ(f"{file}, fields that are not described", sorted(field_names(vector) - vector["fields"].keys()), [])
 
 
 CHECKS = {
     "archive.json": check_archive,
+    "folder.json": check_folder,
     "standalone.json": check_standalone,
     "devices.json": functools.partial(check_several, "devices.json"),
     "epochs.json": functools.partial(check_several, "epochs.json"),
+    "clocks.json": functools.partial(check_several, "clocks.json"),
     "cuts.json": check_cuts,
     "tree_cuts.json": check_tree_cuts,
     "malformed_parts.json": check_parts,
@@ -1202,6 +1397,7 @@ CHECKS = {
 def main():
     files = {file: load(file) for file in CHECKS}
     faults = [fault for file, check in CHECKS.items() for fault in check(files[file])]
+    faults += [fault for file in CHECKS for fault in check_fields(file, files[file])]
     if faults:
         print(*faults, f"{len(faults)} disagreements", sep="\n", file=sys.stderr)
         return 1
@@ -1209,6 +1405,7 @@ def main():
     signatures = files["signatures.json"]["vectors"]
     cuts = len(files["cuts.json"]["chunks"]) + len(files["tree_cuts.json"]["chunks"])
     print(f"read {len(sound['versions'])} versions in {len(sound['segments'])} segments, an archive that stands alone, "
+          f"one in a folder, "
           f"one of several devices and one of several key epochs, {cuts} cuts, {len(parts['vectors'])} parts, "
           f"{len(signatures)} signatures and {len(archives['vectors'])} malformed archives: all as the vectors say")
     return 0

@@ -107,6 +107,8 @@ pub(crate) struct Contents {
     pub(crate) versions: Vec<Version>,
     /// The links of all chains, those of forgotten versions included.
     pub(crate) links: BTreeMap<(DeviceId, u64), Digest>,
+    /// Links whose number another link has too, which is later in the archive and in `links`.
+    pub(crate) forks: BTreeSet<(DeviceId, u64, Digest)>,
     /// Links that the next one in their chain names, and that are not there.
     pub(crate) lost_links: BTreeMap<(DeviceId, u64), Digest>,
     pub(crate) gone: Gone,
@@ -239,7 +241,7 @@ impl<S> Archive<S> {
     /// # Errors
     /// `RolledBack`.
     pub fn remember(&self, device: DeviceId, seq: u64, digest: Digest) -> Result<(), ArchiveError> {
-        if self.contents.links.get(&(device, seq)) == Some(&digest) {
+        if self.contents.has_link(device, seq, digest) {
             return Ok(());
         }
         let found = self.newest(device).map_or(0, |(seq, _)| seq);
@@ -268,6 +270,11 @@ impl Contents {
     pub(crate) fn newest(&self, device: DeviceId) -> Option<(u64, Digest)> {
         let links = self.links.range((device, 0)..=(device, u64::MAX));
         links.last().map(|((_, seq), digest)| (*seq, *digest))
+    }
+
+    /// Whether a link is there or was forgotten.
+    pub(crate) fn has_link(&self, device: DeviceId, seq: u64, digest: Digest) -> bool {
+        self.links.get(&(device, seq)) == Some(&digest) || self.forks.contains(&(device, seq, digest))
     }
 
     /// Takes in a link that was just written. A device that writes to an archive is one of its devices.

@@ -191,7 +191,9 @@ fn parent(folder: &Path) -> &Path {
 fn segment_of(name: &OsStr, suffix: &str) -> Option<u64> {
     let hex = name.to_str()?.strip_suffix(suffix)?;
     let digits = hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if digits && hex.len() == 16 { u64::from_str_radix(hex, 16).ok() } else { None }
+    let number = if digits && hex.len() == 16 { u64::from_str_radix(hex, 16).ok() } else { None };
+    // Numbers begin at 1.
+    number.filter(|&number| number > 0)
 }
 
 impl<D: Disk> ReadStore for FolderStore<D> {

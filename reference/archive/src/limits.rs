@@ -14,8 +14,17 @@ pub const BLOCK_CHUNKS: usize = 4096;
 /// The most a block holds when open: content, table and count. Nothing is ever decompressed beyond it.
 pub const BLOCK_PLAIN_BYTES: usize = BLOCK_CONTENT_BYTES + BLOCK_CHUNKS * 4 + 4;
 
+/// The largest window that the zstd frame of a block may declare, in bytes: what decoders take unless told otherwise.
+pub const FRAME_WINDOW_BYTES: u64 = 128 * 1024 * 1024;
+
 /// The size at which a segment is closed and the next one begun, in bytes.
 pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// The most bytes of a segment that a reader looks at: a writer goes on in the next one long before.
+pub const SEGMENT_MOST_BYTES: u64 = 1024 * 1024 * 1024;
+/// The most segment numbers in a row that may be neither there nor given up: a file beyond is no segment of the archive.
+pub const SEGMENT_GAP: u64 = 1024 * 1024;
+/// The most damages that a reader names one by one.
+pub const MOST_DAMAGE: usize = 100_000;
 
 /// The largest manifest record, in bytes: about 850,000 blocks.
 pub const MANIFEST_BYTES: usize = 64 * 1024 * 1024;
@@ -46,10 +55,3 @@ pub const LABEL_BYTES: usize = 16 * 1024;
 pub const HOST_BYTES: usize = 255;
 /// The longest name of a user, in bytes.
 pub const USER_BYTES: usize = 255;
-
-/// The most bytes of a segment that a reader looks at. A writer goes on in the next one long before.
-pub const SEGMENT_MOST_BYTES: u64 = 1 << 30;
-/// The most damage of an archive that is listed one by one.
-pub const MOST_DAMAGE: usize = 100_000;
-/// The most numbers of segments in one run that may be neither there nor given up. What comes after more of them is no segment.
-pub const SEGMENT_GAP: u64 = 1 << 20;

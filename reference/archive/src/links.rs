@@ -134,7 +134,8 @@ impl Opening<'_> {
         for link in &links {
             let (device, seq) = link.at();
             let other = self.contents.links.insert((device, seq), link.digest).filter(|other| *other != link.digest);
-            if other.is_some() {
+            if let Some(other) = other {
+                self.contents.forks.insert((device, seq, other));
                 let expected = seq.saturating_add(1);
                 self.note(Some(link.place), ArchiveError::ChainBroken { device, seq, expected });
             }
@@ -166,12 +167,13 @@ impl Opening<'_> {
     fn check_follows(&mut self, link: &GenuineLink) {
         let (device, seq) = link.at();
         let before = seq.checked_sub(1).filter(|&before| before > 0);
-        let digest = before.and_then(|before| self.contents.links.get(&(device, before)).copied());
-        if digest == link.previous() {
+        // The first link, and only it, names none.
+        let (Some(before), Some(previous)) = (before, link.previous()) else { return };
+        if self.contents.has_link(device, before, previous) {
             return;
         }
-        if let (Some(before), None, Some(lost)) = (before, digest, link.previous()) {
-            self.contents.lost_links.insert((device, before), lost);
+        if !self.contents.links.contains_key(&(device, before)) {
+            self.contents.lost_links.insert((device, before), previous);
         }
         let newest_before =
             self.contents.links.range((device, 0)..(device, seq)).last().map_or(0, |((_, seq), _)| *seq);
@@ -213,11 +215,22 @@ impl Opening<'_> {
             self.note(None, ArchiveError::MissingBlock { id });
         }
         let block = *self.contents.blocks.get(number)?;
-        let agrees = block.length == length && block.listed.is_none_or(|listed| listed == digest);
-        if agrees || self.is_true_of(&block, listing) {
+        let other = block.listed.filter(|listed| *listed != digest);
+        let is_true = other.is_some() && self.is_true_of(&block, listing);
+        if other.is_none() || is_true {
             self.contents.blocks.get_mut(number)?.listed = Some(digest);
         }
-        if !agrees && !self.contents.gone.blocks.contains(&id) {
+        // Of two that differ, the one that is not true is named.
+        let wrong = match other {
+            Some(other) if is_true => Some(other),
+            Some(_) => Some(digest),
+            None => (block.length != length).then_some(digest),
+        };
+        if let Some(wrong) = wrong
+            && block.place.is_some()
+            && !self.contents.gone.blocks.contains(&id)
+            && self.contradicted.insert((id, wrong))
+        {
             self.note(block.place, ArchiveError::BlockAltered { id });
             self.contents.altered.insert(id);
         }

@@ -14,7 +14,7 @@ use crate::block::{BLOCK_HEADER_BYTES, peek_archive, peek_id};
 use crate::damage::{DamageList, Harm, is_vanished};
 use crate::engine::append::CLOSED;
 use crate::error::{ArchiveError, Part, Place};
-use crate::id::{ArchiveId, BlockId, ChunkId, DeviceId};
+use crate::id::{ArchiveId, BlockId, ChunkId, DeviceId, Digest};
 use crate::keys::ArchiveKeys;
 use crate::limits::SEGMENT_GAP;
 use crate::links::archive_of_link;
@@ -102,6 +102,8 @@ impl Contents {
 pub(crate) struct Opening<'a> {
     pub(crate) store: &'a dyn ReadStore,
     pub(crate) contents: Contents,
+    /// Listings that are not true of their blocks, and were named.
+    pub(crate) contradicted: BTreeSet<(BlockId, Digest)>,
     /// A segment was listed and is not there.
     vanished: bool,
 }
@@ -116,6 +118,7 @@ impl<'a> Opening<'a> {
             chunks: ChunkTable::default(),
             versions: Vec::new(),
             links: BTreeMap::new(),
+            forks: BTreeSet::new(),
             lost_links: BTreeMap::new(),
             gone: Gone::default(),
             segments: Segments::default(),
@@ -127,7 +130,7 @@ impl<'a> Opening<'a> {
             suspected: false,
             damage: DamageList::default(),
         };
-        Opening { store, contents, vanished: false }
+        Opening { store, contents, contradicted: BTreeSet::new(), vanished: false }
     }
 
     fn read(&mut self, numbers: &[u64]) -> Result<(), ArchiveError> {
@@ -168,7 +171,7 @@ impl<'a> Opening<'a> {
 
     /// The numbers of segments, without those so far beyond the others that they mean nothing.
     fn counted(&self, numbers: &[u64]) -> (Vec<u64>, Vec<u64>) {
-        let jumps = |before: u64, number: u64| number.saturating_sub(before) > SEGMENT_GAP;
+        let jumps = |before: u64, number: u64| number.saturating_sub(before).saturating_sub(1) > SEGMENT_GAP;
         let before = std::iter::once(0).chain(numbers.iter().copied());
         if !before.zip(numbers).any(|(before, &number)| jumps(before, number)) {
             return (numbers.to_vec(), Vec::new());

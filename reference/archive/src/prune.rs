@@ -340,7 +340,8 @@ impl<'a, S: Store> Moving<'a, S> {
 
     /// Links of chains, but for manifests of versions that are forgotten.
     fn is_wanted(&self, digest: &Digest) -> bool {
-        self.contents.links.values().any(|link| link == digest)
+        let forks = self.contents.forks.iter().map(|(_, _, link)| link);
+        self.contents.links.values().chain(forks).any(|link| link == digest)
             && !self.contents.gone.versions.values().any(|gone| gone == digest)
     }
 

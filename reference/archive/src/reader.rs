@@ -167,17 +167,22 @@ impl<S: ReadStore> Archive<S> {
         wanted: &ChunkRef,
         last: Option<&Found>,
     ) -> Result<Found, ArchiveError> {
-        let opened = self.opened(contents, at.block, last).and_then(|block| {
-            let is_right = block.chunk(at.position).is_some_and(|(id, _)| id == wanted.id);
-            if is_right { Ok(block) } else { Err(ArchiveError::ChunkMismatch {}) }
-        });
-        let block = opened.inspect_err(|error| self.note_altered(contents, at.block, error))?;
-        let found = block.chunk(at.position).map_or(0, |(_, bytes)| bytes.len() as u64);
+        let note = |error: &ArchiveError| self.note_altered(contents, at.block, error);
+        let block = self.opened(contents, at.block, last).inspect_err(note)?;
+        let mut position = at.position;
+        if block.chunk(position).is_none_or(|(id, _)| id != wanted.id) {
+            // An index record says what is not so: the block holds what it holds.
+            let error = ArchiveError::ChunkMismatch {};
+            note(&error);
+            let held = (0..).zip(block.ids()).find(|(_, id)| **id == wanted.id);
+            position = held.ok_or(error)?.0;
+        }
+        let found = block.chunk(position).map_or(0, |(_, bytes)| bytes.len() as u64);
         if found != u64::from(wanted.length) {
             let expected = u64::from(wanted.length);
             return Err(ArchiveError::Disagrees { what: "length of a chunk", expected, found });
         }
-        Ok(Found { block, position: at.position })
+        Ok(Found { block, position })
     }
 
     /// Notes beside the archive that a block is not what it should be, so that the next writer stores what was in it again. An

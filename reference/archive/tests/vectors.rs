@@ -3,7 +3,7 @@
 #[path = "vectors/generate.rs"]
 mod generate;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bailee_archive::block::{block_id, decode_block, open_block};
 use bailee_archive::manifest::{decode_manifest, open_index};
@@ -11,7 +11,8 @@ use bailee_archive::retention::decode_retention;
 use bailee_archive::segment::{Kind, decode_frame_head, decode_segment_head, scan_segment};
 use bailee_archive::tree::{EntryKind, decode_tree};
 use bailee_archive::{
-    Archive, ArchiveError, ArchiveId, ArchiveKeys, BlockId, DeviceId, Digest, MemoryStore, Place, Version,
+    Archive, ArchiveError, ArchiveId, ArchiveKeys, BlockId, DeviceId, Digest, FolderStore, Lost, MemoryStore, Place,
+    ReadStore, Version,
 };
 use bailee_core::crypto::keys::{Owner, Secret};
 use bailee_core::crypto::{labels, sign};
@@ -20,7 +21,7 @@ use curve25519_dalek::{EdwardsPoint, Scalar};
 use generate::signatures::challenge;
 use generate::{files, folder, hex, keys, trusted};
 use minicbor::bytes::ByteVec;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 fn committed(name: &str) -> Value {
@@ -90,10 +91,14 @@ fn keys_of(vector: &Value, known: impl Fn(u64) -> bool) -> ArchiveKeys {
 
 fn reads_as_it_says(name: &str) {
     let vector = committed(name);
-    let devices = devices_of(&vector);
-    let archive = Archive::open(store(&vector), keys_of(&vector, |_| true), &devices).unwrap().sound().unwrap();
-    assert_eq!(archive.id(), archive_of(&vector));
-    for (device, stated) in devices.iter().zip(each(&vector, "devices")) {
+    store_reads_as_it_says(&vector, store(&vector));
+}
+
+fn store_reads_as_it_says(vector: &Value, store: impl ReadStore) {
+    let devices = devices_of(vector);
+    let archive = Archive::open(store, keys_of(vector, |_| true), &devices).unwrap().sound().unwrap();
+    assert_eq!(archive.id(), archive_of(vector));
+    for (device, stated) in devices.iter().zip(each(vector, "devices")) {
         let newest = remembered(&stated["newest"]);
         assert_eq!(archive.newest(*device), Some(newest));
         archive.remember(*device, newest.0, newest.1).unwrap();
@@ -126,12 +131,43 @@ fn the_archives_read_as_they_say() {
     reads_as_it_says("standalone.json");
     reads_as_it_says("devices.json");
     reads_as_it_says("epochs.json");
+    reads_as_it_says("clocks.json");
 }
 
-/// Whoever lacks a device or a key epoch is told so, and restores what needs neither.
+fn in_a_folder(files: &Value) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in files.as_object().unwrap() {
+        std::fs::write(folder.path().join(name), unhex(content.as_str().unwrap())).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn an_archive_is_found_in_its_folder() {
+    let vector = committed("folder.json");
+    let folder = in_a_folder(&vector["files"]);
+    store_reads_as_it_says(&vector, FolderStore::open(folder.path()).unwrap());
+    for named in vector["names"].as_array().unwrap() {
+        let name = text(named, "name");
+        let folder = in_a_folder(&json!({ name: "" }));
+        let numbers = FolderStore::open(folder.path()).unwrap().list().unwrap();
+        assert_eq!(numbers, Vec::from_iter(named["number"].as_u64()), "{name:?}");
+    }
+}
+
+#[test]
+fn every_field_is_described() {
+    for name in files().keys() {
+        let file = committed(name);
+        let described: BTreeSet<String> = file["fields"].as_object().unwrap().keys().cloned().collect();
+        assert_eq!(described, generate::fields::names(&file), "{name}");
+    }
+}
+
+/// Anyone who lacks a device or a key epoch is told so, and restores what needs neither.
 #[test]
 fn who_knows_less_restores_less() {
-    for file in ["devices.json", "epochs.json"] {
+    for file in ["devices.json", "epochs.json", "clocks.json"] {
         let vector = committed(file);
         for less in vector["knowing_less"].as_array().unwrap() {
             let has = |epoch: u64| less["epochs"].as_array().unwrap().contains(&epoch.into());
@@ -289,16 +325,64 @@ fn read_to_the_end(archive: &Archive<MemoryStore>) -> (Vec<&'static str>, Vec<&V
     (names, restored)
 }
 
-/// As [`read_to_the_end`], with the numbers of the versions; a link is remembered.
-fn read(store: MemoryStore, id: ArchiveId, (seq, digest): (u64, Digest)) -> (Vec<&'static str>, Vec<u64>) {
-    let archive = match Archive::open(store, keys(), &trusted()) {
+/// As [`read_to_the_end`], with the numbers of the versions and, where a vector says it, the paths that are lost; a link is remembered, and perhaps which archive it is.
+fn read(vector: &Value, id: ArchiveId) -> (Vec<&'static str>, Vec<u64>, Value) {
+    let opened = if vector["knows"] == true {
+        Archive::open_as(store(vector), id, keys(), &trusted())
+    } else {
+        Archive::open(store(vector), keys(), &trusted())
+    };
+    let mut archive = match opened {
         Ok(archive) => archive,
-        Err(error) => return (vec![error.name()], Vec::new()),
+        Err(error) => return (vec![error.name()], Vec::new(), Value::Null),
     };
     assert_eq!(archive.id(), id);
+    let (seq, digest) = remembered(&vector["remembered"]);
     let (mut names, restored) = read_to_the_end(&archive);
+    let mut restored: Vec<(u64, Digest)> = restored.iter().map(|version| (version.seq, version.digest)).collect();
     names.extend(archive.remember(trusted()[0], seq, digest).err().map(|error| error.name()));
-    (names, restored.iter().map(|version| version.seq).collect())
+    let mut paths = Value::Null;
+    if vector["error"] != "" {
+        let report = archive.check(true, &mut |_, _| ());
+        let more = report.damage.iter().map(|damage| damage.error.name()).filter(|name| !names.contains(name));
+        names.extend(more.collect::<Vec<_>>());
+        if vector["lost"].is_object() {
+            names.extend(report.lost.iter().map(|lost| lost.error.name()));
+            restored.retain(|(_, digest)| report.lost.iter().all(|lost| lost.version != *digest));
+            paths = lost_paths(&archive, &report.lost).into();
+        }
+    }
+    (names, restored.into_iter().map(|(seq, _)| seq).collect(), paths)
+}
+
+fn counted<'a>(names: &[&'a str]) -> BTreeMap<&'a str, usize> {
+    let mut counts = BTreeMap::new();
+    for &name in names {
+        *counts.entry(name).or_default() += 1;
+    }
+    counts
+}
+
+/// The paths that are lost of each version, by its number.
+fn lost_paths(archive: &Archive<MemoryStore>, lost: &[Lost]) -> Map<String, Value> {
+    let mut paths = Map::new();
+    for lost in lost {
+        let version = archive.versions().iter().find(|version| version.digest == lost.version).unwrap();
+        let path: Vec<Value> = lost.path.as_ref().unwrap().components().map(|name| hex(name).into()).collect();
+        let of_version = paths.entry(version.seq.to_string()).or_insert_with(|| Value::Array(Vec::new()));
+        of_version.as_array_mut().unwrap().push(path.into());
+    }
+    paths
+}
+
+/// Whether what is named is what a vector says: its error, and perhaps how often, and what is not.
+fn names_agree(vector: &Value, names: &[&str]) -> bool {
+    let error = text(vector, "error");
+    let times = names.iter().filter(|name| **name == error).count();
+    let named = if error.is_empty() { names.is_empty() } else { times > 0 };
+    let often = vector["times"].as_u64().is_none_or(|stated| stated == times as u64);
+    let not = vector["not"].as_array().into_iter().flatten().any(|not| names.contains(&not.as_str().unwrap()));
+    named && often && !not
 }
 
 #[test]
@@ -307,9 +391,10 @@ fn every_malformed_archive_is_named_and_the_rest_of_it_restored() {
     let mut wrong = Vec::new();
     for vector in file["vectors"].as_array().unwrap() {
         let (name, error) = (text(vector, "name"), text(vector, "error"));
-        let (names, restored) = read(store(vector), archive_of(&file["context"]), remembered(&vector["remembered"]));
-        let named = if error.is_empty() { names.is_empty() } else { names.contains(&error) };
-        if !named || vector["restored"] != Value::from(restored.clone()) {
+        let (names, restored, lost) = read(vector, archive_of(&file["context"]));
+        let restored_right = vector["restored"] == Value::from(restored.clone()) && vector["lost"] == lost;
+        if !names_agree(vector, &names) || !restored_right {
+            let names = counted(&names);
             wrong.push(format!("{name}: {names:?}, restored {restored:?}; {error:?}, {}", vector["restored"]));
         }
     }

@@ -8,7 +8,7 @@ use crate::bytes::Bytes;
 use crate::error::{ArchiveError, Part};
 use crate::id::{ArchiveId, BlockId, ChunkId};
 use crate::keys::ArchiveKeys;
-use crate::limits::{BLOCK_CHUNKS, BLOCK_PLAIN_BYTES, CHUNK_MAX_BYTES};
+use crate::limits::{BLOCK_CHUNKS, BLOCK_PLAIN_BYTES, CHUNK_MAX_BYTES, FRAME_WINDOW_BYTES};
 
 /// An opened block, with the id of every chunk in it.
 pub struct OpenBlock {
@@ -127,7 +127,9 @@ fn unpad(padding: Padding, padded: &[u8]) -> Result<(&[u8], usize), ArchiveError
 
 fn decompress(stored: &[u8], plain_length: usize) -> Result<Vec<u8>, ArchiveError> {
     // One frame, and nothing behind it: decompressing takes any number of them, and passes others over.
-    if zstd::zstd_safe::find_frame_compressed_size(stored).ok() != Some(stored.len()) {
+    if zstd::zstd_safe::find_frame_compressed_size(stored).ok() != Some(stored.len())
+        || window_bytes(stored).is_none_or(|window| window > FRAME_WINDOW_BYTES)
+    {
         return Err(ArchiveError::NotDecompressed {});
     }
     let mut plain = vec![0; plain_length];
@@ -137,6 +139,20 @@ fn decompress(stored: &[u8], plain_length: usize) -> Result<Vec<u8>, ArchiveErro
         return Err(ArchiveError::NotDecompressed {});
     }
     Ok(plain)
+}
+
+/// The window that a frame declares, in bytes (RFC 8878, 3.1.1.1.2); 0 for one that has its content for a window.
+///
+/// A decoder into one buffer needs none, and the library takes what it can address: without a limit of ours, a frame would open
+/// on some machines only.
+fn window_bytes(frame: &[u8]) -> Option<u64> {
+    const SINGLE_SEGMENT: u8 = 1 << 5;
+    if frame.get(4)? & SINGLE_SEGMENT != 0 {
+        return Some(0);
+    }
+    let descriptor = frame.get(5)?;
+    let base = 1u64 << (10 + (descriptor >> 3));
+    Some(base + base / 8 * u64::from(descriptor & 7))
 }
 
 /// Where each chunk ends, from the table behind the chunks.

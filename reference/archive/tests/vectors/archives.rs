@@ -8,26 +8,27 @@ use bailee_archive::tree::{Entry, EntryKind, Meta};
 use bailee_archive::{Archive, ArchiveId, Digest, MemoryStore, Padding, Place, Randomness, TreePath};
 use bailee_core::cbor;
 use bailee_core::crypto::labels;
-use bailee_core::crypto::sign::Signing;
 use minicbor::bytes::ByteVec;
 use serde_json::{Value, json};
 
 use super::forge::*;
 use super::several::keys_of_both;
 use super::sound::back_up;
-use super::{device, hex, hex_segments, keys, path, trusted};
+use super::{device, hex, hex_segments, keys, path, stranger, trusted};
 
-type Records = Vec<(Kind, Vec<u8>)>;
-type Segments = Vec<(u64, Vec<u8>)>;
+pub(super) type Records = Vec<(Kind, Vec<u8>)>;
+pub(super) type Segments = Vec<(u64, Vec<u8>)>;
 
 // Where the records of a version lie, from its first one on: its file's block, its tree's, and what is said of both.
-const BLOCK: usize = 0;
-const TREE: usize = 1;
-const INDEX: usize = 2;
-const MANIFEST: usize = 3;
-/// Records of a version. Those of the second come behind those of the first.
-const SECOND: usize = 4;
-const THIRD: usize = 8;
+pub(super) const BLOCK: usize = 0;
+pub(super) const TREE: usize = 1;
+pub(super) const INDEX: usize = 2;
+pub(super) const MANIFEST: usize = 3;
+/// Records of a version. Those of the second come after those of the first.
+pub(super) const SECOND: usize = 4;
+pub(super) const THIRD: usize = 8;
+/// The most segments in a row that may be missing.
+pub(super) const SEGMENT_GAP: u64 = 1 << 20;
 
 /// Adds a version with one file.
 fn with_version(archive: Archive<MemoryStore>, version: u8) -> Archive<MemoryStore> {
@@ -52,7 +53,7 @@ fn records(store: &MemoryStore) -> (ArchiveId, Records) {
 }
 
 /// Adds records to a segment, each with the head that is right there.
-fn append(segment: &mut Vec<u8>, number: u64, records: &[(Kind, Vec<u8>)]) {
+pub(super) fn append(segment: &mut Vec<u8>, number: u64, records: &[(Kind, Vec<u8>)]) {
     for (kind, payload) in records {
         let place = Place { segment: number, offset: segment.len() as u64 };
         segment.extend(FrameHead { kind: *kind, length: payload.len() as u32 }.encode(place));
@@ -60,22 +61,22 @@ fn append(segment: &mut Vec<u8>, number: u64, records: &[(Kind, Vec<u8>)]) {
     }
 }
 
-fn segment(archive: ArchiveId, number: u64, records: &[(Kind, Vec<u8>)]) -> Vec<u8> {
+pub(super) fn segment(archive: ArchiveId, number: u64, records: &[(Kind, Vec<u8>)]) -> Vec<u8> {
     let mut bytes = SegmentHead { archive, number }.encode().to_vec();
     append(&mut bytes, number, records);
     bytes
 }
 
-fn salt(block: &[u8]) -> [u8; 32] {
+pub(super) fn salt(block: &[u8]) -> [u8; 32] {
     block[35..67].try_into().unwrap()
 }
 
-fn garbage(length: usize) -> Vec<u8> {
+pub(super) fn garbage(length: usize) -> Vec<u8> {
     vec![0xee; length]
 }
 
 /// A manifest with another clear part, sealed and signed anew.
-fn remade(manifest: &[u8], change: impl FnOnce(&mut Clear)) -> Vec<u8> {
+pub(super) fn remade(manifest: &[u8], change: impl FnOnce(&mut Clear)) -> Vec<u8> {
     let manifest = decode_manifest(manifest).unwrap();
     let root = manifest.open_root(&keys()).unwrap();
     let mut clear = manifest.clear;
@@ -87,26 +88,29 @@ fn remade(manifest: &[u8], change: impl FnOnce(&mut Clear)) -> Vec<u8> {
     encode_manifest(&keys(), &clear, &root, &mut *Seeded(77).stream(0), sign).unwrap()
 }
 
-fn stranger() -> Signing {
-    Signing::from_seed(&[0; 32])
-}
-
-fn index_record(archive: ArchiveId, blocks: Vec<(ByteVec, Vec<ByteVec>)>) -> Vec<u8> {
+pub(super) fn index_record(archive: ArchiveId, blocks: Vec<(ByteVec, Vec<ByteVec>)>) -> Vec<u8> {
     let clear = cbor::encode(&("index", 1u8, bytes(archive.0), 0u64));
     let plain = cbor::encode(&blocks);
     pair(&clear, &sealed(labels::KEY_MANIFEST, labels::SEAL_MANIFEST, &clear, &plain))
 }
 
-fn link(seq: u64, payload: &[u8]) -> Value {
+/// A retention record that a device signed that is not one of the owner's.
+pub(super) fn retention_of_a_stranger(archive: ArchiveId, lists: Removed<'_>) -> (Kind, Vec<u8>) {
+    let place = Chained { archive, seq: 1, previous: None };
+    let clear = retention_clear("retention", 1, stranger().public(), place, &[], lists);
+    (Kind::Retention, pair(&clear, &stranger().sign(labels::SIGN_RETENTION, &clear)))
+}
+
+pub(super) fn link(seq: u64, payload: &[u8]) -> Value {
     json!({ "seq": seq, "digest": hex(Digest::of(payload).0) })
 }
 
 pub(crate) struct Archives {
-    id: ArchiveId,
+    pub(super) id: ArchiveId,
     /// Of three versions. The vectors have the first two of them, but where they say so.
-    all: Records,
-    other_id: ArchiveId,
-    other: Records,
+    pub(super) all: Records,
+    pub(super) other_id: ArchiveId,
+    pub(super) other: Records,
     vectors: Vec<Value>,
 }
 
@@ -120,10 +124,22 @@ impl Archives {
         archives.torn_tails();
         archives.damage_before_the_end();
         archives.segments();
+        archives.known();
         archives.links();
         archives.remembered();
+        archives.orders_of_links();
+        archives.numbers();
         archives.removed();
+        archives.forgotten();
+        archives.repaired();
         archives.epochs();
+        archives.several_blocks();
+        archives.lying_index_records();
+        archives.dropped_and_altered();
+        archives.several_listings();
+        archives.forks();
+        archives.planted();
+        archives.dangling_links();
         archives
     }
 
@@ -136,15 +152,22 @@ impl Archives {
     }
 
     /// The records of the first two versions.
-    fn two(&self) -> Records {
+    pub(super) fn two(&self) -> Records {
         self.all[..THIRD].to_vec()
     }
 
-    fn one_segment(&self, records: &[(Kind, Vec<u8>)]) -> Segments {
+    pub(super) fn one_segment(&self, records: &[(Kind, Vec<u8>)]) -> Segments {
         vec![(1, segment(self.id, 1, records))]
     }
 
-    fn add_remembering(&mut self, name: &str, error: &str, restored: &[u64], segments: Segments, remembered: Value) {
+    pub(super) fn add_remembering(
+        &mut self,
+        name: &str,
+        error: &str,
+        restored: &[u64],
+        segments: Segments,
+        remembered: Value,
+    ) {
         let segments = hex_segments(&MemoryStore { segments: segments.into_iter().collect() });
         self.vectors.push(json!({
             "name": name, "error": error, "restored": restored, "remembered": remembered, "segments": segments,
@@ -152,29 +175,39 @@ impl Archives {
     }
 
     /// Adds an archive of which the second version is remembered.
-    fn add(&mut self, name: &str, error: &str, restored: &[u64], segments: Segments) {
+    pub(super) fn add(&mut self, name: &str, error: &str, restored: &[u64], segments: Segments) {
         let newest = link(2, &self.all[SECOND + MANIFEST].1);
         self.add_remembering(name, error, restored, segments, newest);
     }
 
     /// Adds an archive of one segment with these records.
-    fn add_records(&mut self, name: &str, error: &str, restored: &[u64], records: &[(Kind, Vec<u8>)]) {
+    pub(super) fn add_records(&mut self, name: &str, error: &str, restored: &[u64], records: &[(Kind, Vec<u8>)]) {
         self.add(name, error, restored, self.one_segment(records));
     }
 
-    fn without(&self, at: usize) -> Records {
+    /// Says more of the vector that was added last.
+    pub(super) fn more(&mut self, field: &str, value: impl Into<Value>) {
+        self.vectors.last_mut().unwrap()[field] = value.into();
+    }
+
+    /// The digest of the link that is the record of this number.
+    pub(super) fn digest(&self, at: usize) -> [u8; 32] {
+        Digest::of(&self.all[at].1).0
+    }
+
+    pub(super) fn without(&self, at: usize) -> Records {
         let mut records = self.two();
         records.remove(at);
         records
     }
 
-    fn replaced(&self, at: usize, payload: Vec<u8>) -> Records {
+    pub(super) fn replaced(&self, at: usize, payload: Vec<u8>) -> Records {
         let mut records = self.two();
         records[at].1 = payload;
         records
     }
 
-    fn flipped(&self, at: usize, byte: usize) -> Records {
+    pub(super) fn flipped(&self, at: usize, byte: usize) -> Records {
         let payload = self.all[at].1.clone();
         let flipped = payload[byte] ^ 1;
         self.replaced(at, with(payload, byte, flipped))
@@ -205,82 +238,27 @@ impl Archives {
         self.add_records("index-twice", "", &[1, 2], &[&two[..=INDEX], &two[INDEX..]].concat());
         let chunk_id = |content: &[u8]| bytes(blake3::keyed_hash(&branch(labels::KEY_ID), content).as_bytes());
         let block = bytes(salt(&two[BLOCK].1));
-        let lies = index_record(self.id, vec![(block.clone(), vec![chunk_id(&[2; 9])])]);
-        self.add_records("index-names-another-chunk", "ChunkMismatch", &[], &self.replaced(INDEX, lies));
         let lies = index_record(self.id, vec![(block, vec![bytes([0; 32])])]);
-        self.add_records("index-lacks-a-chunk", "MissingChunk", &[2], &self.replaced(INDEX, lies));
+        self.add_records("index-lacks-a-chunk", "MissingChunk", &[2], &self.replaced(INDEX, lies.clone()));
+        let lies = (Kind::Index, lies);
+        let later = [&two[..INDEX], &[two[INDEX].clone(), lies.clone()], &two[MANIFEST..]].concat();
+        self.add_records("index-and-later-one-that-lacks-a-chunk", "MissingChunk", &[2], &later);
+        let earlier = [&two[..INDEX], &[lies], &two[INDEX..]].concat();
+        self.add_records("index-that-lacks-a-chunk-and-later-one", "", &[1, 2], &earlier);
         let unknown = index_record(self.id, vec![(bytes([0; 32]), vec![chunk_id(&[1; 9])])]);
         let more = [&[(Kind::Index, unknown)], &two[..]].concat();
         self.add_records("index-of-a-block-that-is-not-there", "", &[1, 2], &more);
     }
 
-    /// What a crash leaves in the last segment behind the last link is no damage (BAK-12).
-    fn torn_tails(&mut self) {
-        let whole = self.one_segment(&self.two()).remove(0).1;
-        let with_third = |count: usize| segment(self.id, 1, &self.all[..THIRD + count]);
-        let zeros = |at: usize, count: usize| {
-            let mut records = self.all[..THIRD + count].to_vec();
-            records[THIRD + at].1.fill(0);
-            records
-        };
-        let one_block = with_third(1);
-        let block = self.all[THIRD + BLOCK].1.clone();
-        let of_another_version =
-            (Kind::Manifest, manifest(&manifest_clear(device().public(), 2, 0, 1, None, &[]), &[]));
-        let unvouched = [zeros(BLOCK, 3), vec![of_another_version.clone()]].concat();
-        let tails = [
-            ("tail-ends-in-a-head", one_block[..whole.len() + 5].to_vec()),
-            ("tail-ends-in-a-payload", one_block[..one_block.len() - 10].to_vec()),
-            ("tail-of-a-block-of-zeros", segment(self.id, 1, &zeros(BLOCK, 1))),
-            ("tail-of-garbage", [&whole[..], &garbage(100)].concat()),
-            ("tail-behind-whole-blocks", [&with_third(2)[..], &garbage(100)].concat()),
-            ("tail-of-an-index-of-zeros", segment(self.id, 1, &zeros(INDEX, 3))),
-            ("tail-of-a-manifest-of-zeros", segment(self.id, 1, &zeros(MANIFEST, 4))),
-            // Its tree and its index record are whole, and not used: they lie behind what is not.
-            ("tail-that-an-index-names", segment(self.id, 1, &zeros(BLOCK, 3))),
-            ("tail-with-a-manifest-of-another-version", segment(self.id, 1, &unvouched)),
-            ("unfinished-backup", with_third(3)),
-        ];
-        for (name, bytes) in tails {
-            self.add(name, "", &[1, 2], vec![(1, bytes)]);
-        }
-        // What only another release, or another key, could read is no torn record.
-        let refused = [
-            ("block-of-another-version-behind", "UnsupportedVersion", (Kind::Block, with(block.clone(), 4, 2))),
-            ("block-of-an-unknown-epoch-behind", "UnknownEpoch", (Kind::Block, with(block, 30, 1))),
-            ("manifest-of-another-version-behind", "UnsupportedVersion", of_another_version),
-        ];
-        for (name, error, record) in refused {
-            self.add_records(name, error, &[1, 2], &[self.two(), vec![record]].concat());
-        }
-    }
-
-    /// The same before a link whose signature holds, or before the last segment, is damage.
-    fn damage_before_the_end(&mut self) {
-        let (id, all) = (self.id, self.all.clone());
-        let third = link(3, &all[THIRD + MANIFEST].1);
-        let mut gap = segment(id, 1, &all[..THIRD]);
-        gap.extend(garbage(100));
-        append(&mut gap, 1, &all[THIRD..]);
-        self.add_remembering("garbage-before-a-manifest", "Damaged", &[1, 2, 3], vec![(1, gap)], third.clone());
-        let mut zeros = all.clone();
-        zeros[THIRD + BLOCK].1.fill(0);
-        let zeros = self.one_segment(&zeros);
-        self.add_remembering("block-of-zeros-before-a-manifest", "MissingBlock", &[1, 2], zeros, third);
-        let parted = |first: Vec<u8>| vec![(1, first), (2, segment(id, 2, &all[SECOND..THIRD]))];
-        let first = segment(id, 1, &all[..SECOND]);
-        self.add("two-segments", "", &[1, 2], parted(first.clone()));
-        self.add(
-            "garbage-behind-an-earlier-segment",
-            "Damaged",
-            &[1, 2],
-            parted([&first[..], &garbage(100)].concat()),
-        );
-        self.add("earlier-segment-ends-in-a-payload", "Damaged", &[2], parted(first[..first.len() - 10].to_vec()));
-        self.add("earlier-segment-ends-in-a-head", "Damaged", &[1, 2], parted([&first[..], &[1, 0, 0]].concat()));
-        let mut zeros = all[..SECOND].to_vec();
-        zeros[BLOCK].1.fill(0);
-        self.add("block-of-zeros-in-an-earlier-segment", "MissingBlock", &[2], parted(segment(id, 1, &zeros)));
+    /// A reader that knows its archive is not outvoted.
+    fn known(&mut self) {
+        let (id, other_id, two) = (self.id, self.other_id, self.two());
+        let (first, second) = (segment(id, 1, &two[..SECOND]), segment(id, 2, &two[SECOND..]));
+        let planted = [3, 4, 5].map(|number| (number, segment(other_id, number, &[])));
+        let segments = [vec![(1, first), (2, second)], planted.into()].concat();
+        self.add("most-heads-of-another-archive", "WrongArchive", &[1, 2], segments);
+        self.more("knows", true);
+        self.more("times", 3);
     }
 
     fn segments(&mut self) {
@@ -296,11 +274,16 @@ impl Archives {
         self.add("head-of-another-archive", "WrongArchive", &[1, 2], vec![(1, segment(other_id, 1, &two))]);
         let parted = |first: Vec<u8>| vec![(1, first), (2, segment(id, 2, &two[SECOND..]))];
         let at_odds = segment(other_id, 1, &two[..SECOND]);
+        let neither = vec![(1, with(segment(other_id, 1, &two), 32, 2))];
+        self.add("head-of-another-archive-and-number", "Malformed", &[1, 2], neither);
+        self.more("not", vec!["WrongArchive"]);
         self.add("heads-at-odds", "WrongArchive", &[1, 2], parted(at_odds));
         let first = segment(id, 1, &two[..SECOND]);
         let cut = vec![(1, whole), (2, segment(id, 2, &[])[..10].to_vec())];
         self.add("last-segment-ends-in-its-head", "Truncated", &[1, 2], cut);
         self.add("head-magic", "Malformed", &[1, 2], parted(with(first.clone(), 0, b'b')));
+        let unheaded = [&with(segment(id, 1, &two), 0, b'b')[..], &garbage(100)].concat();
+        self.add("garbage-under-a-wrong-head", "Damaged", &[1, 2], vec![(1, unheaded)]);
         self.add("head-version", "UnsupportedVersion", &[1, 2], parted(with(first, 8, 2)));
     }
 
@@ -337,8 +320,8 @@ impl Archives {
         let again = (Kind::Manifest, pair(&body, &with_another_scalar(signature.to_vec())));
         let before = [&two[..SECOND], std::slice::from_ref(&again), &two[SECOND..]].concat();
         self.add_records("manifest-again-with-another-scalar", "BadSignature", &[1, 2], &before);
-        let behind = [&two[..], &[again]].concat();
-        self.add_records("manifest-again-with-another-scalar-behind", "", &[1, 2], &behind);
+        let after = [&two[..], &[again]].concat();
+        self.add_records("manifest-again-with-another-scalar-after", "", &[1, 2], &after);
         self.add_records("first-manifest-missing", "ChainBroken", &[2], &self.without(MANIFEST));
 
         let mut add = |name: &str, error: &str, restored: &[u64], change: &dyn Fn(&mut Clear)| {
@@ -355,7 +338,7 @@ impl Archives {
         add("previous-is-another", "ChainBroken", &[1, 2], &|clear| clear.previous = Some(Digest([3; 32])));
         add("number-left-out", "ChainBroken", &[1, 3], &|clear| clear.seq = 3);
         add("head-of-an-account", "", &[1, 2], &|clear| clear.head = Some(Digest([3; 32])));
-        add("block-listed-with-another-length", "BlockAltered", &[1], &|clear| clear.blocks[0].length += 1);
+        add("block-listed-with-another-length", "BlockAltered", &[1, 2], &|clear| clear.blocks[0].length += 1);
         add("block-listed-with-another-digest", "BlockAltered", &[1], &|clear| clear.blocks[0].digest.0[0] ^= 1);
         add("listed-block-missing", "MissingBlock", &[1, 2], &|clear| {
             clear.blocks.insert(
@@ -371,6 +354,52 @@ impl Archives {
         self.add_records("two-manifests-of-one-number", "ChainBroken", &[1, 2, 2], &again);
     }
 
+    /// Links with which two things are wrong: the one that is checked first is named.
+    fn orders_of_links(&mut self) {
+        let two = self.two();
+        let before = |link: Vec<u8>| [&[(Kind::Manifest, link)], &two[..]].concat();
+        let unsigned = |link: &[u8]| pair(&minicbor::decode::<(ByteVec, ByteVec)>(link).unwrap().0, &[0; 64]);
+        let of_a_stranger = remade(&two[MANIFEST].1, |clear| clear.device.0 = stranger().public());
+        let alien = self.other[MANIFEST].1.clone();
+        let of_both = remade(&alien, |clear| clear.device.0 = stranger().public());
+        let vectors = [
+            ("manifest-of-another-archive-by-a-stranger", "WrongArchive", "UnknownDevice", of_both),
+            ("manifest-of-another-archive-unsigned", "WrongArchive", "BadSignature", unsigned(&alien)),
+            ("manifest-of-a-stranger-unsigned", "UnknownDevice", "BadSignature", unsigned(&of_a_stranger)),
+        ];
+        for (name, error, later, link) in vectors {
+            self.add_records(name, error, &[1, 2], &before(link));
+            self.more("not", vec![later]);
+            self.more("times", 1);
+        }
+        let alien = retention_of_a_stranger(self.other_id, Removed::default());
+        let before = [&[alien], &two[..]].concat();
+        self.add_records("retention-of-another-archive-by-a-stranger", "WrongArchive", &[1, 2], &before);
+        self.more("not", vec!["UnknownDevice"]);
+    }
+
+    /// Numbers at their greatest.
+    fn numbers(&mut self) {
+        let second = self.all[SECOND + MANIFEST].1.clone();
+        let last = remade(&second, |clear| clear.seq = u64::MAX);
+        let remembered = link(u64::MAX, &last);
+        let records = self.one_segment(&self.replaced(SECOND + MANIFEST, last));
+        self.add_remembering("number-at-its-greatest", "ChainBroken", &[1, u64::MAX], records, remembered);
+        let (id, third) = (self.id, self.all[THIRD..].to_vec());
+        let beyond = |first: &[(Kind, Vec<u8>)], number| {
+            vec![(1, segment(id, 1, first)), (number, segment(id, number, &third))]
+        };
+        // Of the numbers from 2 on as many are missing as may be.
+        let farthest = beyond(&self.two(), 2 + SEGMENT_GAP);
+        let newest = link(3, &third[MANIFEST].1);
+        self.add_remembering("segment-after-the-longest-gap", "MissingSegment", &[1, 2, 3], farthest, newest);
+        let given_up = Removed { segments: &[7], ..Removed::default() };
+        let gives_up = self.retention_at(4, self.digest(THIRD + MANIFEST), &[], given_up);
+        let newest = link(4, &gives_up.1);
+        let parted = beyond(&[self.two(), vec![gives_up]].concat(), 3 + SEGMENT_GAP);
+        self.add_remembering("segment-after-a-gap-with-one-given-up", "MissingSegment", &[1, 2, 3], parted, newest);
+    }
+
     fn remembered(&mut self) {
         let two = self.two();
         self.add_records("last-manifest-missing", "RolledBack", &[1], &self.without(SECOND + MANIFEST));
@@ -378,72 +407,6 @@ impl Archives {
         let whole = self.one_segment(&two);
         self.add_remembering("remembered-is-another", "RolledBack", &[1, 2], whole.clone(), other);
         self.add_remembering("first-is-remembered", "", &[1, 2], whole, link(1, &two[MANIFEST].1));
-    }
-
-    /// A retention record of our device that comes behind the two versions.
-    fn retention(&self, forgotten: &[u64], lists: Removed<'_>) -> (Kind, Vec<u8>) {
-        let of = |seq: u64| Digest::of(&self.all[SECOND * (seq as usize - 1) + MANIFEST].1).0;
-        let place = Chained { archive: self.id, seq: 3, previous: Some(of(2)) };
-        let forgotten: Vec<_> = forgotten.iter().map(|&seq| (seq, of(seq))).collect();
-        (
-            Kind::Retention,
-            signed_retention(&retention_clear("retention", 1, device().public(), place, &forgotten, lists)),
-        )
-    }
-
-    fn removed(&mut self) {
-        let two = self.two();
-        let none = Removed::default();
-        let by_a_stranger = {
-            let place = Chained { archive: self.id, seq: 1, previous: None };
-            let clear =
-                retention_clear("retention", 1, stranger().public(), place, &[], Removed { segments: &[1], ..none });
-            pair(&clear, &stranger().sign(labels::SIGN_RETENTION, &clear))
-        };
-        let behind = |retention: Vec<u8>| [&two[..], &[(Kind::Retention, retention)]].concat();
-        self.add_records("retention-of-a-stranger", "UnknownDevice", &[1, 2], &behind(by_a_stranger));
-        let place = Chained { archive: self.other_id, seq: 1, previous: None };
-        let segments = Removed { segments: &[1], ..none };
-        let alien = signed_retention(&retention_clear("retention", 1, device().public(), place, &[], segments));
-        self.add_records("retention-of-another-archive", "WrongArchive", &[1, 2], &behind(alien));
-
-        let forgets = self.retention(&[1], none);
-        let newest = link(3, &forgets.1);
-        let first = link(1, &two[MANIFEST].1);
-        let there = self.one_segment(&[&two[..], std::slice::from_ref(&forgets)].concat());
-        self.add_remembering("forgotten-and-there", "", &[2], there, newest.clone());
-        let gone = self.one_segment(&[self.without(MANIFEST), vec![forgets]].concat());
-        self.add_remembering("forgotten-and-gone", "", &[2], gone.clone(), newest);
-        self.add_remembering("remembered-is-forgotten", "", &[2], gone, first);
-
-        let block = [salt(&two[BLOCK].1)];
-        let dropped = Removed { dropped: &block, ..none };
-        let drops = self.retention(&[1], dropped);
-        let newest = link(3, &drops.1);
-        let there = self.one_segment(&[&two[..], std::slice::from_ref(&drops)].concat());
-        self.add_remembering("dropped-and-there", "", &[2], there, newest.clone());
-        let gone = self.one_segment(&[self.without(BLOCK), vec![drops]].concat());
-        self.add_remembering("dropped-and-gone", "", &[2], gone, newest);
-        let drops = self.retention(&[], dropped);
-        let newest = link(3, &drops.1);
-        let gone = self.one_segment(&[self.without(BLOCK), vec![drops]].concat());
-        self.add_remembering("dropped-and-needed", "MissingChunk", &[2], gone, newest);
-
-        let missing = listings(&[1]);
-        let lists = self.retention(&[], Removed { blocks: &missing, ..none });
-        let newest = link(3, &lists.1);
-        let records = self.one_segment(&[&two[..], &[lists]].concat());
-        self.add_remembering("retention-lists-a-missing-block", "MissingBlock", &[1, 2], records, newest);
-
-        let mut blocks = [BLOCK, TREE].map(|at| salt(&two[at].1));
-        blocks.sort();
-        let removes = self.retention(&[1], Removed { dropped: &blocks, segments: &[1], ..none });
-        let newest = link(3, &removes.1);
-        let second = segment(self.id, 2, &[&two[SECOND..], &two[MANIFEST..SECOND], &[removes]].concat());
-        let removed = segment(self.id, 1, &two[..SECOND]);
-        let both = vec![(1, removed), (2, second.clone())];
-        self.add_remembering("removed-segment-is-there", "", &[2], both, newest.clone());
-        self.add_remembering("removed-segment-is-gone", "", &[2], vec![(2, second)], newest);
     }
 
     /// What was sealed before the epoch that a reader has no key of is restored.

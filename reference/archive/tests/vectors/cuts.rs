@@ -32,7 +32,7 @@ pub(crate) fn cuts() -> Value {
     })
 }
 
-/// How the stream of a tree is cut: behind entries, and before those that would make a chunk too long.
+/// How the stream of a tree is cut: after entries, and before those that would make a chunk too long.
 pub(crate) fn tree_cuts() -> Value {
     const LINKS: u64 = 4000;
     const LARGE: u64 = 4;
@@ -54,7 +54,7 @@ pub(crate) fn tree_cuts() -> Value {
     json!({
         "tenant": "tenant", "user": "user", "epoch": 0, "key": hex(KEY),
         "tree": "the root directory and, by numbers from 0 on, symbolic links: the name is the number in 8 decimal digits, the \
-                 target the SHA-256 of the number (8 bytes, big-endian) in hex; behind the first `links` of them come `large` more that have the extended \
+                 target the SHA-256 of the number (8 bytes, big-endian) in hex; after the first `links` of them come `large` more that have the extended \
                  attribute `user.a` of 100000 zeros; all other metadata is 0",
         "links": LINKS, "large": LARGE,
         "chunks": told(&archive.versions()[0].root.tree),

@@ -49,6 +49,17 @@ pub(crate) fn padded(stored: &[u8], plain_length: usize, padding: Padding) -> Ve
     out
 }
 
+/// A zstd frame of blocks that are stored as they are: what stands between the magic number and the blocks is given.
+pub(crate) fn raw_frame(header: &[u8], blocks: &[&[u8]]) -> Vec<u8> {
+    let mut frame = [&[0x28, 0xb5, 0x2f, 0xfd][..], header].concat();
+    for (at, block) in (1..).zip(blocks) {
+        let is_last = u32::from(at == blocks.len());
+        frame.extend(&((block.len() as u32) << 3 | is_last).to_le_bytes()[..3]);
+        frame.extend(*block);
+    }
+    frame
+}
+
 pub(crate) fn header(archive: ArchiveId, form: Form, padding: Padding, padded: usize) -> Vec<u8> {
     BlockHeader { form, padding, archive, epoch: 0, padded: padded as u32 }.encode().to_vec()
 }

@@ -2,12 +2,18 @@
 
 mod archives;
 mod cuts;
+pub(crate) mod fields;
+mod folder;
 mod forge;
+mod given_up;
+mod lost;
 mod parts;
 mod several;
 pub(crate) mod signatures;
+mod sizes;
 mod sound;
 mod standalone;
+mod tails;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -36,6 +42,11 @@ pub(crate) fn keys() -> ArchiveKeys {
 
 pub(crate) fn device() -> Signing {
     Signing::from_seed(&DEVICE_SEED)
+}
+
+/// A device that is not one of the owner's.
+pub(crate) fn stranger() -> Signing {
+    Signing::from_seed(&[0; 32])
 }
 
 pub(crate) fn trusted() -> [DeviceId; 1] {
@@ -93,7 +104,6 @@ fn context_of_parts() -> Value {
 fn malformed_parts() -> Value {
     json!({
         "context": context_of_parts(),
-        "bytes": "hex in pieces; 61*1024 is 61 that many times",
         "vectors": Parts::all(),
     })
 }
@@ -101,8 +111,6 @@ fn malformed_parts() -> Value {
 fn signatures() -> Value {
     json!({
         "context": context_of_parts(),
-        "device": "whose link it is: taken for a device of the owner",
-        "breaks": "which rules of GEN-24: on the order of the key and of R, on the scalar, on the equation",
         "vectors": Signatures::all(),
     })
 }
@@ -118,6 +126,8 @@ pub(crate) fn files() -> BTreeMap<&'static str, String> {
         ("archive.json", sound::archive()),
         ("devices.json", several::devices()),
         ("epochs.json", several::epochs()),
+        ("clocks.json", several::clocks()),
+        ("folder.json", folder::folder()),
         ("standalone.json", standalone::standalone()),
         ("cuts.json", cuts::cuts()),
         ("tree_cuts.json", cuts::tree_cuts()),
@@ -125,5 +135,9 @@ pub(crate) fn files() -> BTreeMap<&'static str, String> {
         ("signatures.json", signatures()),
         ("malformed_archives.json", malformed_archives()),
     ];
+    let files = files.map(|(name, mut value)| {
+        value["fields"] = fields::of(name, &value);
+        (name, value)
+    });
     files.map(|(name, value)| (name, serde_json::to_string_pretty(&value).unwrap_or_default() + "\n")).into()
 }

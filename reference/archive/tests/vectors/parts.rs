@@ -27,16 +27,22 @@ impl Parts {
         parts.orders();
         parts.opened_blocks();
         parts.frames();
+        parts.heads_of_frames();
         parts.unpadded_blocks();
         parts.indexes();
         parts.manifests();
         parts.retentions();
         parts.trees();
         parts.bounds_of_trees();
+        parts.sizes_of_links();
+        parts.sizes_of_index_records();
+        parts.sizes_of_items();
+        parts.orders_of_records();
+        parts.origins();
         parts.0
     }
 
-    fn add(&mut self, part: &str, name: &str, error: &str, bytes: &[u8]) {
+    pub(super) fn add(&mut self, part: &str, name: &str, error: &str, bytes: &[u8]) {
         self.0.push(json!({ "part": part, "name": name, "error": error, "bytes": runs(bytes) }));
     }
 
@@ -132,17 +138,61 @@ impl Parts {
         let short = plain(&[b"chunk"]);
         add("frame-that-is-not-shorter", "", short.len(), &compress(&short));
         add("frame-without-its-length", "", whole.len(), &zstd::stream::encode_all(&whole[..], 3).unwrap());
-        add("bytes-behind-the-frame", "NotDecompressed", whole.len(), &[&frame[..], &[0]].concat());
+        add("bytes-after-the-frame", "NotDecompressed", whole.len(), &[&frame[..], &[0]].concat());
         let (front, back) = whole.split_at(100);
         add("two-frames", "NotDecompressed", whole.len(), &[compress(front), compress(back)].concat());
-        add("empty-frame-behind", "NotDecompressed", whole.len(), &[&frame[..], &compress(b"")].concat());
+        add("empty-frame-after", "NotDecompressed", whole.len(), &[&frame[..], &compress(b"")].concat());
         let skipped = [0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 9];
         add("skippable-frame-before", "NotDecompressed", whole.len(), &[&skipped[..], &frame].concat());
+        add("skippable-frame-after", "NotDecompressed", whole.len(), &[&frame[..], &skipped].concat());
         add("frame-cut", "NotDecompressed", whole.len(), &frame[..frame.len() - 1]);
         add("nothing-stored", "NotDecompressed", whole.len(), &[]);
     }
 
-    /// Forms 2 and 3: nothing stands behind what is stored.
+    /// What the head of a frame may declare (RFC 8878, 3.1.1.1).
+    fn heads_of_frames(&mut self) {
+        // The size of the window is the power of two in the upper five bits, of 1024, and eighths of that in the lower three.
+        let window = |log: u8, eighths: u8| (log - 10) << 3 | eighths;
+        let block = |frame: &[u8], length| {
+            block_of(ARCHIVE, Form::Zstd, Padding::Padme, &padded(frame, length, Padding::Padme))
+        };
+        let long = plain(&[&[7; 1500]]);
+        let (front, back) = long.split_at(1000);
+        let longer = raw_frame(&[0, window(10, 0)], &[front, back]);
+        self.add("block", "frame-longer-than-its-window", "", &block(&longer, long.len()));
+        let whole = plain(&[&[7; 500]]);
+        let mut add = |name: &str, error: &str, frame: &[u8]| {
+            self.add("block", name, error, &block(frame, whole.len()));
+        };
+        let (dictionary, checksum, reserved, unused, single) = (1, 1 << 2, 1 << 3, 1 << 4, 1 << 5);
+        let size_of_two_bytes = 1 << 6;
+        let size = ((whole.len() - 256) as u16).to_le_bytes();
+        add("frame-of-the-smallest-window", "", &raw_frame(&[0, window(10, 0)], &[&whole]));
+        add("frame-of-the-largest-window", "", &raw_frame(&[0, window(27, 0)], &[&whole]));
+        add("frame-of-a-window-too-large", "NotDecompressed", &raw_frame(&[0, window(27, 1)], &[&whole]));
+        add("frame-of-twice-the-largest-window", "NotDecompressed", &raw_frame(&[0, window(28, 0)], &[&whole]));
+        add("frame-of-a-window-of-41-bits", "NotDecompressed", &raw_frame(&[0, window(41, 7)], &[&whole]));
+        let sized = [size_of_two_bytes, window(27, 1), size[0], size[1]];
+        add("frame-of-its-size-and-a-window-too-large", "NotDecompressed", &raw_frame(&sized, &[&whole]));
+        let single = raw_frame(&[size_of_two_bytes | single, size[0], size[1]], &[&whole]);
+        add("frame-of-a-single-segment", "", &single);
+        let other = [size_of_two_bytes, window(10, 0), size[0] + 1, size[1]];
+        add("frame-that-states-another-size", "NotDecompressed", &raw_frame(&other, &[&whole]));
+        add("frame-of-dictionary-0", "", &raw_frame(&[dictionary, window(10, 0), 0], &[&whole]));
+        add("frame-of-dictionary-1", "NotDecompressed", &raw_frame(&[dictionary, window(10, 0), 1], &[&whole]));
+        add("frame-with-the-reserved-bit", "NotDecompressed", &raw_frame(&[reserved, window(10, 0)], &[&whole]));
+        add("frame-with-the-unused-bit", "", &raw_frame(&[unused, window(10, 0)], &[&whole]));
+        let mut checked = raw_frame(&[checksum, window(10, 0)], &[&whole]);
+        checked.extend(checksum_of(&whole));
+        add("frame-with-a-checksum", "", &checked);
+        let last = checked.len() - 1;
+        add("frame-with-a-wrong-checksum", "NotDecompressed", &with(checked.clone(), last, checked[last] ^ 1));
+        add("frame-without-its-checksum", "NotDecompressed", &checked[..last - 3]);
+        let sound = raw_frame(&[0, window(10, 0)], &[&whole]);
+        add("frame-of-a-former-format", "NotDecompressed", &with(sound, 0, 0x27));
+    }
+
+    /// Forms 2 and 3: nothing stands after what is stored.
     fn unpadded_blocks(&mut self) {
         let mut add = |name: &str, error: &str, form: Form, padded: &[u8]| {
             self.add("block", name, error, &block_of(ARCHIVE, form, Padding::Exact, padded));
@@ -210,7 +260,7 @@ impl Parts {
         let plain = |chunks: usize| cbor::encode(&[(bytes([1; 32]), vec![bytes([2; 32]); chunks])]);
         let sound = record(&right, &plain(1));
         self.add("index", "sound", "", &sound);
-        self.add("index", "bytes-behind", "Encoding", &[&sound[..], &[0]].concat());
+        self.add("index", "bytes-after", "Encoding", &[&sound[..], &[0]].concat());
         self.add("index", "cut", "Encoding", &sound[..sound.len() - 1]);
         self.add(
             "index",
@@ -228,7 +278,7 @@ impl Parts {
         );
         self.add("index", "unknown-epoch", "UnknownEpoch", &record(&clear("index", 1, ARCHIVE, 1), &plain(1)));
         self.add("index", "altered", "NotOpened", &with(sound.clone(), sound.len() - 1, sound[sound.len() - 1] ^ 1));
-        self.add("index", "plain-bytes-behind", "Encoding", &record(&right, &[&plain(1)[..], &[0]].concat()));
+        self.add("index", "plain-bytes-after", "Encoding", &record(&right, &[&plain(1)[..], &[0]].concat()));
         self.add(
             "index",
             "short-id",
@@ -251,7 +301,7 @@ impl Parts {
         };
         let sound = manifest(&clear(1, 0, 1, None, &[1, 2]), &root(0, 1));
         self.add("manifest", "sound", "", &sound);
-        self.add("manifest", "bytes-behind", "Encoding", &[&sound[..], &[0]].concat());
+        self.add("manifest", "bytes-after", "Encoding", &[&sound[..], &[0]].concat());
         self.add("manifest", "cut", "Encoding", &sound[..sound.len() - 1]);
         let mut add = |name: &str, error: &str, clear: &[u8], root: &[u8]| {
             self.add("manifest", name, error, &manifest(clear, root));
@@ -264,8 +314,8 @@ impl Parts {
         add("block-twice", "Malformed", &clear(1, 0, 1, None, &[1, 1]), &root(0, 1));
         add("unknown-epoch", "UnknownEpoch", &clear(1, 1, 1, None, &[]), &root(0, 1));
         let right = clear(1, 0, 1, None, &[]);
-        add("clear-bytes-behind", "Encoding", &[&right[..], &[0]].concat(), &root(0, 1));
-        add("root-bytes-behind", "Encoding", &right, &[&root(0, 1)[..], &[0]].concat());
+        add("clear-bytes-after", "Encoding", &[&right[..], &[0]].concat(), &root(0, 1));
+        add("root-bytes-after", "Encoding", &right, &[&root(0, 1)[..], &[0]].concat());
         add("root-nanoseconds", "Malformed", &right, &root(1_000_000_000, 1));
         add("label-too-long", "Malformed", &right, &root(0, 16_385));
         let of_a_chunk =
@@ -299,7 +349,7 @@ impl Parts {
         let right = clear("retention", 1, 1, None, (&[1, 2], &[1, 2], &[1, 2], &[1, 2]));
         let sound = signed(&right);
         self.add("retention", "sound", "", &sound);
-        self.add("retention", "bytes-behind", "Encoding", &[&sound[..], &[0]].concat());
+        self.add("retention", "bytes-after", "Encoding", &[&sound[..], &[0]].concat());
         self.add(
             "retention",
             "signed-under-another-label",
@@ -466,6 +516,15 @@ impl Parts {
         }
         self.add("tree", "text-for-bytes", "Encoding", &framed(&cbor::encode(&(1u8, ((["a"], 0u8),)))));
     }
+}
+
+/// The checksum that zstd writes after a frame of this content.
+fn checksum_of(content: &[u8]) -> Vec<u8> {
+    let mut encoder = zstd::stream::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.include_checksum(true).unwrap();
+    std::io::Write::write_all(&mut encoder, content).unwrap();
+    let frame = encoder.finish().unwrap();
+    frame[frame.len() - 4..].to_vec()
 }
 
 fn xattr(name: &[u8], value: usize) -> Xattr {

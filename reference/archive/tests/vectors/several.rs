@@ -6,7 +6,7 @@ use bailee_archive::testing::Seeded;
 use bailee_archive::tree::{ChunkRef, Entry, EntryKind, Item, Meta, Record, RecordKind, Time};
 use bailee_archive::{
     Archive, ArchiveError, ArchiveKeys, BackUp, Closed, Counters, DeviceId, Files, Journal, MemoryStore, Padding,
-    Plan, Planned, Prune, TreePath,
+    Plan, Planned, Prune, TreePath, Version,
 };
 use bailee_core::crypto::keys::{Owner, Secret};
 use bailee_core::crypto::sign::Signing;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::cuts::counted;
 use super::forge::stream;
-use super::sound::{back_up, entries, newest, told};
+use super::sound::{back_up, back_up_at, entries, newest, told};
 use super::{DEVICE_SEED, KEY, device, hex, hex_segments, keys, owner, path};
 
 const OTHER_SEED: [u8; 32] = [0x5e; 32];
@@ -45,37 +45,44 @@ fn id(device: &Signing) -> DeviceId {
     DeviceId(device.public())
 }
 
-/// An archive whose versions are of these contents, in the order of their times.
+/// A version of these contents.
+fn told_of_device(version: &Version, contents: &Contents) -> Value {
+    let mut value = told(version, contents);
+    value["device"] = hex(version.device.0).into();
+    value
+}
+
+/// The versions of these contents, as they are listed.
+fn told_in_order(archive: &Archive<MemoryStore>, contents: &[&Contents]) -> Vec<Value> {
+    assert_eq!(archive.versions().len(), contents.len());
+    archive.versions().iter().zip(contents).map(|(version, contents)| told_of_device(version, contents)).collect()
+}
+
+/// An archive of these versions.
 fn described(
     archive: Archive<MemoryStore>,
     epochs: &[[u8; 32]],
     devices: &[[u8; 32]],
-    contents: &[&Contents],
+    versions: Vec<Value>,
     less: &[Less],
 ) -> Value {
-    assert_eq!(archive.versions().len(), contents.len());
     let device = |seed: &[u8; 32]| {
         let id = id(&Signing::from_seed(seed));
         json!({ "device": hex(id.0), "device_seed": hex(seed), "newest": newest(&archive, id) })
     };
-    let versions = archive.versions().iter().zip(contents).map(|(version, contents)| {
-        let mut value = told(version, contents);
-        value["device"] = hex(version.device.0).into();
-        value
-    });
     let key = |(epoch, key): (usize, &[u8; 32])| json!({ "epoch": epoch, "key": hex(key) });
     json!({
         "tenant": "tenant", "user": "user", "archive": hex(archive.id().0),
         "epochs": epochs.iter().enumerate().map(key).collect::<Vec<_>>(),
         "devices": devices.iter().map(device).collect::<Vec<_>>(),
-        "versions": versions.collect::<Vec<_>>(),
+        "versions": versions,
         "knowing_less": less.iter().map(Less::told).collect::<Vec<_>>(),
         "segments": hex_segments(&archive.into_store()),
     })
 }
 
 /// Two devices back up in turns. The second forgets the newest version of the first and prunes it away; then the first goes on
-/// behind a link that is not there.
+/// after a link that is not there.
 pub(crate) fn devices() -> Value {
     let (first, second) = (device(), Signing::from_seed(&OTHER_SEED));
     let contents: Vec<Contents> = (1..=5).map(entries).collect();
@@ -101,7 +108,64 @@ pub(crate) fn devices() -> Value {
     };
     let less = [alone(&first, [1, 3]), alone(&second, [1, 2])];
     let left = [&contents[0], &contents[1], &contents[3], &contents[4]];
-    described(archive, &[KEY], &[DEVICE_SEED, OTHER_SEED], &left, &less)
+    let versions = told_in_order(&archive, &left);
+    described(archive, &[KEY], &[DEVICE_SEED, OTHER_SEED], versions, &less)
+}
+
+/// The clock of the first device is far ahead at its first version and its last; the second's is set back once. Two versions are
+/// of one time.
+pub(crate) fn clocks() -> Value {
+    const FAR: i64 = 4_000_000_000;
+    let (first, second) = (device(), Signing::from_seed(&OTHER_SEED));
+    let backups = [
+        (&first, FAR),
+        (&second, 1000),
+        (&first, 2000),
+        (&second, 3000),
+        (&second, 2500),
+        (&first, 5000),
+        (&second, 5000),
+        (&first, FAR),
+    ];
+    let contents: Vec<Contents> = (1..=backups.len() as u8).map(small).collect();
+    let mut archive = Archive::create(MemoryStore::default(), keys(), &Seeded(0)).unwrap();
+    for ((device, seconds), version) in backups.into_iter().zip(1..) {
+        let (time, contents) = (Time { seconds, nanoseconds: 0 }, &contents[usize::from(version) - 1]);
+        archive = back_up_at(time, device, archive, version, contents, SEGMENT_BYTES, Padding::Padme);
+    }
+    // Of the two of one time, the device decides.
+    let mut same_time = [(&first, 3, 5), (&second, 4, 6)];
+    same_time.sort_by_key(|(device, ..)| id(device));
+    let [one, other] = same_time;
+    let order = [
+        (&second, 1, 1),
+        (&first, 1, 0),
+        (&first, 2, 2),
+        (&second, 2, 3),
+        (&second, 3, 4),
+        one,
+        other,
+        (&first, 4, 7),
+    ];
+    let versions = order.map(|(device, seq, backup): (&Signing, u64, usize)| {
+        let is_it = |version: &&Version| (version.device, version.seq) == (id(device), seq);
+        told_of_device(archive.versions().iter().find(is_it).unwrap(), &contents[backup])
+    });
+    let alone = |device: &Signing| Less {
+        epochs: vec![0],
+        devices: vec![id(device)],
+        error: "UnknownDevice",
+        restored: (1..=4).map(|seq| (id(device), seq)).collect(),
+    };
+    let less = [alone(&first), alone(&second)];
+    described(archive, &[KEY], &[DEVICE_SEED, OTHER_SEED], versions.into(), &less)
+}
+
+/// The root directory and a file.
+pub(crate) fn small(version: u8) -> Contents {
+    let entry = |path, kind| Entry { path, meta: Meta::default(), kind };
+    let file = EntryKind::File { content: Default::default(), changed: false, sparse: false };
+    vec![(entry(TreePath::root(), EntryKind::Directory), Vec::new()), (entry(path("a"), file), vec![version; 9])]
 }
 
 /// It cuts a long file, and `KEY` does not.
@@ -224,5 +288,6 @@ pub(crate) fn epochs() -> Value {
         restored: vec![(id(&device()), seq)],
     };
     let contents: Vec<&Contents> = contents.iter().collect();
-    described(archive, &[KEY, LATER_KEY], &[DEVICE_SEED], &contents, &[under(0, 1), under(1, 3)])
+    let versions = told_in_order(&archive, &contents);
+    described(archive, &[KEY, LATER_KEY], &[DEVICE_SEED], versions, &[under(0, 1), under(1, 3)])
 }

@@ -47,8 +47,21 @@ pub(crate) fn back_up(
     segment_bytes: u64,
     padding: Padding,
 ) -> Archive<MemoryStore> {
-    let (random, counters) = (Seeded(version.into()), Counters::default());
     let time = Time { seconds: i64::from(version) * 1000 - 2000, nanoseconds: 5 };
+    back_up_at(time, device, archive, version, entries, segment_bytes, padding)
+}
+
+/// As [`back_up`], by a clock of its own.
+pub(crate) fn back_up_at(
+    time: Time,
+    device: &Signing,
+    archive: Archive<MemoryStore>,
+    version: u8,
+    entries: &[(Entry, Vec<u8>)],
+    segment_bytes: u64,
+    padding: Padding,
+) -> Archive<MemoryStore> {
+    let (random, counters) = (Seeded(version.into()), Counters::default());
     let how = BackUp { segment_bytes, padding, ..BackUp::new(device, time, &random, &counters) };
     let mut writer = archive.begin(&how).unwrap();
     for (entry, bytes) in entries {
