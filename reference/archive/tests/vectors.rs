@@ -385,6 +385,43 @@ fn names_agree(vector: &Value, names: &[&str]) -> bool {
     named && often && !not
 }
 
+/// What a check with `read_data` calls whole is restored: index records that name a wrong block, references of a wrong length, hard
+/// links to nothing are no exception.
+#[test]
+fn a_check_calls_nothing_whole_that_is_not_restored() {
+    let file = committed("malformed_archives.json");
+    let (id, mut lossy) = (archive_of(&file["context"]), 0);
+    for vector in file["vectors"].as_array().unwrap() {
+        let Ok(mut archive) = Archive::open_as(store(vector), id, keys(), &trusted()) else { continue };
+        let report = archive.check(true, &mut |_, _| ());
+        let is_whole = archive.damage_count() == 0 && report.damage.is_empty() && report.lost.is_empty();
+        let is_restored = |version: &Version| {
+            archive.tree(version).all(|entry| {
+                entry.is_ok_and(|entry| match &entry.kind {
+                    EntryKind::File { content, .. } => archive.copy_content(content, &mut Vec::new()).is_ok(),
+                    EntryKind::HardLink { to } => archive
+                        .find_entry(version, to)
+                        .is_ok_and(|first| first.is_some_and(|first| matches!(first.kind, EntryKind::File { .. }))),
+                    _ => true,
+                })
+            })
+        };
+        for version in archive.versions() {
+            let restored = is_restored(version);
+            let lost = report.lost.iter().any(|lost| lost.version == version.digest);
+            lossy += u32::from(!restored);
+            assert!(
+                restored || lost,
+                "{}: version {} is not restored, and the check has no loss",
+                text(vector, "name"),
+                version.seq
+            );
+            assert!(restored || !is_whole);
+        }
+    }
+    assert!(lossy > 10, "{lossy} versions have lost something");
+}
+
 #[test]
 fn every_malformed_archive_is_named_and_the_rest_of_it_restored() {
     let file = committed("malformed_archives.json");
