@@ -32,7 +32,7 @@ pub(crate) enum Exit {
 pub(crate) const TABLE: &str = "\
 Exit codes:
     0  ok
-    1  failure; of check: damage; of demo: a restored folder that differs
+    1  failure; of check: damage; of repair: damage that stays; of demo: a restored folder that differs
     2  wrong usage
     3  partial: all but what is named was backed up or restored
    10  there is no archive here
