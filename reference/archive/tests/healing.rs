@@ -58,7 +58,7 @@ fn open_remembering(store: MemoryStore, id: ArchiveId, (seq, digest): (u64, Dige
     archive
 }
 
-/// Whatever byte is altered: a check, a backup of the source and a repair, and the archive is whole, for whoever opens it anew.
+/// Whatever byte is altered: a check, a backup of the source and a repair, and the archive is whole for anyone who opens it anew.
 #[test]
 fn every_altered_byte_is_healed_by_a_backup_of_the_source() {
     for segment_bytes in [ONE_SEGMENT, 700] {

@@ -112,7 +112,7 @@ fn what_replaces_a_file_has_no_list_either() {
         let restored = bring_back(&archive, &target, &Selection::whole(), (overwrite, false)).unwrap();
         assert!(restored.is_whole());
         assert_eq!(lists(&target.join("file")), [""; 0]);
-        // The same content, but for a list.
+        // The same content, except a list.
         assert!(set_list(&target.join("file"), ACCESS));
     }
 }

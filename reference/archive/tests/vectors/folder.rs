@@ -10,7 +10,7 @@ use super::several::small;
 use super::sound::{back_up, newest, told};
 use super::{DEVICE_SEED, KEY, device, hex, keys, trusted};
 
-/// So many that the last are numbered beyond 9 and 15.
+/// Enough that the last numbers are above 9 and 15.
 const VERSIONS: u8 = 4;
 
 /// Every record in a segment of its own.

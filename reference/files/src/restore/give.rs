@@ -1,7 +1,7 @@
 //! Giving metadata back to the system: never more to anyone than the version gives, whatever was inherited from the folder.
 //!
 //! The order matters. The owner comes first, as the kernel takes set-id bits and capabilities away when it changes. The permissions
-//! come last: until then nobody else may enter, and whoever sees them knows that content and metadata are complete.
+//! come last: until then nobody else may enter, and anyone who sees them knows that content and metadata are complete.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -322,7 +322,7 @@ mod tests {
 
     const BOTH: Owned = Owned { user: true, group: true };
 
-    /// A set-id bit that is given to whoever restores would let others act as that user.
+    /// A set-id bit that is given to the user who restores would let others act as that user.
     #[test]
     fn set_id_bits_go_to_their_owner_alone() {
         let given = |mode, owned| {

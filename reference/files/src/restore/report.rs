@@ -9,7 +9,7 @@ use bailee_archive::TreePath;
 
 use crate::error::{FilesError, Warning};
 
-/// Paths of one kind, of which so many are kept.
+/// Paths of one kind, the first of which are kept.
 const MOST_PATHS: usize = 10_000;
 
 /// Paths of one kind. All are counted, and the first 10,000 are kept.
