@@ -94,8 +94,11 @@ impl<S: ReadStore> Archive<S> {
     /// # Errors
     /// A segment vanished.
     pub fn verify_doubtful(&mut self) -> Result<(), ArchiveError> {
-        let changed = self.changed_segments();
-        let suspects: HashSet<BlockId> = self.store.suspects().unwrap_or_default().into_iter().collect();
+        // What this writer looked at, or wrote, it need not look at again.
+        let mut changed = self.changed_segments();
+        changed.retain(|number| !self.contents.unsettled.contains(number));
+        let suspects = if self.contents.suspected { Vec::new() } else { self.store.suspects().unwrap_or_default() };
+        let suspects: HashSet<BlockId> = suspects.into_iter().collect();
         if changed.is_empty() && suspects.is_empty() {
             return Ok(());
         }

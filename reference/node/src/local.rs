@@ -65,7 +65,7 @@ pub(crate) enum Command {
     Ls(ls::Ls),
     #[command(about = "Find names in all versions")]
     Find(find::Find),
-    #[command(about = "Restore a version, or part of it, into a new folder")]
+    #[command(about = "Restore a version, or part of it, into a folder")]
     Restore(restore::Restore),
     #[command(about = "Say how two versions differ")]
     Diff(diff_command::Diff),
