@@ -11,7 +11,6 @@ use std::sync::Arc;
 use bailee_core::crypto::sign::Signing;
 
 use crate::archive::{Archive, Contents};
-use crate::damage::Harm;
 use crate::engine::BackUp;
 use crate::engine::append::{Appender, Tail};
 use crate::engine::group::Pools;
@@ -318,14 +317,10 @@ impl<'a, S: Store> Moving<'a, S> {
                     _ => frame.read(&self.blocks.appender.tail.store)?,
                 };
                 if frame.head.kind == Kind::Index {
-                    match open_index(&self.contents.keys, self.contents.id, &payload) {
-                        Ok(mut blocks) => {
-                            blocks.retain(|block| self.stays(&block.id));
-                            self.blocks.appender.index_of(&blocks)?;
-                        }
-                        // Its blocks say the same.
-                        Err(error) if Harm::of(&error) == Harm::Spoilt => {}
-                        Err(error) => return Err(error),
+                    // Blocks say what an index record says, so that one which cannot be read may go.
+                    if let Ok(mut blocks) = open_index(&self.contents.keys, self.contents.id, &payload) {
+                        blocks.retain(|block| self.stays(&block.id));
+                        self.blocks.appender.index_of(&blocks)?;
                     }
                 } else if self.is_wanted(&Digest::of(&payload)) {
                     // A link vouches for all before it (BAK-12), also where it is a copy.
