@@ -9,13 +9,15 @@ mod common;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Output, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use common::{Place, code, copy_all, err, flip, is_of_manifest, noise, objects, out, quick_folder, segments};
+use common::{
+    MANIFEST, Place, code, copy_all, err, flip, kind_of_record, noise, objects, out, quick_folder, segments,
+};
 use filetime::FileTime;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -63,7 +65,7 @@ impl Flip {
     }
 }
 
-/// An archive that is never changed, and the folder that it is of.
+/// An archive that is never changed.
 struct Original {
     place: Place,
     lengths: Vec<u64>,
@@ -162,16 +164,16 @@ impl<'a> Copy<'a> {
         if code(&checked) == 0 { Ok(()) } else { Err(format!("check: {}{}", out(&checked), err(&checked))) }
     }
 
-    /// As [`Copy::heals`], for an archive whose version `old` has what no other has. Whether any of that is lost.
-    fn heals_except(&self, flipped: Flip, old: u64) -> Result<bool, String> {
+    /// As [`Copy::heals`], for an archive with these versions, of which `old` has what no other has. Whether any of that is lost.
+    fn heals_except(&self, flipped: Flip, versions: &[u64], old: u64) -> Result<bool, String> {
         let checked = self.damaged_and_backed_up(flipped)?;
         let said = objects(&out(&checked));
         let lost = said.iter().filter(|said| said["message_type"] == "lost").map(|said| said["version"].as_u64());
         let lost: BTreeSet<u64> = lost.map(Option::unwrap).collect();
         let listed = self.listed()?;
-        let unlisted = [2, 3, 6].into_iter().filter(|version| !listed.contains(version)).count();
+        let unlisted = versions.iter().filter(|version| !listed.contains(version)).count();
         let segment = &segments(&self.original.place.at("archive"))[flipped.segment];
-        if unlisted > usize::from(is_of_manifest(segment, flipped.offset)) {
+        if unlisted > usize::from(kind_of_record(segment, flipped.offset) == Some(MANIFEST)) {
             return Err(format!("of the versions only {listed:?} are there, though no manifest was touched"));
         }
         match (code(&checked), lost.is_empty()) {
@@ -277,35 +279,52 @@ fn a_bit_anywhere_in_the_only_version_is_healed_by_the_next_backup() {
     });
 }
 
-/// Versions 2, 3 and 6; the segment of version 1, which is forgotten, was pruned; 4 and 5 are retention records. Version 2 alone
-/// has what was in a file then.
-#[test]
-fn a_bit_anywhere_in_a_history_costs_no_more_than_what_is_in_no_folder_any_more() {
+/// Versions 2 and 3; the segment of version 1, which is forgotten, was pruned; 4 and 5 are retention records. Version 2 alone has
+/// what was in a file then.
+fn with_history(place: &Place) {
+    let source = place.text("source");
+    write(place, "stays", &noise(70));
+    for changing in ["as it was first", "as it was second", "as it is"] {
+        write(place, "changes", changing.as_bytes());
+        place.succeed(&["backup", &source]);
+        if changing == "as it was second" {
+            copy_all(&place.at("source"), &place.at("old"));
+        }
+    }
+    place.succeed(&["forget", "1"]);
+    place.succeed(&["prune"]);
+    assert!(!place.at("archive/0000000000000001.seg").exists(), "the first segment was pruned");
+}
+
+fn try_history(test: &str, last_step: impl FnOnce(&Place), versions: &[u64]) {
     const ROOM: u64 = 16 << 20;
     let original = Original::made(ROOM, |place| {
-        let source = place.text("source");
-        write(place, "stays", &noise(70));
-        for changing in ["as it was first", "as it was second", "as it is"] {
-            write(place, "changes", changing.as_bytes());
-            place.succeed(&["backup", &source]);
-            if changing == "as it was second" {
-                copy_all(&place.at("source"), &place.at("old"));
-            }
-        }
-        place.succeed(&["forget", "1"]);
-        place.succeed(&["prune"]);
-        place.succeed(&["backup", &source]);
+        with_history(place);
+        last_step(place);
     });
-    let names: Vec<PathBuf> = segments(&original.place.at("archive"));
-    assert!(!names[0].ends_with("0000000000000001.seg"), "{names:?}: the first segment was pruned");
     let stride = if number("BAILEE_FLIPS").is_some() { 1 } else { STRIDE };
     let bytes = (seed() % stride..original.bytes()).step_by(stride as usize).collect();
-    let lost = try_each("a_bit_anywhere_in_a_history", &original, ROOM, bytes, |copy, byte| {
-        copy.heals_except(original.flip_in_byte(byte), 2)
+    let lost = try_each(test, &original, ROOM, bytes, |copy, byte| {
+        copy.heals_except(original.flip_in_byte(byte), versions, 2)
     });
     if number("BAILEE_FLIPS_AT").is_none() {
         assert!(lost > 0, "what only the old version has is in the archive once");
     }
+}
+
+#[test]
+fn a_bit_anywhere_in_a_history_costs_no_more_than_what_is_in_no_folder_any_more() {
+    try_history(
+        "a_bit_anywhere_in_a_history",
+        |place| _ = place.succeed(&["backup", &place.text("source")]),
+        &[2, 3, 6],
+    );
+}
+
+/// The last record says what may be gone.
+#[test]
+fn a_bit_anywhere_after_a_prune_costs_no_more_than_what_is_in_no_folder_any_more() {
+    try_history("a_bit_anywhere_after_a_prune", |_| {}, &[2, 3]);
 }
 
 /// A hundred small files, text, and noise of more than two segments.

@@ -161,21 +161,25 @@ pub(crate) fn flip(file: &Path, offset: u64, bit: u32) {
     file.write_all_at(&byte, offset).unwrap();
 }
 
-/// Whether a byte of a segment is of a manifest: of a record of this kind, with its head.
-pub(crate) fn is_of_manifest(segment: &Path, offset: u64) -> bool {
+/// The kind of record that a byte of a sound segment is of, in its head or behind it; none in the head of the segment.
+pub(crate) fn kind_of_record(segment: &Path, offset: u64) -> Option<u8> {
     const SEGMENT_HEAD_BYTES: u64 = 33;
     const FRAME_HEAD_BYTES: u64 = 9;
-    const MANIFEST: u8 = 3;
     let file = fs::File::open(segment).unwrap();
     let mut begin = SEGMENT_HEAD_BYTES;
     while begin <= offset {
         let mut head = [0; FRAME_HEAD_BYTES as usize];
-        file.read_exact_at(&mut head, begin).unwrap();
+        // A crash may have left less than a head at the end.
+        file.read_exact_at(&mut head, begin).ok()?;
         let end = begin + FRAME_HEAD_BYTES + u64::from(u32::from_be_bytes([head[1], head[2], head[3], head[4]]));
         if offset < end {
-            return head[0] == MANIFEST;
+            return Some(head[0]);
         }
         begin = end;
     }
-    false
+    None
 }
+
+/// The kinds of records that are links of a chain.
+pub(crate) const MANIFEST: u8 = 3;
+pub(crate) const RETENTION: u8 = 4;
