@@ -455,6 +455,14 @@ def need_signature(link):
     need(signature_holds(link.device, label, link.body, link.signature), "BadSignature", f"link {link.seq}")
 
 
+def is_signed(kind, payload):
+    """Whether the device that a link names signed it, whatever its version is."""
+    body, signature = fields(decode(payload), BYTES, B64)
+    parts = decode(fields(decode(body), BYTES, BYTES)[0] if kind == MANIFEST else body)
+    device, label = (parts[2], b"sign/manifest") if kind == MANIFEST else (parts[3], b"sign/retention")
+    return signature_holds(device, label, body, signature)
+
+
 def signed_link(kind, payload):
     """A link whose signature holds under the device that it names, whoever that is."""
     link = decode_link(kind, payload)
@@ -714,6 +722,8 @@ def is_whole(context, record):
         error = error_of(open_index, context, record.payload)
     else:
         error = error_of(signed_link, record.kind, record.payload)
+        if error == "UnsupportedVersion":
+            return is_signed(record.kind, record.payload)
     return error in ("", "UnsupportedVersion", "UnknownEpoch")
 
 
