@@ -104,7 +104,8 @@ impl Original {
         }
         let segment = drawn as usize % self.lengths.len();
         let (length, by) = (self.lengths[segment], rng.next_u64() % CLOSE);
-        let offset = if rng.next_u32() % 4 == 0 { by.min(length - 1) } else { (length - 1).saturating_sub(by) };
+        let offset =
+            if rng.next_u32().is_multiple_of(4) { by.min(length - 1) } else { (length - 1).saturating_sub(by) };
         Flip { segment, offset, bit }
     }
 }

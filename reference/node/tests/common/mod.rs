@@ -161,9 +161,11 @@ pub(crate) fn flip(file: &Path, offset: u64, bit: u32) {
     file.write_all_at(&byte, offset).unwrap();
 }
 
+/// Bytes of a segment's head.
+pub(crate) const SEGMENT_HEAD_BYTES: u64 = 33;
+
 /// The kind of record that a byte of a sound segment is of, in its head or behind it; none in the head of the segment.
 pub(crate) fn kind_of_record(segment: &Path, offset: u64) -> Option<u8> {
-    const SEGMENT_HEAD_BYTES: u64 = 33;
     const FRAME_HEAD_BYTES: u64 = 9;
     let file = fs::File::open(segment).unwrap();
     let mut begin = SEGMENT_HEAD_BYTES;
