@@ -3,15 +3,15 @@
 //! Damage is noted and passed over: one altered byte must not cost more than the record that it is in. An archive is refused as
 //! a whole only if there is none, or if none of its manifests counts.
 //!
-//! Nobody is kept from writing meanwhile. A segment that is listed and is not there when it is read was removed by a prune: then
-//! all is read again.
+//! Nobody is kept from writing meanwhile. A segment that is listed and is not there when it is read was removed by a prune, and one
+//! that ends before its end was cut by a writer who found what a crash left: then all is read again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::archive::{Archive, Blocks, Contents, Gone, KnownBlock, Segments};
 use crate::block::{BLOCK_HEADER_BYTES, peek_archive, peek_id};
-use crate::damage::{DamageList, Harm, is_vanished};
+use crate::damage::{DamageList, Harm, is_cut, is_vanished};
 use crate::engine::append::CLOSED;
 use crate::error::{ArchiveError, Part, Place};
 use crate::id::{ArchiveId, BlockId, ChunkId, DeviceId};
@@ -25,7 +25,7 @@ use crate::table::{ChunkTable, Located};
 use crate::tail::cut_torn_tail;
 use crate::which::archive_id;
 
-/// How often an archive is read again because a segment vanished meanwhile.
+/// How often an archive is read again because a segment vanished or was cut meanwhile.
 const ATTEMPTS: usize = 16;
 
 impl<S: ReadStore> Archive<S> {
@@ -89,7 +89,7 @@ impl Contents {
             let numbers = list(store)?;
             let mut opening = Opening::new(store, id, keys, devices);
             let done = opening.read(&numbers);
-            if opening.vanished && attempt < ATTEMPTS {
+            if opening.changed && attempt < ATTEMPTS {
                 attempt += 1;
                 continue;
             }
@@ -102,8 +102,8 @@ impl Contents {
 pub(crate) struct Opening<'a> {
     pub(crate) store: &'a dyn ReadStore,
     pub(crate) contents: Contents,
-    /// A segment was listed and is not there.
-    vanished: bool,
+    /// A segment was listed and is not there, or was cut while it was read.
+    changed: bool,
 }
 
 impl<'a> Opening<'a> {
@@ -127,7 +127,7 @@ impl<'a> Opening<'a> {
             suspected: false,
             damage: DamageList::default(),
         };
-        Opening { store, contents, vanished: false }
+        Opening { store, contents, changed: false }
     }
 
     fn read(&mut self, numbers: &[u64]) -> Result<(), ArchiveError> {
@@ -157,12 +157,12 @@ impl<'a> Opening<'a> {
     }
 
     pub(crate) fn note(&mut self, place: Option<Place>, error: ArchiveError) {
-        self.vanished |= is_vanished(&error);
+        self.changed |= is_vanished(&error) || is_cut(&error);
         self.contents.damage.note(place, error);
     }
 
     pub(crate) fn note_as(&mut self, place: Place, error: ArchiveError, harm: Harm) {
-        self.vanished |= is_vanished(&error);
+        self.changed |= is_vanished(&error) || is_cut(&error);
         self.contents.damage.note_as(Some(place), error, harm);
     }
 
