@@ -11,6 +11,9 @@ use rand_core::{Rng, SeedableRng};
 pub(crate) const HOSTS: [&str; 2] = ["a", "b"];
 pub(crate) const LABELS: [&str; 2] = ["docs", "mail"];
 
+/// A folder that is backed up to be forgotten at once: something to prune.
+pub(crate) const PASSING: Lane = Lane { host: HOSTS[1], label: "passing" };
+
 const FILES: u64 = 10;
 /// Every so manyth file is the same in all folders.
 const SHARED_EVERY: u64 = 4;
@@ -31,11 +34,11 @@ impl Lane {
 
     /// Of a host and a label as the program says them.
     pub(crate) fn named(host: &str, label: &str) -> Option<Lane> {
-        Lane::all().find(|lane| lane.host == host && lane.label == label)
+        Lane::all().chain([PASSING]).find(|lane| lane.host == host && lane.label == label)
     }
 
     fn number(self) -> u64 {
-        Lane::all().position(|lane| lane == self).unwrap() as u64
+        Lane::all().chain([PASSING]).position(|lane| lane == self).unwrap() as u64
     }
 
     pub(crate) fn name(self) -> String {
@@ -74,7 +77,7 @@ struct File {
 #[derive(Clone, Copy)]
 pub(crate) struct Sources {
     pub(crate) seed: u64,
-    /// The length of the one long file, in bytes.
+    /// The length of a long file, in bytes: one of the last lane, and all of the passing one.
     pub(crate) long_bytes: usize,
 }
 
@@ -82,7 +85,8 @@ impl Sources {
     fn files(self, lane: Lane, day: u64) -> Vec<File> {
         let mut files: Vec<File> = (0..FILES).map(|number| self.file(lane, number, day)).collect();
         let seed = self.content_seed(lane.number(), FILES, day);
-        let content = Content { seed, length: 20_000, is_text: false };
+        let length = if lane == PASSING { self.long_bytes } else { 20_000 };
+        let content = Content { seed, length, is_text: false };
         files.push(File { path: format!("only {day}"), content, edition: day });
         files
     }
