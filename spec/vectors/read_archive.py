@@ -469,6 +469,14 @@ def need_signature(link):
     need(signature_holds(link.device, label, link.body, link.signature), "BadSignature", f"link {link.seq}")
 
 
+def is_signed(kind, payload):
+    """Whether the device that a link names signed it, whatever its version is."""
+    body, signature = fields(decode(payload), BYTES, BYTES)
+    parts = decode(fields(decode(body), BYTES, BYTES)[0] if kind == MANIFEST else body)
+    device, label = (parts[2], b"sign/manifest") if kind == MANIFEST else (parts[3], b"sign/retention")
+    return signature_holds(device, label, body, signature)
+
+
 def signed_link(kind, payload):
     """A link whose signature holds under the device that it names, whatever device and archive that are."""
     link = decode_link(kind, payload)
@@ -753,6 +761,8 @@ def is_whole(context, record):
         error = error_of(open_index, context, record.payload)
     else:
         error = error_of(vouching_link, context, record.kind, record.payload)
+        if error == "UnsupportedVersion":
+            return is_signed(record.kind, record.payload)
     return error in ("", "UnsupportedVersion", "UnknownEpoch")
 
 
@@ -893,8 +903,21 @@ class Archive:
             else:
                 self.attempt(self.check_head, segment, segments[segment])
                 refused += self.take_all(scans[segment])
-        if refused and not self.links:
+        if refused and not self.links and any(map(self.is_somebodys, self.links_of(segments, scans))):
             raise refused[0]
+
+    def links_of(self, segments, scans):
+        """The records of links in segments of this archive that are not given up."""
+        ours = [segment for segment in segments if segment not in self.named("segments")]
+        ours = [segment for segment in ours if not self.is_foreign(segments[segment], scans[segment])]
+        return [record for segment in ours for record in scans[segment].records if record.kind in LINKS]
+
+    def is_somebodys(self, record):
+        """Whether its device signed a link, so that it is another's or of another release, and not damaged."""
+        try:
+            return is_signed(record.kind, record.payload)
+        except Refusal:
+            return False
 
     def take_all(self, scanned):
         """Takes in the records of a segment. What is wrong with its links is returned, too."""

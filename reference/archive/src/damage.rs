@@ -166,6 +166,11 @@ pub(crate) fn is_vanished(error: &ArchiveError) -> bool {
     matches!(error, ArchiveError::Store { error, .. } if error.kind() == io::ErrorKind::NotFound)
 }
 
+/// Whether an error says that a segment is shorter than it was: a writer may have cut off what a crash left a moment ago.
+pub(crate) fn is_cut(error: &ArchiveError) -> bool {
+    matches!(error, ArchiveError::Store { error, .. } if error.kind() == io::ErrorKind::UnexpectedEof)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -52,14 +52,18 @@ pub(crate) fn archive_of_link(store: &dyn ReadStore, frame: &Frame) -> Option<Ar
     }
 }
 
-/// Whether a link that was refused is of use to somebody: to another release, or to one who knows its device. A link whose
-/// signature does not hold is of use to nobody.
-fn harm(kind: Kind, bytes: &[u8], error: &ArchiveError) -> Harm {
+/// Whether a link that was refused is signed by its device, so that it is somebody's: another archive's, another release's, or that
+/// of a device which the reader does not know. One whose signature does not hold is nobody's.
+fn is_somebodys(kind: Kind, bytes: &[u8], error: &ArchiveError) -> bool {
+    use ArchiveError::{UnknownDevice, UnsupportedVersion, WrongArchive};
+    matches!(error, UnknownDevice { .. } | UnsupportedVersion { .. } | WrongArchive { .. })
+        && if kind == Kind::Manifest { is_signed_manifest(bytes) } else { is_signed_retention(bytes) }
+}
+
+/// What becomes of a link that was refused: a link of another archive is of no use in this one.
+fn harm(error: &ArchiveError, is_somebodys: bool) -> Harm {
     match error {
-        ArchiveError::UnknownDevice { .. } | ArchiveError::UnsupportedVersion { .. } => {
-            let signed = if kind == Kind::Manifest { is_signed_manifest(bytes) } else { is_signed_retention(bytes) };
-            if signed { Harm::Unreadable } else { Harm::Spoilt }
-        }
+        ArchiveError::UnknownDevice { .. } | ArchiveError::UnsupportedVersion { .. } if !is_somebodys => Harm::Spoilt,
         error => Harm::of(error),
     }
 }
@@ -82,7 +86,9 @@ impl Opening<'_> {
                 Ok(link) if !seen.insert(link.digest) => {}
                 Ok(link) => links.push(link),
                 Err(error) => {
-                    let harm = harm(frame.head.kind, &bytes, &error);
+                    let is_somebodys = is_somebodys(frame.head.kind, &bytes, &error);
+                    self.has_others |= is_somebodys;
+                    let harm = harm(&error, is_somebodys);
                     self.note_as(frame.payload, error, harm);
                 }
             }
@@ -155,9 +161,12 @@ impl Opening<'_> {
             // It is signed: what does not open it is the key.
             self.note_as(place, error, Harm::Unreadable);
         }
-        // Manifests there were, and none was so much as genuine: nothing can be read.
+        // The archive is somebody else's, or of another release: nothing can be read.
         let of_a_link = |damage: &Damage| is_about_links(&damage.error);
-        if !accepted && let Some(damage) = self.contents.damage.take(of_a_link) {
+        if !accepted
+            && self.has_others
+            && let Some(damage) = self.contents.damage.take(of_a_link)
+        {
             return Err(damage.error);
         }
         Ok(())

@@ -1,17 +1,17 @@
 //! Opening an archive: whole records, genuine manifests in their chains, and what is in which block.
 //!
 //! Damage is noted and passed over: one altered byte must not cost more than the record that it is in. An archive is refused as
-//! a whole only if there is none, or if none of its manifests counts.
+//! a whole only if there is none, or if none of its links counts and one of them is somebody else's.
 //!
-//! Nobody is kept from writing meanwhile. A segment that is listed and is not there when it is read was removed by a prune: then
-//! all is read again.
+//! Nobody is kept from writing meanwhile. A segment that is listed and is not there when it is read was removed by a prune, and one
+//! that ends before its end was cut by a writer who found what a crash left: then all is read again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::archive::{Archive, Blocks, Contents, Gone, KnownBlock, Segments};
 use crate::block::{BLOCK_HEADER_BYTES, peek_archive, peek_id};
-use crate::damage::{DamageList, Harm, is_vanished};
+use crate::damage::{DamageList, Harm, is_cut, is_vanished};
 use crate::engine::append::CLOSED;
 use crate::error::{ArchiveError, Part, Place};
 use crate::id::{ArchiveId, BlockId, ChunkId, DeviceId, Digest};
@@ -25,14 +25,14 @@ use crate::table::{ChunkTable, Located};
 use crate::tail::cut_torn_tail;
 use crate::which::archive_id;
 
-/// How often an archive is read again because a segment vanished meanwhile.
+/// How often an archive is read again because a segment vanished or was cut meanwhile.
 const ATTEMPTS: usize = 16;
 
 impl<S: ReadStore> Archive<S> {
     /// Reads an archive. Manifests are taken from these devices alone. What is damaged is in [`Archive::damage`].
     ///
     /// # Errors
-    /// `NoArchive`; `Store` if it cannot be listed; and if there are manifests of which none counts, what is wrong with the
+    /// `NoArchive`; `Store` if it cannot be listed; and if no link counts and one of them is somebody else's, what is wrong with the
     /// first: `UnknownDevice`, `BadSignature`, `NotOpened`, or what a decoder says.
     pub fn open(store: S, keys: ArchiveKeys, devices: &[DeviceId]) -> Result<Self, ArchiveError> {
         let id = archive_id(&store, &list(&store)?, devices)?;
@@ -89,7 +89,7 @@ impl Contents {
             let numbers = list(store)?;
             let mut opening = Opening::new(store, id, keys, devices);
             let done = opening.read(&numbers);
-            if opening.vanished && attempt < ATTEMPTS {
+            if opening.changed && attempt < ATTEMPTS {
                 attempt += 1;
                 continue;
             }
@@ -104,8 +104,10 @@ pub(crate) struct Opening<'a> {
     pub(crate) contents: Contents,
     /// Listings that are not true of their blocks, and were named.
     pub(crate) contradicted: BTreeSet<(BlockId, Digest)>,
-    /// A segment was listed and is not there.
-    vanished: bool,
+    /// There are links that somebody signed and that are not of this archive, this release, or the devices that are known.
+    pub(crate) has_others: bool,
+    /// A segment was listed and is not there, or was cut while it was read.
+    changed: bool,
 }
 
 impl<'a> Opening<'a> {
@@ -130,7 +132,7 @@ impl<'a> Opening<'a> {
             suspected: false,
             damage: DamageList::default(),
         };
-        Opening { store, contents, contradicted: BTreeSet::new(), vanished: false }
+        Opening { store, contents, contradicted: BTreeSet::new(), has_others: false, changed: false }
     }
 
     fn read(&mut self, numbers: &[u64]) -> Result<(), ArchiveError> {
@@ -160,12 +162,12 @@ impl<'a> Opening<'a> {
     }
 
     pub(crate) fn note(&mut self, place: Option<Place>, error: ArchiveError) {
-        self.vanished |= is_vanished(&error);
+        self.changed |= is_vanished(&error) || is_cut(&error);
         self.contents.damage.note(place, error);
     }
 
     pub(crate) fn note_as(&mut self, place: Place, error: ArchiveError, harm: Harm) {
-        self.vanished |= is_vanished(&error);
+        self.changed |= is_vanished(&error) || is_cut(&error);
         self.contents.damage.note_as(Some(place), error, harm);
     }
 

@@ -3,12 +3,13 @@
 mod common;
 
 use std::io::{self, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bailee_archive::testing::Seeded;
 use bailee_archive::tree::{Entry, EntryKind, Meta, Time};
 use bailee_archive::{
-    Archive, ArchiveError, ArchiveKeys, BackUp, Counters, DeviceId, FolderStore, MachineId, Origin, Padding,
-    ReadStore, Store, Totals,
+    Archive, ArchiveError, ArchiveKeys, BackUp, Counters, DeviceId, FolderStore, MachineId, MemoryStore, Origin,
+    Padding, ReadStore, Store, Totals,
 };
 use bailee_core::crypto::keys::{Owner, Secret};
 use common::*;
@@ -286,4 +287,40 @@ proptest! {
         }
         let _ = (tree::decode_tree(&bytes), manifest::decode_index(&bytes), block::decode_padded(block::Form::Raw, Padding::Padme, &bytes));
     }
+}
+
+/// A store whose last segment is cut while somebody reads it: what was behind its end when it was measured is gone.
+struct Cut {
+    store: MemoryStore,
+    is_cut: AtomicBool,
+}
+
+impl ReadStore for Cut {
+    fn list(&self) -> io::Result<Vec<u64>> {
+        self.store.list()
+    }
+
+    fn length(&self, segment: u64) -> io::Result<u64> {
+        let torn = if self.is_cut.load(Ordering::Relaxed) { 0 } else { 100 };
+        Ok(self.store.length(segment)? + torn)
+    }
+
+    fn read(&self, segment: u64, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let read = self.store.read(segment, offset, buffer);
+        if read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::UnexpectedEof) {
+            self.is_cut.store(true, Ordering::Relaxed);
+        }
+        read
+    }
+}
+
+#[test]
+fn a_reader_who_sees_a_torn_tail_being_cut_reads_again() {
+    let files: Files = vec![("file", b"content".to_vec())];
+    let archive = back_up(fresh(), &files, 1).unwrap().0;
+    let id = archive.id();
+    let store = Cut { store: archive.into_store(), is_cut: AtomicBool::new(false) };
+    let archive = Archive::open_as(store, id, keys(), &trusted()).unwrap();
+    assert_eq!((archive.versions().len(), archive.damage_count(), archive.torn()), (1, 0, None));
+    assert!(archive.into_store().is_cut.load(Ordering::Relaxed), "it was cut meanwhile");
 }

@@ -6,6 +6,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use bailee_archive::segment::SegmentHead;
 use bailee_archive::testing::Seeded;
 use bailee_archive::tree::Time;
 use bailee_archive::{
@@ -247,4 +248,23 @@ fn a_sound_archive_is_left_as_it_is() {
     let mut archive = Archive::open_as(altered.clone(), id, keys(), &trusted()).unwrap();
     let planned = archive.plan_repair().unwrap();
     assert!(planned.segments == 1 && archive.into_store() == altered, "{planned:?}");
+}
+
+/// The only link of an archive may be the record that is damaged. It is not another's archive for that.
+#[test]
+fn an_archive_whose_only_link_is_damaged_goes_on() {
+    let (store, id, newest) = archive_of(&[source()], ONE_SEGMENT);
+    let mut altered = store.clone();
+    let bytes = altered.segments.get_mut(&1).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    // A backup was begun after it, so that it is not the end of the archive.
+    altered.segments.insert(2, SegmentHead { archive: id, number: 2 }.encode().to_vec());
+    let archive = open_remembering(altered, id, newest);
+    assert!(archive.versions().is_empty() && !archive.damage().is_empty());
+    let (archive, _) = back_up(archive, &source(), 9, 1, ONE_SEGMENT).unwrap();
+    let (archive, repaired) = repair(archive, 10);
+    assert!(repaired.lost.is_empty() && repaired.links == 1 && repaired.left == 0, "{repaired:?}");
+    let mut archive = Archive::open_as(archive.into_store(), id, keys(), &trusted()).unwrap();
+    assert!(is_whole(&mut archive) && archive.versions().len() == 1);
 }

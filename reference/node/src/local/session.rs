@@ -76,8 +76,9 @@ impl<'a> Session<'a> {
         if let Some(first) = strangers.first() {
             let others =
                 if strangers.len() > 1 { format!(" and {} more", strangers.len() - 1) } else { String::new() };
-            let what =
-                format!("{first:016x}.seg{others} in its folder is not of this archive: nothing of it is used");
+            let what = format!(
+                "{first:016x}.seg{others} in its folder is not of this archive: nothing of it is used, and it may be moved away"
+            );
             self.report.warn(None, &what);
         }
     }

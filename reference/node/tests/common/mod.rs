@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -144,3 +144,60 @@ pub(crate) fn noise(length: usize) -> Vec<u8> {
     };
     (0..length).map(|_| next()).collect()
 }
+
+/// A folder for much that is written again and again: in memory where there is room for so many bytes.
+pub(crate) fn quick_folder(bytes: u64) -> TempDir {
+    const MEMORY: &str = "/dev/shm";
+    let room = Command::new("df").args(["--output=avail", "--block-size=1", MEMORY]).output();
+    let room = room.ok().and_then(|said| out(&said).lines().nth(1)?.trim().parse::<u64>().ok());
+    if room.is_some_and(|room| room >= bytes) { tempfile::tempdir_in(MEMORY) } else { tempfile::tempdir() }.unwrap()
+}
+
+/// Copies a folder with all that it has, times included.
+pub(crate) fn copy_all(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").arg("--").arg(from).arg(to).status().unwrap();
+    assert!(copied.success(), "copying {}", from.display());
+}
+
+/// The segments of an archive, ascending.
+pub(crate) fn segments(archive: &Path) -> Vec<PathBuf> {
+    let names = fs::read_dir(archive).unwrap().map(|entry| entry.unwrap().path());
+    let mut segments: Vec<PathBuf> =
+        names.filter(|path| path.extension().is_some_and(|extension| extension == "seg")).collect();
+    segments.sort();
+    segments
+}
+
+/// Flips one bit of a file. Its time of change becomes now.
+pub(crate) fn flip(file: &Path, offset: u64, bit: u32) {
+    let file = fs::File::options().read(true).write(true).open(file).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    byte[0] ^= 1 << (bit % 8);
+    file.write_all_at(&byte, offset).unwrap();
+}
+
+/// Bytes of a segment's head.
+pub(crate) const SEGMENT_HEAD_BYTES: u64 = 33;
+
+/// The kind of record that a byte of a sound segment is of, in its head or behind it; none in the head of the segment.
+pub(crate) fn kind_of_record(segment: &Path, offset: u64) -> Option<u8> {
+    const FRAME_HEAD_BYTES: u64 = 9;
+    let file = fs::File::open(segment).unwrap();
+    let mut begin = SEGMENT_HEAD_BYTES;
+    while begin <= offset {
+        let mut head = [0; FRAME_HEAD_BYTES as usize];
+        // A crash may have left less than a head at the end.
+        file.read_exact_at(&mut head, begin).ok()?;
+        let end = begin + FRAME_HEAD_BYTES + u64::from(u32::from_be_bytes([head[1], head[2], head[3], head[4]]));
+        if offset < end {
+            return Some(head[0]);
+        }
+        begin = end;
+    }
+    None
+}
+
+/// The kinds of records that are links of a chain.
+pub(crate) const MANIFEST: u8 = 3;
+pub(crate) const RETENTION: u8 = 4;
