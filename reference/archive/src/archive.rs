@@ -110,7 +110,7 @@ pub(crate) struct Contents {
     /// Links whose number another link has too, which is later in the archive and in `links`.
     pub(crate) forks: BTreeSet<(DeviceId, u64, Digest)>,
     /// Links that the next one in their chain names, and that are not there.
-    pub(crate) lost_links: BTreeMap<(DeviceId, u64), Digest>,
+    pub(crate) known_lost: BTreeMap<(DeviceId, u64), Digest>,
     pub(crate) gone: Gone,
     pub(crate) segments: Segments,
     /// The last segment and where its last whole record ends.
@@ -249,11 +249,12 @@ impl<S> Archive<S> {
     }
 
     /// Whether a link that is remembered and not there may have been damaged, rather than taken away with an older copy: it is the
-    /// next of its chain, and there are bytes in the archive that are nothing, as its own would be.
+    /// next of its chain, every segment is there and can be read, and there are bytes in one that are nothing, as its own would be.
     pub fn may_be_damaged(&self, device: DeviceId, seq: u64) -> bool {
         let newest = self.newest(device).map_or(0, |(seq, _)| seq);
         let is_next = newest.checked_add(1) == Some(seq);
-        is_next && (self.contents.torn.is_some() || !self.contents.damage.is_empty())
+        let has_junk = self.contents.torn.is_some() || self.contents.damage.spoilt().next().is_some();
+        is_next && has_junk && self.contents.is_all_there()
     }
 
     /// Takes a link that is remembered for one that was damaged: its chain goes on after it, and the next repair says that it is
@@ -262,11 +263,47 @@ impl<S> Archive<S> {
         let found = self.newest(device).map_or(0, |(seq, _)| seq);
         self.contents.damage.note(None, ArchiveError::RolledBack { device, remembered: seq, found });
         self.contents.linked(device, seq, digest);
-        self.contents.lost_links.insert((device, seq), digest);
+        self.contents.known_lost.insert((device, seq), digest);
     }
 }
 
+/// A run of numbers of a device's chain that no link has: those of versions that are lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LostLinks {
+    /// The device.
+    pub device: DeviceId,
+    /// The first number.
+    pub first: u64,
+    /// The last number.
+    pub last: u64,
+}
+
 impl Contents {
+    /// Whether no segment is missing, and every one can be read. Else what is not found may be there all the same.
+    pub(crate) fn is_all_there(&self) -> bool {
+        let Segments { missing, foreign, .. } = &self.segments;
+        let is_given_up = |number: &u64| self.gone.segments.contains(number);
+        missing.is_empty() && foreign.iter().all(is_given_up) && !self.damage.has_unreadable_segment()
+    }
+
+    /// The numbers that no link of a chain has, though one after them is there or remembered.
+    pub(crate) fn lost_links(&self) -> Vec<LostLinks> {
+        let mut lost = Vec::new();
+        let mut expected = (None, 1);
+        for &(device, seq) in self.links.keys() {
+            let first = if expected.0 == Some(device) { expected.1 } else { 1 };
+            if seq > first {
+                lost.push(LostLinks { device, first, last: seq - 1 });
+            }
+            // One that is remembered as lost has its place in the chain, and is lost.
+            if self.known_lost.contains_key(&(device, seq)) {
+                lost.push(LostLinks { device, first: seq, last: seq });
+            }
+            expected = (Some(device), seq.saturating_add(1));
+        }
+        lost
+    }
+
     pub(crate) fn newest(&self, device: DeviceId) -> Option<(u64, Digest)> {
         let links = self.links.range((device, 0)..=(device, u64::MAX));
         links.last().map(|((_, seq), digest)| (*seq, *digest))

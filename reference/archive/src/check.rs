@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::archive::{Archive, Version};
+use crate::archive::{Archive, LostLinks, Version};
 use crate::damage::{Damage, is_vanished};
 use crate::error::ArchiveError;
 use crate::id::Digest;
@@ -34,8 +34,10 @@ pub struct Report {
     pub entries: u64,
     /// What is wrong with records and blocks, besides [`Archive::damage`].
     pub damage: Vec<Damage>,
-    /// What that costs.
+    /// What that costs, of versions that are there.
     pub lost: Vec<Lost>,
+    /// Versions of which not even the record is left.
+    pub lost_links: Vec<LostLinks>,
 }
 
 impl<S: ReadStore> Archive<S> {
@@ -77,6 +79,7 @@ impl<S: ReadStore> Archive<S> {
         for version in &self.contents.versions {
             self.check_version(version, lengths.as_ref(), &mut report);
         }
+        report.lost_links = self.contents.lost_links();
         Ok(report)
     }
 

@@ -7,6 +7,7 @@ use bailee_core::crypto::labels;
 use bailee_core::crypto::sign::Signing;
 
 use crate::archive::{Archive, Contents, Version};
+use crate::block::{BLOCK_HEADER_BYTES, peek_id};
 use crate::engine::Totals;
 use crate::engine::append::{Appender, CLOSED, Tail};
 use crate::engine::sequence::{Counted, Sequencer};
@@ -15,7 +16,7 @@ use crate::id::{BlockId, DeviceId, Digest};
 use crate::limits::SEGMENT_GAP;
 use crate::manifest::{Clear, Listing, MANIFEST_VERSION, Origin, Root, encode_manifest};
 use crate::random::{COMMIT_STREAM, Randomness};
-use crate::segment::Kind;
+use crate::segment::{Frame, Kind, scan_segment};
 use crate::store::{ReadStore, Store};
 use crate::tree::Time;
 
@@ -49,7 +50,13 @@ impl<S: Store> Archive<S> {
             touched.insert(torn.place.segment);
         }
         let leftovers = std::mem::take(&mut contents.segments.leftovers);
-        store.remove(&leftovers).map_err(ArchiveError::store("removing segments that were given up"))?;
+        let (emptied, others): (Vec<u64>, Vec<u64>) =
+            leftovers.into_iter().partition(|number| contents.was_emptied(&store, *number));
+        let doing = "removing segments that were given up";
+        store.remove(&emptied).and_then(|()| store.set_aside(&others)).map_err(ArchiveError::store(doing))?;
+        if !store.is_writable(contents.end.0) {
+            contents.end.1 = CLOSED;
+        }
         let tail = Tail { store, archive: contents.id, end: contents.end, segment_bytes, written: 0, touched };
         Ok((contents, tail))
     }
@@ -67,6 +74,17 @@ impl<S: Store> Archive<S> {
 }
 
 impl Contents {
+    /// Whether all blocks in a segment were dropped. One that was given up because it was missing, and has come back, may have others.
+    fn was_emptied(&self, store: &dyn ReadStore, number: u64) -> bool {
+        let is_dropped = |frame: &Frame| {
+            let mut front = [0; BLOCK_HEADER_BYTES + 32];
+            let read = store.read(frame.payload.segment, frame.payload.offset, &mut front);
+            read.is_ok() && peek_id(&front).is_ok_and(|id| self.gone.blocks.contains(&id))
+        };
+        let Ok(scan) = scan_segment(store, number, self.id) else { return false };
+        scan.frames.iter().filter(|frame| frame.head.kind == Kind::Block).all(is_dropped)
+    }
+
     /// Puts the store back, and takes in the segments that came to be.
     pub(crate) fn attach_tail<S: Store>(mut self, tail: Tail<S>) -> Archive<S> {
         self.segments.there.extend(self.end.0.saturating_add(1)..=tail.end.0);

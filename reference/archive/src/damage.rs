@@ -66,6 +66,11 @@ impl DamageList {
         self.unreadable.contains(&segment)
     }
 
+    /// Whether a whole segment could not be read.
+    pub(crate) fn has_unreadable_segment(&self) -> bool {
+        self.listed.iter().any(|damage| matches!(damage.error, ArchiveError::Store { .. }))
+    }
+
     /// Notes what comes before all else that was noted.
     pub(crate) fn note_first(&mut self, place: Place, error: ArchiveError, harm: Harm) {
         self.note_as(Some(place), error, harm);

@@ -16,6 +16,8 @@ use crate::store::{ReadStore, Store};
 
 const SUFFIX: &str = ".seg";
 const HALF_MADE: &str = ".tmp";
+/// What the name of a segment that was set aside ends with.
+const ASIDE: &str = ".aside";
 const LOCK: &str = "lock";
 /// Files that are kept open unless told otherwise; each thread that reads may hold one more.
 const OPEN_FILES: usize = 64;
@@ -97,7 +99,13 @@ impl<D: Disk> FolderStore<D> {
         if let Some(file) = found {
             return Ok(file);
         }
-        let file = Arc::new(self.disk.open(&self.path(segment), self.lock.is_some())?);
+        let path = self.path(segment);
+        let file = match self.disk.open(&path, self.lock.is_some()) {
+            // A file that has another name is read, and not written to.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => self.disk.open(&path, false)?,
+            file => file?,
+        };
+        let file = Arc::new(file);
         self.keep_open(segment, &file);
         Ok(file)
     }
@@ -289,6 +297,26 @@ impl<D: Disk> Store for FolderStore<D> {
         });
         let done = self.disk.sync_folder(&self.folder, SyncPoint::Removed);
         self.or_fail(done).and(removed)
+    }
+
+    fn set_aside(&mut self, segments: &[u64]) -> io::Result<()> {
+        self.for_writing()?;
+        if segments.is_empty() {
+            return Ok(());
+        }
+        let moved = segments.iter().try_for_each(|&segment| {
+            self.open_files().remove(&segment);
+            let path = self.path(segment);
+            let mut aside = path.clone().into_os_string();
+            aside.push(ASIDE);
+            self.disk.rename(&path, Path::new(&aside))
+        });
+        let done = self.disk.sync_folder(&self.folder, SyncPoint::Removed);
+        self.or_fail(done).and(moved)
+    }
+
+    fn is_writable(&self, segment: u64) -> bool {
+        self.disk.open(&self.path(segment), true).is_ok()
     }
 
     fn note_states(&mut self, segments: &[u64]) -> io::Result<()> {

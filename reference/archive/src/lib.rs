@@ -45,7 +45,7 @@ mod versions;
 mod which;
 mod writer;
 
-pub use archive::{Archive, Stored, Version};
+pub use archive::{Archive, LostLinks, Stored, Version};
 pub use block::Padding;
 pub use check::{Lost, Report};
 pub use damage::Damage;

@@ -182,7 +182,7 @@ impl Opening<'_> {
             return;
         }
         if !self.contents.links.contains_key(&(device, before)) {
-            self.contents.lost_links.insert((device, before), previous);
+            self.contents.known_lost.insert((device, before), previous);
         }
         let newest_before =
             self.contents.links.range((device, 0)..(device, seq)).last().map_or(0, |((_, seq), _)| *seq);

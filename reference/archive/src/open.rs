@@ -121,7 +121,7 @@ impl<'a> Opening<'a> {
             versions: Vec::new(),
             links: BTreeMap::new(),
             forks: BTreeSet::new(),
-            lost_links: BTreeMap::new(),
+            known_lost: BTreeMap::new(),
             gone: Gone::default(),
             segments: Segments::default(),
             end: (0, 0),

@@ -99,7 +99,8 @@ impl<S: Store> Archive<S> {
     ///
     /// # Errors
     /// `UnknownVersion`, `TooLarge`, `Store`.
-    pub fn forget(self, versions: &[Digest], device: &Signing) -> Result<Self, ArchiveError> {
+    pub fn forget(mut self, versions: &[Digest], device: &Signing) -> Result<Self, ArchiveError> {
+        self.verify_doubtful()?;
         let forgotten: BTreeSet<Forgotten> = versions
             .iter()
             .map(|digest| {
@@ -357,7 +358,13 @@ impl<'a, S: Store> Moving<'a, S> {
         let (contents, mut tail) = archive.detach_tail(SEGMENT_BYTES)?;
         append_retention(&mut tail, &retention, self.device)?;
         self.pruned.written += tail.written;
-        tail.store.remove(&self.pruned.segments).map_err(ArchiveError::store("removing segments"))?;
+        let removed = if retention.forgotten.is_empty() {
+            tail.store.remove(&self.pruned.segments)
+        } else {
+            // A link is lost with them: somebody may want to look at what is left of it.
+            tail.store.set_aside(&self.pruned.segments)
+        };
+        removed.map_err(ArchiveError::store("removing segments"))?;
         let mut unsettled = contents.unsettled;
         unsettled.extend(tail.touched);
         Ok((tail.store, unsettled, self.pruned))

@@ -3,19 +3,26 @@
 //! A repair stores again what is sound and needed in damaged segments, copies the links that are in them, says in a retention record
 //! that they may be gone, and removes them; what is missing is named there too. Then nothing in the archive is damaged any more.
 //! It does so only if no version needs anything that is lost: else the damaged segments stay, since their bytes may be all that
-//! is left of it.
+//! is left of it. A version whose very record was damaged is lost for good: it is given up by name, and the segment that its record
+//! was in is set aside. Where its record may be in a segment that is missing or cannot be read, nothing is given up unless the
+//! caller accepts the loss.
 
-use crate::archive::Archive;
+use crate::archive::{Archive, LostLinks};
 use crate::check::Lost;
 use crate::engine::BackUp;
 use crate::error::ArchiveError;
-use crate::id::BlockId;
+use crate::id::{BlockId, Digest};
 use crate::prune::{GivenUp, Moving, Pruned};
 use crate::retention::Forgotten;
 use crate::store::Store;
 
 /// The most numbers of missing segments that one retention record names.
 const MOST_MISSING: u64 = 4 << 20;
+
+/// The most lost links that one retention record names.
+const MOST_LOST_LINKS: usize = 100_000;
+/// Stands for the digest of a lost link that nobody knows.
+const NO_DIGEST: Digest = Digest([0; 32]);
 
 /// What a repair did, or would do.
 #[derive(Debug, Default)]
@@ -32,6 +39,10 @@ pub struct Repaired {
     pub written: u64,
     /// What versions have and cannot be restored. Not empty: nothing was changed.
     pub lost: Vec<Lost>,
+    /// Versions of which not even the record is left.
+    pub lost_links: Vec<LostLinks>,
+    /// Whether what is lost may be in a segment that is missing or cannot be read, so that nothing was changed.
+    pub may_come_back: bool,
     /// How much damage is left.
     pub left: u64,
 }
@@ -63,25 +74,26 @@ impl<S: Store> Archive<S> {
     pub fn needs_repair(&self) -> bool {
         !self.contents.damage.is_empty()
             || !self.contents.altered.is_empty()
-            || !self.contents.lost_links.is_empty()
+            || !self.contents.lost_links().is_empty()
             || self.store.suspects().is_ok_and(|suspects| !suspects.is_empty())
     }
 
-    /// Gives up what is damaged, if nothing is lost by it. What [`Archive::check`] found in this archive is taken into account. The
-    /// archive is read again afterwards.
+    /// Whether there is damage that a repair can put right.
+    pub fn is_repairable(&self) -> bool {
+        !self.plan().is_empty()
+    }
+
+    /// Gives up what is damaged, if nothing is lost by it that might come back, or the caller accepts that. What [`Archive::check`]
+    /// found in this archive is taken into account. The archive is read again afterwards.
     ///
     /// # Errors
     /// What reading trees and blocks says; `TooLarge` if there is too much to name; `Store`.
-    pub fn repair(mut self, how: &BackUp<'_>) -> Result<(Self, Repaired), ArchiveError> {
-        self.verify_doubtful()?;
-        let lost = self.losses();
-        let plan = self.plan();
-        if !lost.is_empty() || plan.is_empty() {
+    pub fn repair(mut self, how: &BackUp<'_>, accept_loss: bool) -> Result<(Self, Repaired), ArchiveError> {
+        let (plan, mut repaired) = self.look(accept_loss)?;
+        if !repaired.lost.is_empty() || repaired.may_come_back || plan.is_empty() {
             self.settle();
-            let left = self.damage_count();
-            return Ok((self, Repaired { lost, left, ..Repaired::default() }));
+            return Ok((self, repaired));
         }
-        let mut repaired = plan.repaired();
         let needed = self.needed_chunks()?;
         let chosen = Pruned { segments: plan.segments, ..Pruned::default() };
         let (archive, pruned) = Moving::all(self, chosen, &needed, plan.given_up, how)?;
@@ -94,11 +106,18 @@ impl<S: Store> Archive<S> {
     ///
     /// # Errors
     /// A segment vanished.
-    pub fn plan_repair(&mut self) -> Result<Repaired, ArchiveError> {
+    pub fn plan_repair(&mut self, accept_loss: bool) -> Result<Repaired, ArchiveError> {
+        Ok(self.look(accept_loss)?.1)
+    }
+
+    fn look(&mut self, accept_loss: bool) -> Result<(Plan, Repaired), ArchiveError> {
         self.verify_doubtful()?;
-        let (lost, left) = (self.losses(), self.damage_count());
-        let repaired = if lost.is_empty() { self.plan().repaired() } else { Repaired::default() };
-        Ok(Repaired { lost, left, ..repaired })
+        let (lost, lost_links, left) = (self.losses(), self.contents.lost_links(), self.damage_count());
+        let may_come_back = !lost_links.is_empty() && !self.contents.is_all_there() && !accept_loss;
+        let plan = self.plan();
+        let changes = lost.is_empty() && !may_come_back;
+        let repaired = if changes { plan.repaired() } else { Repaired::default() };
+        Ok((plan, Repaired { lost, lost_links, may_come_back, left, ..repaired }))
     }
 
     fn plan(&self) -> Plan {
@@ -112,8 +131,12 @@ impl<S: Store> Archive<S> {
         let blocks = contents.blocks.iter().map(|(_, block)| block);
         let is_lost = |id: &BlockId| !contents.gone.blocks.contains(id);
         let blocks = blocks.filter(|block| block.place.is_none()).map(|block| block.id).filter(is_lost).collect();
-        let links = contents.lost_links.iter();
-        let links = links.map(|(&(device, seq), &digest)| Forgotten { device, seq, digest }).collect();
+        let links = contents.lost_links();
+        let links = links.iter().flat_map(|&LostLinks { device, first, last }| {
+            let known = move |seq| contents.known_lost.get(&(device, seq)).copied().unwrap_or(NO_DIGEST);
+            (first..=last).map(move |seq| Forgotten { device, seq, digest: known(seq) })
+        });
+        let links = links.take(MOST_LOST_LINKS).collect();
         Plan { segments, given_up: GivenUp { segments: numbers, blocks, links } }
     }
 }

@@ -102,6 +102,21 @@ pub trait Store: ReadStore {
     /// What the medium said; `NotFound` at the first that there is none of: those before it are removed.
     fn remove(&mut self, segments: &[u64]) -> io::Result<()>;
 
+    /// Takes segments out of the archive without losing what is in them, if the store can: somebody may want to look at them. One that
+    /// cannot removes them.
+    ///
+    /// # Errors
+    /// As [`Store::remove`].
+    fn set_aside(&mut self, segments: &[u64]) -> io::Result<()> {
+        self.remove(segments)
+    }
+
+    /// Whether a segment may be appended to.
+    fn is_writable(&self, segment: u64) -> bool {
+        let _ = segment;
+        true
+    }
+
     /// Notes the states of segments as they are now. Nothing relies on it: a note that is lost costs reading again.
     ///
     /// # Errors

@@ -89,18 +89,18 @@ impl<S: ReadStore> Archive<S> {
     }
 
     /// Looks at what may not be what it should be, and notes what is not: blocks that somebody found altered, and segments that are
-    /// not as the last writer left them. A writer does so before it relies on them.
+    /// not as the last writer left them. A writer does so before it relies on them. How many blocks were opened.
     ///
     /// # Errors
     /// A segment vanished.
-    pub fn verify_doubtful(&mut self) -> Result<(), ArchiveError> {
+    pub fn verify_doubtful(&mut self) -> Result<u64, ArchiveError> {
         // What this writer looked at, or wrote, it need not look at again.
         let mut changed = self.changed_segments();
         changed.retain(|number| !self.contents.unsettled.contains(number));
         let suspects = if self.contents.suspected { Vec::new() } else { self.store.suspects().unwrap_or_default() };
         let suspects: HashSet<BlockId> = suspects.into_iter().collect();
         if changed.is_empty() && suspects.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let is_doubtful = |place: Place, id| changed.contains(&place.segment) || suspects.contains(id);
         let known = self.contents.blocks.iter();
@@ -111,7 +111,7 @@ impl<S: ReadStore> Archive<S> {
         }
         self.contents.unsettled.extend(changed);
         self.contents.suspected |= !suspects.is_empty();
-        Ok(())
+        Ok(numbers.len() as u64)
     }
 
     /// Blocks that are noted beside the archive as not what they should be, by number.
@@ -120,9 +120,10 @@ impl<S: ReadStore> Archive<S> {
         suspects.iter().filter_map(|id| self.contents.blocks.number(id)).collect()
     }
 
-    /// Segments that are not as the last writer left them. None where no writer noted how it left them.
+    /// Segments that are not as the last writer left them, or of which no writer noted how it left them; none where the store cannot
+    /// tell.
     fn changed_segments(&self) -> BTreeSet<u64> {
-        let Ok(Some(noted)) = self.store.noted_states() else { return BTreeSet::new() };
+        let noted = self.store.noted_states().ok().flatten().unwrap_or_default();
         let is_changed = |number: &u64| match self.store.state(*number) {
             Ok(Some(state)) => noted.get(number) != Some(&state),
             _ => false,

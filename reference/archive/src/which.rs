@@ -47,6 +47,8 @@ impl Heads {
         let mut heads = Heads { named: Vec::new(), first_error: None };
         for &number in numbers {
             match read_segment_head(store, number) {
+                // What cannot be read may be of any archive.
+                Err(error @ ArchiveError::Store { .. }) => heads.first_error = Some(error),
                 Err(error) => heads.first_error = heads.first_error.or(Some(error)),
                 Ok(head) => match heads.named.iter_mut().find(|(id, _)| *id == head.archive) {
                     Some((_, count)) => *count += 1,

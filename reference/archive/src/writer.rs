@@ -18,6 +18,7 @@ use crate::engine::{BackUp, Totals};
 use crate::error::ArchiveError;
 use crate::id::ArchiveId;
 use crate::keys::ArchiveKeys;
+use crate::limits::SEGMENT_GAP;
 use crate::manifest::Origin;
 use crate::random::Randomness;
 use crate::segment::SegmentHead;
@@ -88,18 +89,27 @@ impl<S: Store> Archive<S> {
     pub fn create(store: S, keys: ArchiveKeys, random: &dyn Randomness) -> Result<Self, ArchiveError> {
         let mut id = ArchiveId([0; 16]);
         random.stream(0).fill_bytes(&mut id.0);
+        if store.list().is_ok_and(|numbers| !numbers.is_empty()) {
+            let error = std::io::ErrorKind::AlreadyExists.into();
+            return Err(ArchiveError::Store { doing: "making an archive", error });
+        }
         Archive::create_as(store, id, keys)
     }
 
-    /// Makes an archive with this id: one that was there before and of which nothing is left.
+    /// Makes an archive with this id: one that was there before and of which nothing is left. Files that are in the place of segments
+    /// are left there.
     ///
     /// # Errors
     /// As [`Archive::create`].
     pub fn create_as(mut store: S, id: ArchiveId, keys: ArchiveKeys) -> Result<Self, ArchiveError> {
-        let head = SegmentHead { archive: id, number: 1 };
-        store.create(1, &head.encode()).map_err(ArchiveError::store("making an archive"))?;
+        let taken = store.list().map_err(ArchiveError::store("listing the archive"))?;
+        // What is far away is no segment, whatever is written.
+        let last = taken.into_iter().rfind(|number| *number <= SEGMENT_GAP).unwrap_or(0);
+        let number = last + 1;
+        let head = SegmentHead { archive: id, number };
+        store.create(number, &head.encode()).map_err(ArchiveError::store("making an archive"))?;
         let mut archive = Archive::open_as(store, id, keys, &[])?;
-        archive.contents.unsettled.insert(1);
+        archive.contents.unsettled.insert(number);
         archive.settle();
         Ok(archive)
     }

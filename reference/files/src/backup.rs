@@ -62,9 +62,12 @@ pub fn back_up<S: Store>(
     catalogue: Option<&Path>,
     how: &BackUp<'_>,
 ) -> Result<BackedUp<S>, FilesError> {
-    archive.verify_doubtful()?;
-    let notes = Notes::new(folder);
     let mut remarks = Vec::new();
+    match archive.verify_doubtful()? {
+        0 => {}
+        blocks => remarks.push(format!("{blocks} blocks were read again: they are not as the last backup left them")),
+    }
+    let notes = Notes::new(folder);
     let begun = now();
     let known = catalogue.and_then(|path| open_catalogue(&archive, path, &mut remarks));
     let mut surveyor = Surveyor::new(scope, &notes);

@@ -12,8 +12,8 @@ use bailee_archive::engine::{self, Counters, Totals};
 use bailee_archive::limits::LABEL_BYTES;
 use bailee_archive::tree::{Content, Entry, EntryKind};
 use bailee_archive::{
-    ArchiveError, ArchiveId, ArchiveKeys, DeviceId, Digest, FolderStore, Origin, Padding, Prune, ReadStore,
-    Store as _, System, TreePath, Version,
+    ArchiveError, ArchiveId, ArchiveKeys, DeviceId, Digest, FolderStore, LostLinks, Origin, Padding, Prune,
+    ReadStore, Store as _, System, TreePath, Version,
 };
 use bailee_core::crypto::keys::ArchiveKey;
 use bailee_core::crypto::sign::Signing;
@@ -42,7 +42,12 @@ pub(crate) struct Lost {
     pub(crate) path: Option<TreePath>,
     /// Why.
     pub(crate) what: String,
+    /// The version is lost as a whole: not even its record is left.
+    pub(crate) is_gone: bool,
 }
+
+/// Why a version is lost as a whole.
+const GONE: &str = "its record is damaged or missing";
 
 /// What a check found.
 #[derive(Default)]
@@ -76,6 +81,12 @@ fn store(folder: &Path) -> Done<FolderStore> {
 /// Which archives may be in a folder, the likeliest first: read without any key.
 pub(crate) fn candidates(folder: &Path) -> Done<Vec<ArchiveId>> {
     bailee_archive::candidates(&store(folder)?).map_err(|error| Failure::archive(folder, &error))
+}
+
+/// Whether a folder is there and no file in it is a segment of any archive, as far as all of them can be read.
+pub(crate) fn has_nothing(folder: &Path) -> bool {
+    let found = FolderStore::open(folder).ok().map(|store| bailee_archive::candidates(&store));
+    matches!(found, Some(Err(error)) if !matches!(error, ArchiveError::Store { .. }))
 }
 
 /// Makes an archive in a folder that is absent or empty.
@@ -414,7 +425,7 @@ pub(crate) fn copy_content(archive: &Archive, content: &Content, sink: &mut dyn 
 pub(crate) fn check(archive: &mut Archive, read_data: bool, blocks: &AtomicU64) -> Checked {
     let report = archive.check(read_data, &mut |done, _| blocks.store(done, Ordering::Relaxed));
     let unlisted = archive.damage_count() - archive.damage().len() as u64;
-    let lost = losses(archive, report.lost);
+    let lost = losses(archive, report.lost, &report.lost_links);
     let mut damage: Vec<String> = archive.damage().iter().map(ToString::to_string).collect();
     damage.extend(report.damage.iter().map(ToString::to_string));
     let mut said = BTreeSet::new();
@@ -422,11 +433,26 @@ pub(crate) fn check(archive: &mut Archive, read_data: bool, blocks: &AtomicU64) 
     Checked { damage, unlisted, lost, entries: report.entries }
 }
 
-/// What versions have lost, with their numbers.
-fn losses(archive: &Archive, lost: Vec<bailee_archive::Lost>) -> Vec<Lost> {
+/// What versions have lost, with their numbers, and versions that are lost as a whole.
+fn losses(archive: &Archive, lost: Vec<bailee_archive::Lost>, links: &[LostLinks]) -> Vec<Lost> {
+    let whole = |links: &LostLinks| Lost {
+        version: links.first,
+        path: None,
+        what: match links.last - links.first {
+            0 => GONE.into(),
+            _ => format!("{GONE}, and so are those up to {}", links.last),
+        },
+        is_gone: true,
+    };
     let number = |digest| archive.versions().iter().find(|version| version.digest == digest).map_or(0, |v| v.seq);
     let lost = lost.into_iter();
-    lost.map(|lost| Lost { version: number(lost.version), path: lost.path, what: lost.error.to_string() }).collect()
+    let lost = lost.map(|lost| Lost {
+        version: number(lost.version),
+        path: lost.path,
+        what: lost.error.to_string(),
+        is_gone: false,
+    });
+    links.iter().map(whole).chain(lost).collect()
 }
 
 /// What a repair did, or would do.
@@ -442,18 +468,19 @@ pub(crate) fn repair(
     mut archive: Archive,
     place: &Path,
     device: &Signing,
+    accept_loss: bool,
     dry_run: bool,
 ) -> Done<(Archive, Repaired)> {
     let failed = |error| Failure::archive(place, &error);
     let (archive, mut done) = if dry_run {
-        let done = archive.plan_repair().map_err(failed)?;
+        let done = archive.plan_repair(accept_loss).map_err(failed)?;
         (archive, done)
     } else {
         random::works().map_err(Failure::random)?;
         let counters = Counters::default();
-        archive.repair(&engine::BackUp::new(device, when::now(), &System, &counters)).map_err(failed)?
+        archive.repair(&engine::BackUp::new(device, when::now(), &System, &counters), accept_loss).map_err(failed)?
     };
-    let lost = losses(&archive, std::mem::take(&mut done.lost));
+    let lost = losses(&archive, std::mem::take(&mut done.lost), &done.lost_links);
     Ok((archive, Repaired { done, lost }))
 }
 

@@ -65,9 +65,9 @@ impl Failure {
     pub(crate) fn nothing_left(folder: &Path, archive: ArchiveId) -> Self {
         Failure::new(
             Exit::NoArchive,
-            format!("{} held archive {archive}, and nothing of it is left there", shown(folder)),
-            "look whether the right disk is mounted, or bring back a copy; `bailee backup --accept-rollback` begins \
-             the archive anew with the same key",
+            format!("{} held archive {archive}, and no segment of it is left there", shown(folder)),
+            "look whether the right disk is mounted and whether its files have other names, or bring back a copy; \
+             `bailee backup --accept-rollback` begins the archive anew with the same key, and removes nothing",
         )
     }
 

@@ -10,7 +10,6 @@ use super::failure::{Done, Failure};
 use super::home::Home;
 use super::record::Record;
 use super::report::Report;
-use crate::exit::Exit;
 
 /// What becomes of a version that was seen and whose record is damaged now.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -90,9 +89,7 @@ impl<'a> Session<'a> {
         let place = self.place();
         let seen = self.home.seen_at(place);
         let candidates = match engine::candidates(place) {
-            Err(Failure::Because { exit: Exit::NoArchive, .. }) if place.is_dir() && !seen.is_empty() => {
-                return self.nothing_left(&seen, to);
-            }
+            Err(_) if !seen.is_empty() && engine::has_nothing(place) => return self.nothing_left(&seen, to),
             candidates => candidates?,
         };
         let known: Vec<ArchiveId> = seen.iter().filter(|id| candidates.contains(id)).copied().collect();

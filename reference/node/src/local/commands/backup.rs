@@ -137,18 +137,24 @@ impl Backup {
         if !archive.needs_repair() {
             return Ok((archive, None));
         }
-        let (archive, repaired) = engine::repair(archive, session.place(), &record.device(), false)?;
-        if repaired.lost.is_empty() && repaired.done.left == 0 {
-            let what = "the archive was damaged and is whole again: what was lost is stored again";
+        let (archive, repaired) = engine::repair(archive, session.place(), &record.device(), false, false)?;
+        let gone = repaired.lost.iter().filter(|lost| lost.is_gone).count() as u64;
+        let others = repaired.lost.len() as u64 - gone;
+        if others == 0 && !repaired.done.may_come_back && repaired.done.left == 0 {
+            for lost in &repaired.lost {
+                session.report.warn(None, &format!("version {} is lost for good: {}", lost.version, lost.what));
+            }
+            let what = match gone {
+                0 => "the archive was damaged and is whole again: what was lost is stored again",
+                _ => "the archive was damaged; all that is left of it is whole again",
+            };
             session.report.note(what);
             return Ok((archive, Some(what.into())));
         }
-        let lost = count(repaired.lost.len() as u64, "entry", "entries");
-        let what = format!(
-            "this version is whole; the archive is still damaged, and {lost} of older versions cannot be restored"
-        );
+        let lost = count(repaired.lost.len() as u64, "loss", "losses");
+        let what = format!("this version is whole; the archive is still damaged, with {lost} in older versions");
         session.report.warn(None, &what);
-        session.report.advise("see which with `bailee check`");
+        session.report.advise("see what is lost, and what to do about it, with `bailee check`");
         Ok((archive, None))
     }
 

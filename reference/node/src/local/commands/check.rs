@@ -42,7 +42,7 @@ impl Check {
         let damaged = checked.damage.len() as u64 + checked.unlisted;
         let whole = damaged == 0 && checked.lost.is_empty();
         let (versions, seconds) = (archive.versions().len() as u64, started.elapsed().as_secs_f64());
-        let next = next(&checked, self.read_data);
+        let next = next(&checked, self.read_data, archive.is_repairable());
         let object = json!({"whole": whole, "versions": versions, "entries": checked.entries, "damaged": damaged,
             "lost": checked.lost.len(), "read_data": self.read_data, "next": next, "seconds": seconds});
         let depth = if self.read_data { "every byte was read" } else { "the data itself was not read (--read-data)" };
@@ -79,12 +79,13 @@ pub(super) fn with_progress(
 }
 
 /// What to do after a check.
-fn next(checked: &Checked, read_data: bool) -> String {
+fn next(checked: &Checked, read_data: bool, is_repairable: bool) -> String {
     match (checked.damage.len() as u64 + checked.unlisted, checked.lost.is_empty()) {
         (0, true) => String::new(),
-        (_, true) => {
+        (_, true) if is_repairable => {
             "no version has lost anything: `bailee repair`, or the next backup, puts the archive right".into()
         }
+        (_, true) => "no version has lost anything by it, and no command changes it".into(),
         (_, false) if read_data => after_losses(&checked.lost),
         (_, false) => {
             format!("{}; `bailee check --read-data` shows whether there is more", after_losses(&checked.lost))
@@ -94,16 +95,27 @@ fn next(checked: &Checked, read_data: bool) -> String {
 
 /// What to do about losses.
 pub(super) fn after_losses(lost: &[Lost]) -> String {
-    let versions: BTreeSet<u64> = lost.iter().map(|lost| lost.version).collect();
-    let mut named: Vec<String> = versions.iter().take(SHOWN_WARNINGS).map(u64::to_string).collect();
-    if versions.len() > named.len() {
-        named.push("…".into());
+    let mut next = Vec::new();
+    if lost.iter().any(|lost| lost.is_gone) {
+        next.push(
+            "a version whose record is lost comes back only with the segment that has it: bring back a missing or \
+             unreadable segment first. `bailee repair` gives up what was damaged, with --accept-loss also what is missing"
+                .to_string(),
+        );
     }
-    format!(
-        "back up the folder again: what it still has is stored again, and heals these versions. What is lost for good stays \
-         lost: everything else in the versions {} restores, and `bailee forget` gives them up",
-        named.join(", ")
-    )
+    let versions: BTreeSet<u64> = lost.iter().filter(|lost| !lost.is_gone).map(|lost| lost.version).collect();
+    if !versions.is_empty() {
+        let mut named: Vec<String> = versions.iter().take(SHOWN_WARNINGS).map(u64::to_string).collect();
+        if versions.len() > named.len() {
+            named.push("…".into());
+        }
+        next.push(format!(
+            "back up the folder again: what it still has is stored again, and heals these versions. What is lost for good \
+             stays lost; all else restores, also of versions {}, and `bailee forget` gives them up",
+            named.join(", ")
+        ));
+    }
+    next.join("; ")
 }
 
 /// What is damaged, each place once: machines are told all of it, people as much as they read.
@@ -128,7 +140,8 @@ pub(super) fn say_losses(session: &mut Session<'_>, lost: &[Lost]) -> Done {
 }
 
 fn object(lost: &Lost) -> Value {
-    let mut object = json!({"message_type": "lost", "version": lost.version, "path": null, "message": lost.what});
+    let mut object = json!({"message_type": "lost", "version": lost.version, "path": null, "whole_version": lost.is_gone,
+        "message": lost.what});
     if let Some(path) = &lost.path {
         put_path(&mut object, "path", path);
     }
@@ -138,6 +151,7 @@ fn object(lost: &Lost) -> Value {
 fn line(lost: &Lost) -> String {
     match &lost.path {
         Some(path) => format!("lost: version {}: {path}: {}", lost.version, lost.what),
+        None if lost.is_gone => format!("lost: version {} as a whole: {}", lost.version, lost.what),
         None => format!("lost: version {}: its list of files from some place on: {}", lost.version, lost.what),
     }
 }

@@ -26,7 +26,7 @@ impl Prune {
         let (archive, record) = session.open(To::write_unless(self.dry_run))?;
         interrupt::means("every version is whole; the rest is removed by the next prune");
         let archive = if archive.needs_repair() && !self.dry_run {
-            engine::repair(archive, session.place(), &record.device(), false)?.0
+            engine::repair(archive, session.place(), &record.device(), false, false)?.0
         } else {
             archive
         };
