@@ -109,6 +109,8 @@ pub(crate) struct Contents {
     pub(crate) links: BTreeMap<(DeviceId, u64), Digest>,
     /// Links whose number another link has too, which is later in the archive and in `links`.
     pub(crate) forks: BTreeSet<(DeviceId, u64, Digest)>,
+    /// The digests of links in segments that are not given up.
+    pub(crate) kept_links: BTreeSet<Digest>,
     /// Links that the next one in their chain names, and that are not there.
     pub(crate) known_lost: BTreeMap<(DeviceId, u64), Digest>,
     pub(crate) gone: Gone,
@@ -246,6 +248,11 @@ impl<S> Archive<S> {
         }
         let found = self.newest(device).map_or(0, |(seq, _)| seq);
         Err(ArchiveError::RolledBack { device, remembered: seq, found })
+    }
+
+    /// Whether every segment is there and can be read. If not, what is not found may be there all the same.
+    pub fn is_all_there(&self) -> bool {
+        self.contents.is_all_there()
     }
 
     /// Whether a link that is remembered and not there may have been damaged, rather than taken away with an older copy: it is the

@@ -74,15 +74,25 @@ impl<S: Store> Archive<S> {
 }
 
 impl Contents {
-    /// Whether all blocks in a segment were dropped. One that was given up because it was missing, and has come back, may have others.
+    /// Whether all in a segment was dropped, forgotten or copied. One that was given up because it was missing, and has come back, may
+    /// have what nothing else has.
     fn was_emptied(&self, store: &dyn ReadStore, number: u64) -> bool {
         let is_dropped = |frame: &Frame| {
             let mut front = [0; BLOCK_HEADER_BYTES + 32];
             let read = store.read(frame.payload.segment, frame.payload.offset, &mut front);
             read.is_ok() && peek_id(&front).is_ok_and(|id| self.gone.blocks.contains(&id))
         };
+        let is_elsewhere = |digest: &Digest| {
+            self.kept_links.contains(digest) || self.gone.versions.values().any(|forgotten| forgotten == digest)
+        };
         let Ok(scan) = scan_segment(store, number, self.id) else { return false };
-        scan.frames.iter().filter(|frame| frame.head.kind == Kind::Block).all(is_dropped)
+        scan.frames.iter().all(|frame| match frame.head.kind {
+            Kind::Block => is_dropped(frame),
+            Kind::Index => true,
+            Kind::Manifest | Kind::Retention => {
+                frame.read(store).is_ok_and(|bytes| is_elsewhere(&Digest::of(&bytes)))
+            }
+        })
     }
 
     /// Puts the store back, and takes in the segments that came to be.

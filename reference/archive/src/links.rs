@@ -81,7 +81,9 @@ impl Opening<'_> {
                     continue;
                 }
             };
-            match self.genuine_link(frame, &bytes) {
+            let read = self.genuine_link(frame, &bytes);
+            self.link_places.extend(read.as_ref().ok().map(|link| (link.digest, frame.payload.segment)));
+            match read {
                 // A prune copies links that go on to matter.
                 Ok(link) if !seen.insert(link.digest) => {}
                 Ok(link) => links.push(link),

@@ -104,6 +104,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) contents: Contents,
     /// Listings that are not true of their blocks, and were named.
     pub(crate) contradicted: BTreeSet<(BlockId, Digest)>,
+    /// Every genuine link, copies too, and its segment.
+    pub(crate) link_places: Vec<(Digest, u64)>,
     /// There are links that somebody signed and that are not of this archive, this release, or the devices that are known.
     pub(crate) has_others: bool,
     /// A segment was listed and is not there, or was cut while it was read.
@@ -121,6 +123,7 @@ impl<'a> Opening<'a> {
             versions: Vec::new(),
             links: BTreeMap::new(),
             forks: BTreeSet::new(),
+            kept_links: BTreeSet::new(),
             known_lost: BTreeMap::new(),
             gone: Gone::default(),
             segments: Segments::default(),
@@ -132,7 +135,14 @@ impl<'a> Opening<'a> {
             suspected: false,
             damage: DamageList::default(),
         };
-        Opening { store, contents, contradicted: BTreeSet::new(), has_others: false, changed: false }
+        Opening {
+            store,
+            contents,
+            contradicted: BTreeSet::new(),
+            link_places: Vec::new(),
+            has_others: false,
+            changed: false,
+        }
     }
 
     fn read(&mut self, numbers: &[u64]) -> Result<(), ArchiveError> {
@@ -151,6 +161,9 @@ impl<'a> Opening<'a> {
         }
         let links = self.genuine_links(&frames);
         self.learn_what_is_gone(&links);
+        let gone = &self.contents.gone.segments;
+        let kept = self.link_places.drain(..).filter(|(_, segment)| !gone.contains(segment));
+        self.contents.kept_links = kept.map(|(digest, _)| digest).collect();
         self.contents.segments = self.sort_segments(&ours, foreign, strays, last);
         let gone = &self.contents.gone.segments;
         self.contents.damage.forget_segments(gone);

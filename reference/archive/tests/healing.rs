@@ -6,11 +6,12 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bailee_archive::segment::SegmentHead;
+use bailee_archive::segment::{Frame, SegmentHead, scan_segment};
 use bailee_archive::testing::Seeded;
 use bailee_archive::tree::Time;
 use bailee_archive::{
-    Archive, ArchiveId, BackUp, Counters, Digest, FolderStore, MemoryStore, ReadStore, Repaired, Report, Store,
+    Archive, ArchiveId, BackUp, Counters, Digest, FolderStore, LostLinks, MemoryStore, ReadStore, Repaired, Report,
+    Store,
 };
 use common::*;
 
@@ -266,4 +267,88 @@ fn an_archive_whose_only_link_is_damaged_goes_on() {
     assert!(repaired.lost.is_empty() && repaired.links == 1 && repaired.left == 0, "{repaired:?}");
     let mut archive = Archive::open_as(archive.into_store(), id, keys(), &trusted()).unwrap();
     assert!(is_whole(&mut archive) && archive.versions().len() == 1);
+}
+
+/// A version whose record was in a segment that is away may come back with it: nothing is given up until the loss is accepted.
+#[test]
+fn a_version_that_may_come_back_is_not_given_up() {
+    let (_place, folder) = folder_with(&vec![source(); 130]);
+    let manifests = |archive: &Archive<FolderStore>| -> Vec<Digest> {
+        archive.versions().iter().map(|version| version.digest).collect()
+    };
+    let all = manifests(&open_folder(&folder));
+    let (holder, away) = (segment(&folder, 1), folder.join("away"));
+    assert!(segment(&folder, 2).exists(), "the records of the newest versions are in another segment");
+    fs::rename(&holder, &away).unwrap();
+    let (archive, _) = back_up(open_folder(&folder), &source(), 198, 1, SOME_SEGMENTS).unwrap();
+    let (archive, repaired) = repair(archive, 199);
+    assert!(repaired.may_come_back && !repaired.lost_links.is_empty() && repaired.missing == 0, "{repaired:?}");
+    drop(archive);
+    fs::rename(&away, &holder).unwrap();
+    let mut archive = open_folder(&folder);
+    assert!(is_whole(&mut archive) && manifests(&archive)[..130] == all[..]);
+
+    fs::rename(&holder, &away).unwrap();
+    let (device, random, counters) = (device(), Seeded(201), Counters::default());
+    let how = BackUp::new(&device, Time::default(), &random, &counters);
+    let (archive, repaired) = open_folder(&folder).repair(&how, true).unwrap();
+    assert!(repaired.links > 0 && repaired.missing == 1 && repaired.left == 0, "{repaired:?}");
+    drop(archive);
+    assert!(is_whole(&mut open_folder(&folder)));
+
+    // It comes back all the same: its versions are offered again, and a writer keeps its bytes.
+    fs::rename(&away, &holder).unwrap();
+    let bytes = fs::read(&holder).unwrap();
+    drop(back_up(open_folder(&folder), &source(), 202, 1, SOME_SEGMENTS).unwrap());
+    let aside = holder.with_extension("seg.aside");
+    assert!(!holder.exists() && fs::read(aside).unwrap() == bytes);
+}
+
+/// A version whose record is damaged in its place is lost for good: it is named, and the segment is kept.
+#[test]
+fn a_version_whose_record_is_damaged_is_named_and_its_segment_is_kept() {
+    let (_place, folder) = folder_with(&[source(), source()]);
+    let mut bytes = fs::read(segment(&folder, 1)).unwrap();
+    let first = open_folder(&folder).versions()[0].digest;
+    let scan = scan_segment(open_folder(&folder).store(), 1, open_folder(&folder).id()).unwrap();
+    let is_first = |frame: &&Frame| Digest::of(&frame.read(open_folder(&folder).store()).unwrap()) == first;
+    let place = scan.frames.iter().find(is_first).unwrap().payload;
+    bytes[place.offset as usize + 40] ^= 1;
+    fs::write(segment(&folder, 1), &bytes).unwrap();
+    let report = check(&mut open_folder(&folder));
+    assert!(matches!(report.lost_links[..], [LostLinks { first: 1, last: 1, .. }]), "{report:?}");
+    let (archive, repaired) = repair(open_folder(&folder), 9);
+    assert!(repaired.lost_links.len() == 1 && repaired.links == 1 && repaired.left == 0, "{repaired:?}");
+    drop(archive);
+    assert!(fs::read(segment(&folder, 1).with_extension("seg.aside")).unwrap() == bytes);
+    let mut archive = open_folder(&folder);
+    assert!(is_whole(&mut archive) && archive.versions().len() == 1);
+}
+
+/// A segment that has another name too is read and not written to.
+#[test]
+fn a_segment_with_another_name_is_neither_blind_nor_written_to() {
+    let (_place, folder) = folder_with(&[source()]);
+    fs::hard_link(segment(&folder, 1), folder.join("other")).unwrap();
+    let before = fs::read(segment(&folder, 1)).unwrap();
+    let (archive, _) = back_up(open_folder(&folder), &source(), 2, 1, SOME_SEGMENTS).unwrap();
+    drop(archive);
+    assert!(fs::read(segment(&folder, 1)).unwrap() == before && segment(&folder, 2).exists());
+    let mut archive = open_folder(&folder);
+    assert!(is_whole(&mut archive) && archive.versions().len() == 2);
+}
+
+/// What `forget` leaves behind is not taken for sound by it.
+#[test]
+fn forgetting_does_not_call_a_changed_segment_sound() {
+    let (_place, folder) = folder_with(&[large_source(), large_source()]);
+    alter(&folder, 2, false);
+    let archive = open_folder(&folder);
+    let first = archive.versions()[0].digest;
+    drop(archive.forget(&[first], &device()).unwrap());
+    let (archive, totals) = back_up(open_folder(&folder), &large_source(), 3, 1, SOME_SEGMENTS).unwrap();
+    assert!(totals.new > 0);
+    let (archive, _) = repair(archive, 4);
+    drop(archive);
+    assert!(is_whole(&mut open_folder(&folder)));
 }

@@ -65,7 +65,12 @@ pub fn back_up<S: Store>(
     let mut remarks = Vec::new();
     match archive.verify_doubtful()? {
         0 => {}
-        blocks => remarks.push(format!("{blocks} blocks were read again: they are not as the last backup left them")),
+        1 => remarks.push("a block was read again: its segment is not as the last backup left it".into()),
+        blocks => {
+            remarks.push(format!(
+                "{blocks} blocks were read again: their segments are not as the last backup left them"
+            ));
+        }
     }
     let notes = Notes::new(folder);
     let begun = now();

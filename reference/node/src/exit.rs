@@ -34,7 +34,7 @@ Exit codes:
     0  ok
     1  failure; of check: damage; of repair: damage that stays; of demo: a restored folder that differs
     2  wrong usage
-    3  partial: all but what is named was backed up or restored
+    3  partial: all except what is named was backed up or restored; of repair: a version is lost
    10  there is no archive here
    11  the archive is locked by another writer
    12  no key for this archive, or a wrong one

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use bailee_archive::{ArchiveError, ArchiveId, escaped};
+use bailee_archive::{ArchiveError, ArchiveId, Damage, escaped};
 use bailee_files::FilesError;
 
 use crate::exit::Exit;
@@ -68,6 +68,19 @@ impl Failure {
             format!("{} held archive {archive}, and no segment of it is left there", shown(folder)),
             "look whether the right disk is mounted and whether its files have other names, or bring back a copy; \
              `bailee backup --accept-rollback` begins the archive anew with the same key, and removes nothing",
+        )
+    }
+
+    /// A version that was seen is not found, and a segment is missing or cannot be read.
+    pub(crate) fn segment_away(folder: &Path, version: u64, damage: Option<&Damage>) -> Self {
+        let first = damage.map(|damage| format!(": {damage}")).unwrap_or_default();
+        Failure::new(
+            Exit::Failure,
+            format!(
+                "{}: version {version} was seen there and is not found, and not all segments are{first}",
+                shown(folder)
+            ),
+            "bring the missing segment back, or let it be read: nothing was changed",
         )
     }
 

@@ -160,9 +160,10 @@ impl<'a> Session<'a> {
             if let Some(torn) = engine::torn(archive) {
                 self.report.warn(None, &torn);
             }
-            return Err(match may_be_damaged {
-                true => Failure::damaged_version(self.place(), seen.seq),
-                false => Failure::archive(self.place(), &error),
+            return Err(match (archive.is_all_there(), may_be_damaged) {
+                (false, _) => Failure::segment_away(self.place(), seen.seq, archive.damage().first()),
+                (true, true) => Failure::damaged_version(self.place(), seen.seq),
+                (true, false) => Failure::archive(self.place(), &error),
             });
         }
         Ok(())
