@@ -118,6 +118,8 @@ pub(crate) struct Contents {
     /// The last segment and where its last whole record ends.
     pub(crate) end: (u64, u64),
     pub(crate) torn: Option<TornTail>,
+    /// There was such an end, and this writer cut it off.
+    pub(crate) was_torn: bool,
     /// The last segment and its length, as they were read: a writer makes sure that no other wrote meanwhile.
     pub(crate) seen: (u64, u64),
     /// Segments whose state is to be noted: this writer wrote to them, or looked through what had changed in them.
@@ -256,12 +258,15 @@ impl<S> Archive<S> {
     }
 
     /// Whether a link that is remembered and not there may have been damaged, rather than taken away with an older copy: it is the
-    /// next of its chain, every segment is there and can be read, and there are bytes in one that are nothing, as its own would be.
+    /// next of its chain, and there are bytes that may have been its record, in the last segment or, if every segment can be read,
+    /// anywhere.
     pub fn may_be_damaged(&self, device: DeviceId, seq: u64) -> bool {
         let newest = self.newest(device).map_or(0, |(seq, _)| seq);
         let is_next = newest.checked_add(1) == Some(seq);
-        let has_junk = self.contents.torn.is_some() || self.contents.damage.spoilt().next().is_some();
-        is_next && has_junk && self.contents.is_all_there()
+        let in_last = |place: Place| place.segment == self.contents.seen.0;
+        let damage = &self.contents.damage;
+        let is_anywhere = self.contents.is_all_there() && damage.records(|_| true) > 0;
+        is_next && (self.contents.torn.is_some() || damage.records(in_last) > 0 || is_anywhere)
     }
 
     /// Takes a link that is remembered for one that was damaged: its chain goes on after it, and the next repair says that it is
@@ -291,6 +296,11 @@ impl Contents {
         let Segments { missing, foreign, .. } = &self.segments;
         let is_given_up = |number: &u64| self.gone.segments.contains(number);
         missing.is_empty() && foreign.iter().all(is_given_up) && !self.damage.has_unreadable_segment()
+    }
+
+    /// How many records were damaged that may have been links.
+    pub(crate) fn damaged_records(&self) -> u64 {
+        u64::from(self.torn.is_some() || self.was_torn) + self.damage.records(|_| true)
     }
 
     /// The numbers that no link of a chain has, though one after them is there or remembered.

@@ -48,6 +48,7 @@ impl<S: Store> Archive<S> {
             let doing = "cutting off what a crash left";
             store.cut(torn.place.segment, torn.place.offset).map_err(ArchiveError::store(doing))?;
             touched.insert(torn.place.segment);
+            contents.was_torn = true;
         }
         let leftovers = std::mem::take(&mut contents.segments.leftovers);
         let (emptied, others): (Vec<u64>, Vec<u64>) =

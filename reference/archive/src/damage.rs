@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 
-use crate::error::{ArchiveError, Place};
+use crate::error::{ArchiveError, Part, Place};
 use crate::limits::MOST_DAMAGE;
 
 /// Something that is wrong with an archive. What does not need the damaged part still restores.
@@ -64,6 +64,12 @@ impl DamageList {
     /// Whether a segment holds what only somebody else can read.
     pub(crate) fn is_unreadable(&self, segment: u64) -> bool {
         self.unreadable.contains(&segment)
+    }
+
+    /// How many damaged records in such places may have been links: their heads cannot be read, or they are links of nobody.
+    pub(crate) fn records(&self, is_there: impl Fn(Place) -> bool) -> u64 {
+        let all = self.listed.iter().filter(|damage| damage.place.is_some_and(&is_there));
+        all.filter(|damage| may_be_a_link(&damage.error)).count() as u64
     }
 
     /// Whether a whole segment could not be read.
@@ -159,6 +165,22 @@ impl Harm {
             E::ChainBroken { .. } | E::MissingBlock { .. } | E::MissingSegment { .. } => Harm::Elsewhere,
             _ => Harm::Spoilt,
         }
+    }
+}
+
+/// Whether an error is about the head of a record, or about a record that is a link.
+fn may_be_a_link(error: &ArchiveError) -> bool {
+    use ArchiveError as E;
+    let is_such = |part: &Part| matches!(part, Part::Frame | Part::Manifest | Part::Retention);
+    match error {
+        E::Damaged { .. } | E::BadSignature { .. } | E::UnknownDevice { .. } => true,
+        E::Truncated { part, .. }
+        | E::TooLarge { part, .. }
+        | E::Malformed { part, .. }
+        | E::Encoding { part, .. }
+        | E::UnsupportedVersion { part, .. }
+        | E::WrongArchive { part, .. } => is_such(part),
+        _ => false,
     }
 }
 

@@ -129,6 +129,7 @@ impl<'a> Opening<'a> {
             segments: Segments::default(),
             end: (0, 0),
             torn: None,
+            was_torn: false,
             seen: (0, 0),
             unsettled: BTreeSet::new(),
             altered: BTreeSet::new(),

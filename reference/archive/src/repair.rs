@@ -113,7 +113,10 @@ impl<S: Store> Archive<S> {
     fn look(&mut self, accept_loss: bool) -> Result<(Plan, Repaired), ArchiveError> {
         self.verify_doubtful()?;
         let (lost, lost_links, left) = (self.losses(), self.contents.lost_links(), self.damage_count());
-        let may_come_back = !lost_links.is_empty() && !self.contents.is_all_there() && !accept_loss;
+        let lost_numbers = lost_links.iter().fold(0, |sum: u64, run| sum.saturating_add(run.last - run.first + 1));
+        // A record that is damaged in its place is nowhere else.
+        let is_explained = lost_numbers <= self.contents.damaged_records();
+        let may_come_back = !is_explained && !self.contents.is_all_there() && !accept_loss;
         let plan = self.plan();
         let changes = lost.is_empty() && !may_come_back;
         let repaired = if changes { plan.repaired() } else { Repaired::default() };

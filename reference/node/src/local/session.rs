@@ -160,10 +160,10 @@ impl<'a> Session<'a> {
             if let Some(torn) = engine::torn(archive) {
                 self.report.warn(None, &torn);
             }
-            return Err(match (archive.is_all_there(), may_be_damaged) {
-                (false, _) => Failure::segment_away(self.place(), seen.seq, archive.damage().first()),
-                (true, true) => Failure::damaged_version(self.place(), seen.seq),
-                (true, false) => Failure::archive(self.place(), &error),
+            return Err(match (may_be_damaged, archive.is_all_there()) {
+                (true, _) => Failure::damaged_version(self.place(), seen.seq),
+                (false, false) => Failure::segment_away(self.place(), seen.seq, archive.damage().first()),
+                (false, true) => Failure::archive(self.place(), &error),
             });
         }
         Ok(())
