@@ -19,7 +19,7 @@ mod surveyor;
 mod walk;
 mod watch;
 
-pub use backup::{BackedUp, DryRun, back_up, dry_run};
+pub use backup::{BackedUp, DryRun, back_up, dry_run, now};
 pub use compare::{Difference, compare};
 pub use empty::is_empty;
 pub use error::{FilesError, Warning};
