@@ -143,12 +143,13 @@ impl Backup {
             session.report.note(what);
             return Ok((archive, Some(what.into())));
         }
-        let lost = count(repaired.lost.len() as u64, "entry", "entries");
-        let what = format!(
-            "this version is whole; the archive is still damaged, and {lost} of older versions cannot be restored"
-        );
+        let costs = match repaired.lost.len() as u64 {
+            0 => "no version has lost anything".to_string(),
+            lost => format!("{} of older versions cannot be restored", count(lost, "entry", "entries")),
+        };
+        let what = format!("this version is whole; the archive is still damaged, and {costs}");
         session.report.warn(None, &what);
-        session.report.advise("see which with `bailee check`");
+        session.report.advise("see what is damaged with `bailee check`");
         Ok((archive, None))
     }
 
