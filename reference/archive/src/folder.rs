@@ -145,7 +145,11 @@ impl<D: Disk> FolderStore<D> {
     fn remove_half_made(&self) -> io::Result<()> {
         for name in self.disk.list(&self.folder)? {
             if segment_of(&name, HALF_MADE).is_some() {
-                self.disk.remove(&self.folder.join(name))?;
+                match self.disk.remove(&self.folder.join(name)) {
+                    // No writer made it.
+                    Err(error) if error.kind() == io::ErrorKind::IsADirectory => {}
+                    removed => removed?,
+                }
             }
         }
         Ok(())

@@ -77,6 +77,8 @@ fn what_is_not_a_file_stops_no_backup_and_stays() {
         let source = place.text("source");
         let planted = segment(&place, 2);
         plant(&planted);
+        // The names of half-made segments are removed, except those of folders.
+        plant(&segment(&place, 0x77).with_extension("tmp"));
         let kind = || fs::symlink_metadata(&planted).unwrap().file_type();
         let before = kind();
         for number in ["2", "3"] {
