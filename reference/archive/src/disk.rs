@@ -1,15 +1,18 @@
 //! What a folder store asks of a file system: every call that changes it, and every call that makes a change durable.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Seek, Write};
 use std::num::NonZeroU64;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::{Advice, OFlags};
 
 use crate::hints::SegmentState;
+use crate::text::escaped;
 
 /// Why something is made durable. A test leaves one out and looks for what is then lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,7 +61,7 @@ pub trait Disk: Send + Sync {
     /// Opens a file, to read it or also to append to it.
     ///
     /// # Errors
-    /// What the system said; `NotFound`.
+    /// What the system said; `NotFound`; [`Unusable`].
     fn open(&self, file: &Path, writing: bool) -> io::Result<Self::File>;
 
     /// Opens a file to read and to append to it, which only the process's user may use; it is made if it is absent.
@@ -142,15 +145,62 @@ fn options() -> OpenOptions {
     options
 }
 
-/// Opens a file of the archive. One that is to be written has no other name: it could be any file of the user's.
+/// Why a name in the archive's folder is not used, though it is that of one of its files. It is inside of an [`io::Error`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// It is a folder, a link, a pipe or the like.
+    NotAFile {
+        /// The name, as text.
+        name: String,
+    },
+    /// The file has another name, maybe elsewhere: what is written to it is written to any file that the user may write.
+    Linked {
+        /// The name, as text.
+        name: String,
+    },
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unusable::NotAFile { name } => write!(f, "{name} is not a file"),
+            Unusable::Linked { name } => write!(f, "{name} has another name elsewhere (it is a hard link)"),
+        }
+    }
+}
+
+impl std::error::Error for Unusable {}
+
+impl Unusable {
+    /// What an error says, if it is about such a name.
+    pub fn of(error: &io::Error) -> Option<&Unusable> {
+        error.get_ref()?.downcast_ref()
+    }
+
+    fn error(self) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidInput, self)
+    }
+}
+
+fn name_of(path: &Path) -> String {
+    escaped(path.file_name().unwrap_or_default().as_bytes())
+}
+
+/// Opens a file of the archive. One that is to be written has no other name: it could be any file of the user's. What is not a
+/// file is not opened for writing even for a moment: whoever reads from a pipe would notice.
 fn open(options: &OpenOptions, path: &Path, writing: bool) -> io::Result<File> {
-    let file = options.open(path)?;
+    let no_file = || Unusable::NotAFile { name: name_of(path) }.error();
+    let is_something_else = || fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file());
+    if writing && is_something_else() {
+        return Err(no_file());
+    }
+    let file = options.open(path).map_err(|error| if is_something_else() { no_file() } else { error })?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file"));
+        return Err(no_file());
     }
     if writing && metadata.nlink() > 1 {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the file has another name elsewhere"));
+        return Err(Unusable::Linked { name: name_of(path) }.error());
     }
     Ok(file)
 }

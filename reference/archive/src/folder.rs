@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::disk::{Disk, DiskFile, RealDisk, SyncPoint};
+use crate::disk::{Disk, DiskFile, RealDisk, SyncPoint, Unusable};
 use crate::hints::{
     DAMAGED, MOST_BYTES, MOST_SUSPECTS, SEEN, SegmentState, decode_states, decode_suspects, encode_states,
     encode_suspects,
@@ -93,6 +93,16 @@ impl<D: Disk> FolderStore<D> {
         self.folder.join(format!("{segment:016x}{SUFFIX}"))
     }
 
+    /// The file of a segment, to be read. One that has another name is not written to, but it is read.
+    fn file_to_read(&self, segment: u64) -> io::Result<Arc<D::File>> {
+        match self.file(segment) {
+            Err(error) if matches!(Unusable::of(&error), Some(Unusable::Linked { .. })) => {
+                self.disk.open(&self.path(segment), false).map(Arc::new)
+            }
+            file => file,
+        }
+    }
+
     /// The file of a segment. It is read and written outside of the table's lock.
     fn file(&self, segment: u64) -> io::Result<Arc<D::File>> {
         let found = self.open.read().unwrap_or_else(PoisonError::into_inner).get(&segment).cloned();
@@ -143,7 +153,11 @@ impl<D: Disk> FolderStore<D> {
     fn remove_half_made(&self) -> io::Result<()> {
         for name in self.disk.list(&self.folder)? {
             if segment_of(&name, HALF_MADE).is_some() {
-                self.disk.remove(&self.folder.join(name))?;
+                match self.disk.remove(&self.folder.join(name)) {
+                    // No writer made it.
+                    Err(error) if error.kind() == io::ErrorKind::IsADirectory => {}
+                    removed => removed?,
+                }
             }
         }
         Ok(())
@@ -213,11 +227,11 @@ impl<D: Disk> ReadStore for FolderStore<D> {
     }
 
     fn length(&self, segment: u64) -> io::Result<u64> {
-        self.file(segment)?.length()
+        self.file_to_read(segment)?.length()
     }
 
     fn read(&self, segment: u64, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.file(segment)?.read_at(offset, buffer)
+        self.file_to_read(segment)?.read_at(offset, buffer)
     }
 
     fn suspect(&self, blocks: &[BlockId]) -> io::Result<()> {
@@ -271,7 +285,12 @@ impl<D: Disk> Store for FolderStore<D> {
     fn sync(&mut self, segment: u64) -> io::Result<()> {
         self.for_writing()?;
         if self.synced != Some(segment) {
-            let done = self.file(segment)?.sync(SyncPoint::Appended);
+            let file = match self.file(segment) {
+                // Nothing was ever written to it.
+                Err(error) if Unusable::of(&error).is_some() => return Err(error),
+                file => self.or_fail(file)?,
+            };
+            let done = file.sync(SyncPoint::Appended);
             self.or_fail(done)?;
             self.synced = Some(segment);
         }

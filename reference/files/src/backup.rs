@@ -130,9 +130,27 @@ pub fn dry_run<S: ReadStore>(
     Ok(DryRun { changes, entries, warnings: notes.into_warnings(), notes: remarks })
 }
 
-fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Time { seconds: since.as_secs() as i64, nanoseconds: since.subsec_nanos() }
+/// What the clock says, even if that is before 1970 or after the last year of any calendar.
+pub fn now() -> Time {
+    time_of(SystemTime::now())
+}
+
+/// A clock before 1970 keeps its time: 1970 in its place would make files look older than they are.
+fn time_of(clock: SystemTime) -> Time {
+    match clock.duration_since(UNIX_EPOCH) {
+        Ok(since) => {
+            let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+            Time { seconds, nanoseconds: since.subsec_nanos() }
+        }
+        Err(before) => {
+            let (seconds, nanoseconds) = (before.duration().as_secs(), before.duration().subsec_nanos());
+            let seconds = 0i64.saturating_sub_unsigned(seconds);
+            match nanoseconds {
+                0 => Time { seconds, nanoseconds },
+                some => Time { seconds: seconds.saturating_sub(1), nanoseconds: 1_000_000_000 - some },
+            }
+        }
+    }
 }
 
 /// The catalogue, if it is of a version that the archive still has.
@@ -300,6 +318,22 @@ impl Journal for Keeper<'_> {
 mod tests {
     use super::*;
     use crate::catalogue::Finding;
+
+    #[test]
+    fn a_clock_before_1970_or_far_ahead_keeps_its_time() {
+        use std::time::Duration;
+        let at = |seconds, nanoseconds| Time { seconds, nanoseconds };
+        let half = Duration::from_millis(500);
+        assert_eq!(time_of(UNIX_EPOCH + half), at(0, 500_000_000));
+        assert_eq!(time_of(UNIX_EPOCH - half), at(-1, 500_000_000));
+        assert_eq!(time_of(UNIX_EPOCH - Duration::from_secs(7)), at(-7, 0));
+        let far = 99_999_999_999_999;
+        assert_eq!(time_of(UNIX_EPOCH + Duration::from_secs(far)), at(far as i64, 0));
+        assert_eq!(time_of(UNIX_EPOCH - Duration::from_secs(far)), at(-(far as i64), 0));
+        let last = Duration::from_secs(i64::MAX.unsigned_abs());
+        assert_eq!(time_of(UNIX_EPOCH + last), at(i64::MAX, 0));
+        assert_eq!(time_of(UNIX_EPOCH - last - Duration::from_secs(1)), at(i64::MIN, 0));
+    }
 
     /// A file as it is read, while others write.
     struct Case {

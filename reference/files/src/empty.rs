@@ -1,11 +1,12 @@
-//! Whether a folder has anything in it: one that has not may be a place where nothing is mounted.
+//! What a folder has in it: one that has nothing may be a place where nothing is mounted.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{FileType, RawDir};
+use rustix::fs::{FileType, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
 use crate::error::FilesError;
@@ -15,23 +16,48 @@ use crate::notes::Notes;
 use crate::scout::open_root;
 use crate::surveyor::{Scope, Surveyor};
 
-/// Whether nothing in a folder belongs to a version except folders. It looks until the first name that does: where there are
-/// files, that is a few system calls. A folder that cannot be listed counts as one with nothing in it.
+/// What a folder has for a version, apart from folders.
+#[derive(Debug)]
+pub enum Inside {
+    /// Something that can be read.
+    Something,
+    /// Nothing that can be read, and this that cannot.
+    Unreadable {
+        /// Its path in the folder.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Nothing that is not excluded.
+    Excluded,
+    /// Nothing.
+    Nothing,
+}
+
+/// What a folder has in it. It looks until the first thing that a version would have: where there are files that can be read, that
+/// is a few system calls.
 ///
 /// # Errors
 /// `NotADirectory`; `Io` if the folder itself cannot be read.
-pub fn is_empty(folder: &Path, scope: &Scope) -> Result<bool, FilesError> {
+pub fn look_inside(folder: &Path, scope: &Scope) -> Result<Inside, FilesError> {
     let notes = Notes::new(folder);
     let surveyor = Surveyor::new(scope, &notes);
     let (root, stat) = open_root(folder)?;
     let device = State::of(&stat).dev;
-    let mut search = Search { surveyor: &surveyor, device, open: Vec::new() };
+    let mut search = Search { surveyor: &surveyor, device, open: Vec::new(), unreadable: None, excludes: false };
     let mut found = search.list(&root, b"").map_err(FilesError::io("reading", folder))?;
     while let (false, Some(Inner { above, name, path })) = (found, search.open.pop()) {
-        let entered = search.enter(&above, name, &path);
-        found = entered.unwrap_or(false);
+        found = search.enter(&above, name, &path).unwrap_or_else(|error| {
+            search.cannot_read(&path, error);
+            false
+        });
     }
-    Ok(!found)
+    Ok(match search.unreadable {
+        _ if found => Inside::Something,
+        Some((path, error)) => Inside::Unreadable { path, error },
+        None if search.excludes => Inside::Excluded,
+        None => Inside::Nothing,
+    })
 }
 
 /// A folder that was not looked into yet.
@@ -46,9 +72,17 @@ struct Search<'a> {
     surveyor: &'a Surveyor<'a>,
     device: u64,
     open: Vec<Inner>,
+    /// The first that cannot be read.
+    unreadable: Option<(PathBuf, io::Error)>,
+    /// Whether anything was excluded.
+    excludes: bool,
 }
 
 impl Search<'_> {
+    fn cannot_read(&mut self, path: &[u8], error: io::Error) {
+        self.unreadable.get_or_insert_with(|| (OsStr::from_bytes(path).into(), error));
+    }
+
     /// Looks into a folder: whether it has what is looked for.
     fn enter(&mut self, above: &Arc<Folder>, name: CString, path: &[u8]) -> io::Result<bool> {
         let in_tree = above.path().join(name.to_bytes()).map_err(io::Error::other)?;
@@ -81,16 +115,29 @@ impl Search<'_> {
             // What is gone by now, or cannot be looked at, is left out by the backup, too.
             let Ok(kind) = kind else { continue };
             if self.surveyor.scope.excludes.match_path(&path, kind == FileType::Directory) {
+                self.excludes = true;
                 continue;
             }
             if kind == FileType::Directory {
                 self.open.push(Inner { above: Arc::clone(folder), name: name.to_owned(), path });
             } else if folder.look(name).is_ok_and(|stat| self.surveyor.has(&State::of(&stat))) {
-                return Ok(true);
+                match try_to_read(folder, name, kind) {
+                    Ok(()) => return Ok(true),
+                    Err(error) => self.cannot_read(&path, error),
+                }
             }
         }
         Ok(false)
     }
+}
+
+/// Opens a file as a backup would; of anything else a version has all that there is.
+fn try_to_read(folder: &Arc<Folder>, name: &CStr, kind: FileType) -> io::Result<()> {
+    if kind == FileType::RegularFile {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        rustix::fs::openat(&*folder.handle()?, name, flags, Mode::empty())?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -105,11 +152,28 @@ mod tests {
         Scope { excludes: Patterns::new(&words, &[]).unwrap(), ..Scope::default() }
     }
 
+    fn is_empty(folder: &Path, scope: &Scope) -> Result<bool, FilesError> {
+        look_inside(folder, scope).map(|inside| !matches!(inside, Inside::Something))
+    }
+
+    #[test]
+    fn what_is_excluded_is_told_apart_from_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        let inside = |excludes: &[&str]| look_inside(place.path(), &scope(excludes)).unwrap();
+        fs::create_dir(at("folder")).unwrap();
+        assert!(matches!(inside(&["*.tmp"]), Inside::Nothing));
+        fs::write(at("folder/x.tmp"), b"").unwrap();
+        assert!(matches!(inside(&["*.tmp"]), Inside::Excluded));
+        assert!(matches!(inside(&["*"]), Inside::Excluded));
+        assert!(matches!(inside(&["*.bak"]), Inside::Something));
+    }
+
     #[test]
     fn only_folders_are_nothing() {
         let place = tempfile::tempdir().unwrap();
         let at = |name: &str| place.path().join(name);
-        let is_empty = |excludes: &[&str]| super::is_empty(place.path(), &scope(excludes)).unwrap();
+        let is_empty = |excludes: &[&str]| is_empty(place.path(), &scope(excludes)).unwrap();
         assert!(is_empty(&[]));
         fs::create_dir(at("lost+found")).unwrap();
         fs::create_dir_all(at("a/b/c")).unwrap();

@@ -19,9 +19,9 @@ mod surveyor;
 mod walk;
 mod watch;
 
-pub use backup::{BackedUp, DryRun, back_up, dry_run};
+pub use backup::{BackedUp, DryRun, back_up, dry_run, now};
 pub use compare::{Difference, compare};
-pub use empty::is_empty;
+pub use empty::{Inside, look_inside};
 pub use error::{FilesError, Warning};
 pub use patterns::Patterns;
 pub use restore::{

@@ -61,12 +61,79 @@ fn a_lock_that_leads_elsewhere_makes_no_file_there() {
     assert!(!place.at("made elsewhere").exists());
 }
 
+fn pipe(path: &Path) {
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+}
+
+/// What has the number of the next segment and is not a file costs a number, and nothing else.
+#[test]
+fn what_is_not_a_file_stops_no_backup_and_stays() {
+    for what in ["pipe", "folder", "link"] {
+        let plant = |path: &Path| match what {
+            "pipe" => pipe(path),
+            "folder" => fs::create_dir(path).unwrap(),
+            _ => symlink("/nowhere", path).unwrap(),
+        };
+        let (place, _) = Place::with_version();
+        let source = place.text("source");
+        let planted = segment(&place, 2);
+        plant(&planted);
+        // The names of half-made segments are removed, except those of folders.
+        plant(&segment(&place, 0x77).with_extension("tmp"));
+        let kind = || fs::symlink_metadata(&planted).unwrap().file_type();
+        let before = kind();
+        for number in ["2", "3"] {
+            let output = ends(&place, &["backup", &source]);
+            assert_eq!(code(&output), 0, "{what}: {}", err(&output));
+            assert!(err(&output).contains("no version has lost anything"), "{what}: {}", err(&output));
+            fs::write(place.at("source/new"), number).unwrap();
+        }
+        place.succeed(&["backup", &source]);
+        let checked = ends(&place, &["check"]);
+        assert_eq!(code(&checked), 1, "{what}");
+        assert!(out(&checked).contains("0000000000000002.seg is not a file"), "{what}: {}", out(&checked));
+        ends(&place, &["repair"]);
+        place.succeed(&["forget", "1", "2"]);
+        place.succeed(&["prune"]);
+        assert_eq!(kind(), before, "{what}");
+        place.succeed(&["restore", "latest", "--target", &place.text("restored")]);
+        assert_eq!(fs::read(place.at("restored/new")).unwrap(), b"3");
+
+        if what == "folder" { fs::remove_dir(&planted) } else { fs::remove_file(&planted) }.unwrap();
+        place.succeed(&["backup", &source]);
+        place.succeed(&["check", "--read-data"]);
+    }
+}
+
+/// As `cp -al` makes one: a write to the copy would be one to the archive, too.
+#[test]
+fn an_archive_of_hard_links_is_read_and_not_written() {
+    let (place, _) = Place::with_version();
+    let source = place.text("source");
+    fs::create_dir(place.at("copy")).unwrap();
+    for entry in fs::read_dir(place.at("archive")).unwrap() {
+        let entry = entry.unwrap();
+        fs::hard_link(entry.path(), place.at("copy").join(entry.file_name())).unwrap();
+    }
+    let refused = |name: &str| {
+        let before = fs::read(segment(&place, 1)).unwrap();
+        let said = place.fail(1, &["backup", &source]);
+        assert!(said.contains(&format!("{name} has another name elsewhere")), "{said}");
+        assert!(said.contains("remove the other name, or copy the files"), "{said}");
+        assert!(!said.contains("run it again") && !said.contains("--accept-rollback"), "{said}");
+        assert_eq!(fs::read(segment(&place, 1)).unwrap(), before);
+    };
+    refused("lock");
+    fs::remove_file(place.at("copy/lock")).unwrap();
+    refused("0000000000000001.seg");
+    place.succeed(&["check", "--read-data"]);
+    fs::remove_file(place.at("copy/0000000000000001.seg")).unwrap();
+    place.succeed(&["backup", &source]);
+}
+
 #[test]
 fn nobody_waits_for_the_other_end_of_a_pipe() {
-    let pipe = |path: &Path| {
-        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-    };
     let (place, _) = Place::with_version();
     pipe(&segment(&place, 2));
     assert_eq!(code(&ends(&place, &["check"])), 1);

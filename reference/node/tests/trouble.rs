@@ -326,6 +326,62 @@ fn an_empty_folder_is_no_version_of_one_that_was_full() {
     assert!(place.fail(1, &["backup", &source]).contains("name a folder that is there"));
 }
 
+/// Else its empty version would be the last, and the folder could be empty unnoticed from then on.
+#[test]
+fn a_folder_of_which_nothing_can_be_read_is_no_version_of_one_that_was_full() {
+    let (place, _) = Place::with_archive();
+    fs::create_dir_all(place.at("source/inner")).unwrap();
+    let files = ["source/one", "source/inner/two"];
+    files.iter().for_each(|file| fs::write(place.at(file), b"text").unwrap());
+    let source = place.text("source");
+    place.succeed(&["backup", &source]);
+    let all = |mode: u32| files.iter().for_each(|file| allow(&place, file, mode));
+    let backup = |arguments: &[&str]| bound_by_permissions(&place, &[&["backup", &source], arguments].concat());
+    let refused = |output: &Output| {
+        let said = err(output);
+        assert_eq!(code(output), 1, "{said}");
+        assert!(said.contains("can be read, while version 1 had 4 entries"), "{said}");
+        assert!(said.contains("Permission denied") && said.contains("--allow-empty"), "{said}");
+    };
+    all(0);
+    let Some(output) = backup(&[]) else { return };
+    refused(&output);
+    allow(&place, files[0], 0o600);
+    assert_eq!(code(&backup(&["--dry-run"]).unwrap()), 0, "one can be read");
+    fs::remove_file(place.at(files[0])).unwrap();
+    allow(&place, "source/inner", 0);
+    let output = backup(&[]).unwrap();
+    allow(&place, "source/inner", 0o700);
+    refused(&output);
+    assert_eq!(code(&backup(&["--allow-empty"]).unwrap()), 3);
+}
+
+#[test]
+fn a_folder_of_which_everything_is_excluded_is_not_called_empty() {
+    let (place, _) = Place::with_version();
+    let said = place.fail(1, &["backup", &place.text("source"), "--exclude", "*"]);
+    assert!(said.contains("is excluded, while version 1 had 8 entries. Nothing was written"), "{said}");
+    assert!(said.contains("--exclude-file") && !said.contains("is empty"), "{said}");
+}
+
+#[test]
+fn the_archive_and_the_key_store_are_no_folders_to_back_up() {
+    let (place, _) = Place::with_version();
+    fs::create_dir(place.at("archive/inner")).unwrap();
+    std::os::unix::fs::symlink(place.at("archive"), place.at("other name")).unwrap();
+    for (folder, what) in [
+        ("archive", "the archive itself"),
+        ("archive/inner", "the archive itself"),
+        ("other name", "the archive itself"),
+        ("home", "the key store"),
+        ("home/catalogues", "the key store"),
+    ] {
+        let said = place.fail(2, &["backup", &place.text(folder)]);
+        assert!(said.contains(what), "{folder}: {said}");
+    }
+    assert_eq!(place.succeed(&["snapshots"]).lines().count(), 1);
+}
+
 #[test]
 fn a_watch_goes_on_while_the_folder_is_empty() {
     let (place, _) = Place::with_version();

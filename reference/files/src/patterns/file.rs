@@ -1,8 +1,11 @@
 //! A file of patterns, as editors write it: with or without a byte order mark, with any kind of line ends.
 
-use std::fs::File;
+use std::fs::{File, FileType, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
+
+use rustix::fs::OFlags;
 
 use crate::error::FilesError;
 
@@ -15,19 +18,24 @@ const UTF16_MARKS: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 
 const UTF16: &str = "it is UTF-16, and patterns are UTF-8: save it as UTF-8";
 const NUL: &str = "a NUL byte, which no name has: if the file is UTF-16, save it as UTF-8";
+const NO_FILE: &str =
+    "it is not a file: save the patterns in a file, or pass the output of a command as `<(command)`";
+/// The file system of pipes that have no name.
+const PIPE_FS: u64 = 0x5049_5045;
 const NOT_UTF8: &str =
     "it is not UTF-8: save the file as UTF-8, and write ? for each byte of a name that is not UTF-8";
 
 /// Hands over each line, without its end. Lines end with LF, CR LF or CR; the last need not end.
 ///
 /// # Errors
-/// `Io`: the file cannot be read. `BadPatternFile`: it is longer than 16 MiB or is not UTF-8, or a line is refused.
+/// `Io`: the file cannot be read. `BadPatternFile`: it is not a file, is longer than 16 MiB or is not UTF-8, or a line is refused.
 pub(super) fn each_line(
     file: &Path,
     mut take: impl FnMut(&str) -> Result<(), ignore::Error>,
 ) -> Result<(), FilesError> {
-    let bytes = read(file).map_err(FilesError::io("reading the patterns in", file))?;
     let bad = |line, what: String| FilesError::BadPatternFile { path: file.to_path_buf(), line, what };
+    let read = read(file).map_err(FilesError::io("reading the patterns in", file))?;
+    let bytes = read.ok_or_else(|| bad(None, NO_FILE.into()))?;
     if bytes.len() as u64 > FILE_BYTES {
         return Err(bad(None, "more than 16 MiB of patterns".into()));
     }
@@ -44,11 +52,24 @@ pub(super) fn each_line(
     Ok(())
 }
 
-/// The bytes of a file, at most one more than is allowed.
-fn read(file: &Path) -> io::Result<Vec<u8>> {
+/// The bytes of a file, at most one more than is allowed; none if it is something else. A pipe with a name is not waited for: nobody
+/// may ever write to it.
+fn read(file: &Path) -> io::Result<Option<Vec<u8>>> {
+    let opened = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(file)?;
+    if !is_readable(&opened, opened.metadata()?.file_type()) {
+        return Ok(None);
+    }
+    let flags = rustix::fs::fcntl_getfl(&opened)?;
+    rustix::fs::fcntl_setfl(&opened, flags - OFlags::NONBLOCK)?;
     let mut bytes = Vec::new();
-    File::open(file)?.take(FILE_BYTES + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    opened.take(FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// Whether it is a file, a device such as `/dev/null`, or a pipe without a name, which another process has open, as `/dev/fd/63`.
+fn is_readable(opened: &File, kind: FileType) -> bool {
+    let is_nameless = || rustix::fs::fstatfs(opened).is_ok_and(|system| system.f_type as u64 == PIPE_FS);
+    kind.is_file() || kind.is_char_device() || (kind.is_fifo() && is_nameless())
 }
 
 fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -102,6 +123,39 @@ mod tests {
         assert!(said.contains("/patterns, line 1: a NUL byte"), "{said}");
         let said = read_back(b"*.o\r\ncaf\xe9\r\n").unwrap_err();
         assert!(said.contains("/patterns, line 2: it is not UTF-8"), "{said}");
+    }
+
+    #[test]
+    fn what_is_not_a_file_is_refused_and_not_waited_for() {
+        let place = tempfile::tempdir().unwrap();
+        let pipe = place.path().join("pipe");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        for path in [&pipe, place.path()] {
+            let said = each_line(path, |_| Ok(())).unwrap_err().to_string();
+            assert!(said.contains("it is not a file"), "{said}");
+        }
+        each_line(Path::new("/dev/null"), |_| Ok(())).unwrap();
+    }
+
+    #[test]
+    fn what_another_command_says_is_read_to_its_end() {
+        use std::io::Write;
+        use std::os::fd::AsRawFd;
+        let (reader, mut writer) = io::pipe().unwrap();
+        let path = format!("/dev/fd/{}", reader.as_raw_fd());
+        let late = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            writer.write_all(b"a\nb").unwrap();
+        });
+        let mut found = Vec::new();
+        let done = each_line(Path::new(&path), |line| {
+            found.push(line.to_string());
+            Ok(())
+        });
+        done.unwrap();
+        late.join().unwrap();
+        assert_eq!(found, ["a", "b"]);
     }
 
     #[test]

@@ -18,8 +18,8 @@ use bailee_archive::{
 use bailee_core::crypto::keys::ArchiveKey;
 use bailee_core::crypto::sign::Signing;
 use bailee_files::{
-    Cause, Changes, Overwrite, Patterns, RestoreOptions, RestoreProgress, Restored, Scope, Selection, Warning,
-    WatchOptions,
+    Cause, Changes, Inside, Overwrite, Patterns, RestoreOptions, RestoreProgress, Restored, Scope, Selection,
+    Warning, WatchOptions,
 };
 
 use super::failure::{Done, Failure};
@@ -321,18 +321,28 @@ pub(crate) fn newest_of<'a>(versions: &'a [Version], job: &BackUp<'_>) -> Option
     versions.iter().rev().find(|version| version.root.label[..] == job.label && is_from_here(version))
 }
 
-/// The version that has something, while the folder that it is of has nothing any more: files may not be mounted there now.
-pub(crate) fn emptied<'a>(archive: &'a Archive, place: &Path, job: &BackUp<'_>) -> Done<Option<&'a Version>> {
+/// Why a folder yields nothing, though its last version had something: files may not be mounted there now.
+pub(crate) struct Emptied<'a> {
+    /// The version that had something.
+    pub(crate) last: &'a Version,
+    /// What is there in place of it.
+    pub(crate) inside: Inside,
+}
+
+/// Whether a folder yields nothing except folders, though its last version had more.
+pub(crate) fn emptied<'a>(archive: &'a Archive, place: &Path, job: &BackUp<'_>) -> Done<Option<Emptied<'a>>> {
     let Some(last) = newest_of(archive.versions(), job) else { return Ok(None) };
-    if last.root.entries <= 1
-        || !bailee_files::is_empty(job.folder, &job.scope).map_err(|error| Failure::files(place, &error))?
-    {
+    if last.root.entries <= 1 {
+        return Ok(None);
+    }
+    let inside = bailee_files::look_inside(job.folder, &job.scope).map_err(|error| Failure::files(place, &error))?;
+    if matches!(inside, Inside::Something) {
         return Ok(None);
     }
     // A version that cannot be read may have had something.
-    let has_something =
+    let had_something =
         archive.tree(last).any(|entry| entry.map_or(true, |entry| !matches!(entry.kind, EntryKind::Directory)));
-    Ok(has_something.then_some(last))
+    Ok(had_something.then_some(Emptied { last, inside }))
 }
 
 /// How much a backup would have to go through.

@@ -3,8 +3,10 @@
 use std::io;
 use std::path::Path;
 
+use bailee_archive::disk::Unusable;
 use bailee_archive::{ArchiveError, ArchiveId, Damage, escaped};
 use bailee_files::FilesError;
+use rustix::io::Errno;
 
 use crate::exit::Exit;
 
@@ -37,7 +39,11 @@ impl Failure {
 
     /// Something of the system, with the file that it is about.
     pub(crate) fn io(doing: &str, path: &Path, error: &io::Error) -> Self {
-        Failure::new(Exit::Failure, format!("{doing} {}: {error}", shown(path)), "")
+        Failure::new(
+            Exit::Failure,
+            format!("{doing} {}: {error}", shown(path)),
+            after_limit(error).unwrap_or_default(),
+        )
     }
 
     pub(crate) fn random(error: getrandom::Error) -> Self {
@@ -161,6 +167,9 @@ impl Failure {
 
 /// What to do when a folder to be read or to be made was not there, or was something else.
 fn after_folder(doing: &str, error: &io::Error) -> &'static str {
+    if let Some(next) = after_limit(error) {
+        return next;
+    }
     match (doing, error.kind()) {
         ("making", io::ErrorKind::NotFound) => "make the folder above it first, or name another",
         ("making" | "reading", io::ErrorKind::NotADirectory) => "it is in the place of a folder: name another",
@@ -180,6 +189,31 @@ fn is_full(error: &io::Error) -> bool {
 /// What to do when the archive's folder did not take a write, or did not let itself be read.
 fn after_store(doing: &str, error: &io::Error) -> &'static str {
     let reads = ["reading", "measuring", "listing"].iter().any(|word| doing.starts_with(word));
+    match Unusable::of(error) {
+        Some(Unusable::Linked { .. }) => {
+            "nothing is written to a file that has two names: remove the other name, or copy the files of the archive \
+             into a folder of their own in place of linking them"
+        }
+        Some(Unusable::NotAFile { .. }) => {
+            "nothing was changed: look what it is, and move it out of the archive's folder"
+        }
+        None => after_system(reads, error),
+    }
+}
+
+/// What to do when no more files can be opened.
+fn after_limit(error: &io::Error) -> Option<&'static str> {
+    let is = |system: Errno| error.raw_os_error() == Some(system.raw_os_error());
+    if is(Errno::MFILE) {
+        return Some("this process may not open so many files: raise the limit with `ulimit -n 1024`");
+    }
+    is(Errno::NFILE).then_some("this machine has too many files open: end what is not needed, and run it again")
+}
+
+fn after_system(reads: bool, error: &io::Error) -> &'static str {
+    if let Some(next) = after_limit(error) {
+        return next;
+    }
     match error.kind() {
         io::ErrorKind::PermissionDenied if reads => {
             "a file of the archive may not be read from here: look at who owns it and who may read it"
@@ -218,6 +252,32 @@ mod tests {
         assert_eq!(quoted(Path::new("/srv/plain-1")), "/srv/plain-1");
         assert_eq!(quoted(Path::new("it's here")), "'it'\\''s here'");
         assert_eq!(quoted(Path::new("a\\b")), "'a\\b'");
+    }
+
+    #[test]
+    fn the_advice_fits_the_reason() {
+        let linked = io::Error::other(Unusable::Linked { name: "lock".into() });
+        let pipe = io::Error::other(Unusable::NotAFile { name: "lock".into() });
+        let cases = [
+            (linked, "remove the other name"),
+            (pipe, "move it out"),
+            (Errno::MFILE.into(), "ulimit -n"),
+            (Errno::NFILE.into(), "this machine"),
+            (io::ErrorKind::ReadOnlyFilesystem.into(), "only read"),
+        ];
+        for (error, expected) in cases {
+            for doing in ["writing a record", "reading a segment"] {
+                if doing.starts_with("writing") || error.kind() != io::ErrorKind::ReadOnlyFilesystem {
+                    let said = after_store(doing, &error);
+                    assert!(said.contains(expected), "{error}: {said}");
+                }
+            }
+        }
+        assert!(after_folder("reading", &Errno::MFILE.into()).contains("ulimit -n"));
+        let Failure::Because { next, .. } = Failure::io("reading", Path::new("/a"), &Errno::MFILE.into()) else {
+            panic!("an error of the system")
+        };
+        assert!(next.contains("ulimit -n"), "{next}");
     }
 
     #[test]

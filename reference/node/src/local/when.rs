@@ -5,14 +5,9 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
-/// Now.
+/// Now, whatever the clock says.
 pub(crate) fn now() -> Time {
-    let now = Timestamp::now();
-    let (mut seconds, mut nanoseconds) = (now.as_second(), now.subsec_nanosecond());
-    if nanoseconds < 0 {
-        (seconds, nanoseconds) = (seconds - 1, nanoseconds + 1_000_000_000);
-    }
-    Time { seconds, nanoseconds: nanoseconds.unsigned_abs() }
+    bailee_files::now()
 }
 
 fn civil(time: Time) -> Option<DateTime> {

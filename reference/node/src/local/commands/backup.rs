@@ -1,19 +1,20 @@
 //! `bailee backup`: a folder as a new version.
 
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use bailee_archive::limits::{HOST_BYTES, LABEL_BYTES};
 use bailee_archive::{Counters, Origin};
-use bailee_files::Amount;
+use bailee_files::{Amount, Inside};
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::local::Common;
-use crate::local::engine::{self, Archive, BackUp, BackedUp, To};
+use crate::local::engine::{self, Archive, BackUp, BackedUp, Emptied, To};
 use crate::local::failure::{Done, Failure, shown};
 use crate::local::interrupt;
 use crate::local::origin;
@@ -67,7 +68,7 @@ pub(crate) struct Backup {
     /// Back the folder up even if it is empty and its last version is not.
     ///
     /// Without this flag, a folder with nothing in it except folders is refused if its last version had more: what belongs there
-    /// may not be mounted.
+    /// may not be mounted. So is one of which everything is excluded or nothing can be read.
     #[arg(long)]
     allow_empty: bool,
     /// Stay, and back up again whenever something in the folder changed. Stop it with ^C.
@@ -77,10 +78,11 @@ pub(crate) struct Backup {
 
 impl Backup {
     pub(crate) fn run(&self, session: &mut Session<'_>) -> Done<Exit> {
+        let (place, home) = (session.place(), session.home.folder().to_path_buf());
+        self.refuse_own(place, &home)?;
         if !self.watch {
             return self.once(session);
         }
-        let (place, home) = (session.place(), session.home.folder().to_path_buf());
         let mut round = || match self.once(session) {
             // Another writer is a matter of time.
             Err(failure @ Failure::Because { exit: Exit::Locked, .. }) => warned(session, failure).map(|_| ()),
@@ -151,10 +153,13 @@ impl Backup {
             session.report.note(what);
             return Ok((archive, Some(what.into())));
         }
-        let lost = count(repaired.lost.len() as u64, "loss", "losses");
-        let what = format!("this version is whole; the archive is still damaged, with {lost} in older versions");
+        let costs = match repaired.lost.len() as u64 {
+            0 => "no version has lost anything".to_string(),
+            lost => format!("older versions have {}", count(lost, "loss", "losses")),
+        };
+        let what = format!("this version is whole; the archive is still damaged, and {costs}");
         session.report.warn(None, &what);
-        session.report.advise("see what is lost, and what to do about it, with `bailee check`");
+        session.report.advise("see what is damaged, and what to do about it, with `bailee check`");
         Ok((archive, None))
     }
 
@@ -172,23 +177,47 @@ impl Backup {
         })
     }
 
-    /// Why the folder is not backed up, if it is empty while its last version is not.
+    /// Why the folder is not backed up, if it yields nothing while its last version had something.
     fn refuse_empty(&self, archive: &Archive, place: &Path, job: &BackUp<'_>) -> Done<Option<Failure>> {
         if self.allow_empty {
             return Ok(None);
         }
-        let last = engine::emptied(archive, place, job)?;
-        Ok(last.map(|last| {
-            let entries = count(last.root.entries, "entry", "entries");
-            let what = format!(
-                "{} is empty, while version {} had {entries}: is it mounted? Nothing was written",
-                shown(&self.folder),
-                last.seq
-            );
-            let next =
-                "mount it and run it again; or, if it is to be empty, make the empty version with --allow-empty";
-            Failure::new(Exit::Failure, what, next)
-        }))
+        let Some(Emptied { last, inside }) = engine::emptied(archive, place, job)? else { return Ok(None) };
+        let folder = shown(&self.folder);
+        let before = format!("version {} had {}", last.seq, count(last.root.entries, "entry", "entries"));
+        let (what, next) = match inside {
+            Inside::Unreadable { path, error } => (
+                format!("nothing in {folder} can be read, while {before}: {}: {error}", shown(&path)),
+                "look at who may read it",
+            ),
+            Inside::Excluded => (
+                format!("everything in {folder} is excluded, while {before}"),
+                "look at --exclude and --exclude-file, and whether all of it is mounted",
+            ),
+            _ => (format!("{folder} is empty, while {before}: is it mounted?"), "mount it and run it again"),
+        };
+        let end = if what.ends_with('?') { "" } else { "." };
+        let next = format!("{next}; or, if it is to be empty, make the empty version with --allow-empty");
+        Ok(Some(Failure::new(Exit::Failure, format!("{what}{end} Nothing was written"), next)))
+    }
+
+    /// Refuses a folder of the program's own: an archive in itself grows with every backup, and keys do not belong behind their own
+    /// lock.
+    fn refuse_own(&self, place: &Path, home: &Path) -> Done {
+        let id = |path: &Path| std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+        // A folder that is not there is refused later.
+        let Ok(folder) = std::fs::canonicalize(&self.folder) else { return Ok(()) };
+        let above: Vec<_> = folder.ancestors().filter_map(id).collect();
+        let is_in = |own: &Path| id(own).is_some_and(|own| above.contains(&own));
+        let refused = |what: &str| {
+            let what = format!("{} is {what}, or lies in it: it is no folder to back up", shown(&self.folder));
+            Err(Failure::usage(what, "name the folder whose files are to be kept"))
+        };
+        match (is_in(place), is_in(home)) {
+            (true, _) => refused("the archive itself"),
+            (_, true) => refused("the key store"),
+            _ => Ok(()),
+        }
     }
 
     fn label(&self) -> Vec<u8> {
