@@ -52,17 +52,17 @@ enum Compared {
     Other,
 }
 
-/// The permissions of a file that is not complete. They are never those of the complete file: the owner's differ. Nothing else
-/// needs to say where an interrupted restore was.
+/// The permissions of a file that is not complete. They are never those of the complete file: the owner's differ. Hardly anybody
+/// gives a file the sticky bit, which means nothing for files.
 pub(super) fn unfinished_file(meta: &Meta) -> Mode {
-    Mode::from_raw_mode(if meta.mode & 0o700 == 0o200 { 0o300 } else { 0o200 })
+    Mode::SVTX | if meta.mode & 0o700 == 0o200 { Mode::WUSR | Mode::XUSR } else { Mode::WUSR }
 }
 
 /// The permissions of a folder that does not have its metadata yet.
 pub(super) const UNFINISHED_FOLDER: Mode = Mode::RWXU.union(Mode::SVTX);
 
-/// Whether an interrupted restore left a folder without its metadata.
-pub(super) fn is_unfinished_folder(stat: &Stat, meta: &Meta, giver: Giver) -> bool {
+/// Whether a folder has the permissions of one without its metadata.
+pub(super) fn is_closed_folder(stat: &Stat, meta: &Meta, giver: Giver) -> bool {
     // The set-group-id bit is inherited from the folder above.
     stat.st_mode & 0o5777 == UNFINISHED_FOLDER.as_raw_mode() && giver.may_have_made(stat, meta)
 }
@@ -87,11 +87,13 @@ pub(super) fn look(folder: &Arc<Folder>, name: &CStr) -> io::Result<Option<Stat>
 }
 
 impl<S: ReadStore> Maker<'_, S> {
-    /// An incomplete file, pipe, socket or device of this restore's making has one name and the permissions of what is not complete.
+    /// An incomplete file, pipe, socket or device of an interrupted run was last changed in it, has one name, and the permissions of
+    /// what is not complete.
     fn is_unfinished(&self, stat: &Stat, entry: &Entry) -> bool {
         stat.st_mode & 0o7777 == unfinished_file(&entry.meta).as_raw_mode()
             && stat.st_nlink == 1
             && self.giver.may_have_made(stat, &entry.meta)
+            && self.earlier.include(stat)
     }
 
     /// Judges what stands in the place of a file.

@@ -48,7 +48,8 @@ impl From<Replacing> for Overwrite {
 }
 
 /// Restores a version, or what of it is named, into a folder. An existing file is never replaced unless `--overwrite` says so; other
-/// files in the folder are left alone. The same command, run again, completes a restore that was interrupted.
+/// files in the folder are left alone. The same command, run again, completes a restore that was interrupted: until a restore is
+/// complete, the folder has a file `.bailee-restore-unfinished`, which says so.
 #[derive(Args, Debug)]
 pub(crate) struct Restore {
     #[command(flatten)]
@@ -97,7 +98,10 @@ impl Restore {
         target: &Path,
     ) -> Done<Exit> {
         let started = Instant::now();
-        interrupt::means("what was restored so far is whole; run the same command again to go on");
+        interrupt::means(
+            "what was restored so far is whole; run the same command again to go on (until then the target has a file \
+             .bailee-restore-unfinished)",
+        );
         let counters = Arc::<RestoreProgress>::default();
         let all = self.what.is_empty().then_some(&version.root);
         let goal = Goal { entries: all.map(|root| root.entries), bytes: all.map(|root| root.bytes) };
