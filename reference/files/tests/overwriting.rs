@@ -412,6 +412,22 @@ fn a_file_that_has_the_name_of_the_journal_is_restored_and_kept() {
     assert_eq!(fs::read_dir(case.at("")).unwrap().count(), 2);
 }
 
+#[test]
+fn a_link_that_differs_in_its_time_is_somebodys_unless_it_may_be_changed() {
+    for (overwrite, seconds, left, expected) in [
+        (Overwrite::Never, THEN - 5, 1, THEN - 5),
+        (Overwrite::IfNewer, THEN + 5, 1, THEN + 5),
+        (Overwrite::IfNewer, THEN - 5, 0, THEN),
+        (Overwrite::IfChanged, THEN + 5, 0, THEN),
+        (Overwrite::Always, THEN + 5, 0, THEN),
+    ] {
+        let case = Case::new(|source| symlink("there", source.join("link")).unwrap());
+        set_time(&case.at("link"), seconds);
+        assert_eq!(case.restore(overwrite).left.count, left, "{overwrite:?}");
+        assert_eq!(fs::symlink_metadata(case.at("link")).unwrap().mtime(), expected, "{overwrite:?}");
+    }
+}
+
 /// Such a file has other permissions until it is complete.
 #[test]
 fn a_file_that_may_only_be_written_is_not_taken_for_an_interrupted_one() {

@@ -176,7 +176,7 @@ fn is_dressed(
     Ok(match overwrite {
         Overwrite::IfChanged | Overwrite::Always => true,
         Overwrite::IfNewer if meta.mtime > State::of(stat).mtime => true,
-        Overwrite::Never | Overwrite::IfNewer => giver.is_as(stat, folder.handle()?.as_fd(), meta)?,
+        Overwrite::Never | Overwrite::IfNewer => giver.is_as(stat, folder.handle()?.as_fd(), meta)?.is_some(),
     })
 }
 
