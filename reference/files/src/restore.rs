@@ -153,7 +153,7 @@ pub fn restore<S: ReadStore>(
         bytes: count(bytes),
         kept: count(kept),
         // Of a list of files that cannot be read to its end, not all is seen.
-        chosen: if what.is_whole() { seen.max(version.root.entries) } else { seen },
+        chosen: if what.is_everything() { seen.max(version.root.entries) } else { seen },
         replaced: told.replaced,
         left: told.left,
         warnings: told.warnings,

@@ -82,7 +82,7 @@ impl Target {
         if widened.is_some() {
             rustix::fs::chmod(path, Mode::from_raw_mode(stat.st_mode & 0o7777 | 0o700)).map_err(opening)?;
         }
-        let folder = Folder::root(path).map_err(FilesError::io("opening", path))?;
+        let folder = Folder::root(path).map_err(FilesError::io("reading", path))?;
         let handle = folder.handle().map_err(FilesError::io("opening", path))?;
         let hands_down_list = acl::is_inherited_in(&*handle);
         let (journal, said) = Journal::find(&folder, giver, is_in_version);

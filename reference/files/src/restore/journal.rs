@@ -28,7 +28,7 @@ const MOST_BYTES: u64 = 16 * 1024;
 /// The last runs are kept: what older ones left counts as the user's.
 const MOST_RUNS: usize = 100;
 const TICK: Duration = Duration::from_secs(1);
-/// How far the journal's time may be before the end of an interrupted run.
+/// How far the journal's time may be before the end of an interrupted run, in seconds.
 const TICK_DELAY_SECONDS: i64 = 3;
 
 /// How the first run found the target.
@@ -174,12 +174,14 @@ impl Journal {
         let file = Arc::new(file);
         let (ticks, wait) = mpsc::channel::<()>();
         let ticked = Arc::clone(&file);
-        std::thread::Builder::new().name("journal".into()).spawn(move || {
+        let tick = move || {
             let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW as _ };
             while wait.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 let _ = rustix::fs::futimens(&*ticked, &Timestamps { last_access: now, last_modification: now });
             }
-        })?;
+        };
+        // Without the thread, what an interruption leaves after the first seconds counts as the user's.
+        let _ = std::thread::Builder::new().name("journal".into()).spawn(tick);
         Ok(Open { file, _ticks: ticks })
     }
 

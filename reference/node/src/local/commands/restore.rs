@@ -57,8 +57,8 @@ pub(crate) struct Restore {
     /// Which version: `latest`, a number, or 4 digits or more of its digest.
     #[arg(value_name = "VERSION")]
     version: String,
-    /// Paths, or patterns in the syntax of .gitignore: only what they name. A word is a path if the version has exactly that.
-    /// All of the version if there are none.
+    /// Paths, or patterns in the syntax of .gitignore: only what they name, without what a pattern with `!` in front takes back. A
+    /// word is a path if the version has exactly that. All of the version if there are none.
     #[arg(value_name = "PATH|GLOB")]
     what: Vec<OsString>,
     /// The folder to restore into.
@@ -82,6 +82,9 @@ pub(crate) struct Restore {
 
 impl Restore {
     pub(crate) fn run(&self, session: &mut Session<'_>) -> Done<Exit> {
+        for word in &self.what {
+            pattern::refuse_empty(word)?;
+        }
         let (archive, _) = session.open(To::Read)?;
         let version = self.which.version(archive.versions(), &self.version)?;
         match &self.target {
