@@ -376,7 +376,10 @@ fn what_is_somebodys_is_never_taken_for_what_an_interruption_left() {
             )
             .unwrap();
         }
-        assert_eq!(names(&case.restore(Overwrite::Never).left), ["pipe", "sticky", "written"], "{journal}");
+        let restored = case.restore(Overwrite::Never);
+        assert_eq!(names(&restored.left), ["pipe", "sticky", "written"], "{journal}");
+        let doubts = restored.warnings.iter().filter(|told| told.path == case.at("folder")).count();
+        assert_eq!((doubts, restored.warnings.len()), (usize::from(journal), usize::from(journal)));
         assert_eq!(
             ["", "folder", "written", "sticky"].map(|name| mode_of(&case.at(name))),
             [0o1700, 0o1700, 0o200, 0o1200]

@@ -196,11 +196,13 @@ pub(super) struct Folders<'a> {
     /// The runs of the restore that was interrupted here.
     earlier: &'a Runs,
     kept: HashMap<TreePath, Option<u32>>,
+    /// Those that an interrupted run may have made, and that somebody changed since.
+    doubtful: Vec<TreePath>,
 }
 
 impl<'a> Folders<'a> {
     pub(super) fn new(overwrite: Overwrite, giver: Giver, earlier: &'a Runs) -> Self {
-        Folders { overwrite, giver, earlier, kept: HashMap::new() }
+        Folders { overwrite, giver, earlier, kept: HashMap::new(), doubtful: Vec::new() }
     }
 
     /// Leaves the folder that is restored into as it is.
@@ -222,6 +224,11 @@ impl<'a> Folders<'a> {
         if let Fate::Kept(mode) = fate {
             self.kept.insert(path, mode);
         }
+    }
+
+    /// Folders that look unfinished and keep their metadata, as they may be somebody's.
+    pub(super) fn doubtful(&self) -> &[TreePath] {
+        &self.doubtful
     }
 
     pub(super) fn fate(&self, path: &TreePath) -> Fate {
@@ -251,11 +258,15 @@ impl<'a> Folders<'a> {
         }
         let widened = self.widen(above, &name, &stat)?;
         let folder = above.folder.inner(name, path.clone());
-        if is_closed_folder(&stat, meta, self.giver) && self.earlier.include(&stat) {
+        let is_closed = is_closed_folder(&stat, meta, self.giver);
+        if is_closed && self.earlier.include(&stat) {
             let hands_down_list = without_list(&folder)?;
             return Ok(Level { folder, hands_down_list });
         }
         let is_dressed = is_dressed(&folder, &stat, meta, self.overwrite, self.giver)?;
+        if is_closed && !is_dressed && self.earlier.are_before(&stat) {
+            self.doubtful.push(path.clone());
+        }
         self.decide(path, if is_dressed { Fate::Dressed } else { Fate::Kept(widened) });
         let hands_down_list = acl::is_inherited_in(&*folder.handle()?);
         Ok(Level { folder, hands_down_list })

@@ -60,6 +60,11 @@ impl Runs {
         let changed = State::of(stat).ctime;
         self.0.iter().any(|run| run.from <= changed && changed <= run.to)
     }
+
+    /// Whether something was changed since the first of them began.
+    pub(super) fn are_before(&self, stat: &Stat) -> bool {
+        self.0.first().is_some_and(|run| run.from <= State::of(stat).ctime)
+    }
 }
 
 /// What a journal says.

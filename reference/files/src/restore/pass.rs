@@ -315,6 +315,10 @@ impl<'a, S: ReadStore> Pass<'a, S> {
     pub(super) fn dress_folders(&mut self) {
         let mut open: Vec<(Arc<Folder>, Meta)> = Vec::new();
         let mut others = Others::new(self.target);
+        for path in self.folders.doubtful() {
+            let what = "its metadata is not restored: somebody changed it since the interrupted restore";
+            self.maker.report.warn(path, what.into());
+        }
         for entry in Chosen::new(self.maker.archive, self.version, self.what).filter_map(Result::ok) {
             if self.maker.report.is_over() {
                 return;
