@@ -25,7 +25,8 @@ pub use empty::{Inside, look_inside};
 pub use error::{FilesError, Warning};
 pub use patterns::Patterns;
 pub use restore::{
-    Overwrite, Paths, RestoreOptions, RestoreProgress, Restored, Selection, copy_file, is_pattern, restore, tree_path,
+    JOURNAL, Overwrite, Paths, RestoreOptions, RestoreProgress, Restored, Selection, copy_file, is_pattern, restore,
+    tree_path,
 };
 pub use surveyor::Scope;
 pub use walk::{Amount, Changes};

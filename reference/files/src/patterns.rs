@@ -81,15 +81,29 @@ impl Patterns {
 
     /// Whether this path, with `/` between its components, matches; not whether one above it does.
     pub(crate) fn match_path(&self, path: &[u8], is_folder: bool) -> bool {
+        self.decide(path, is_folder) == Some(true)
+    }
+
+    /// Whether this path matches or is taken back; none if nothing says so.
+    fn decide(&self, path: &[u8], is_folder: bool) -> Option<bool> {
         if !self.exact.is_empty() && self.exact.binary_search_by(|exact| exact[..].cmp(path)).is_ok() {
-            return true;
+            return Some(true);
         }
-        matches!(self.matcher.matched(Path::new(OsStr::from_bytes(path)), is_folder), Match::Ignore(_))
+        match self.matcher.matched(Path::new(OsStr::from_bytes(path)), is_folder) {
+            Match::Ignore(_) => Some(true),
+            Match::Whitelist(_) => Some(false),
+            Match::None => None,
+        }
     }
 
     /// The same of a path in a tree; the root never matches.
     pub(crate) fn match_tree_path(&self, path: &TreePath, is_folder: bool) -> bool {
-        !path.is_root() && self.match_path(&path.slashed(), is_folder)
+        self.decide_tree_path(path, is_folder) == Some(true)
+    }
+
+    /// Whether a path in a tree matches or is taken back; none if nothing says so.
+    pub(crate) fn decide_tree_path(&self, path: &TreePath, is_folder: bool) -> Option<bool> {
+        if path.is_root() { None } else { self.decide(&path.slashed(), is_folder) }
     }
 }
 

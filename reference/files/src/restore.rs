@@ -9,10 +9,16 @@
 //! link, and names in a tree are neither `..` nor contain a slash.
 //!
 //! **Never half.** What does not exist yet is written under its own name. What replaces something is made beside it and renamed.
-//! The permissions tell what is not complete: a file has mode 0200 and a folder 01700 until they get their own, the very last of
+//! The permissions tell what is not complete: a file has mode 01200 and a folder 01700 until they get their own, the very last of
 //! their metadata. So the same restore, run again, completes what was interrupted, and there is no need of a rename for each file
 //! or a list of what is done. Nothing is made durable on the way: after a power failure, run it again with `verify`
 //! and [`Overwrite::IfChanged`].
+//!
+//! **Never what is somebody's.** Permissions alone prove nothing. The target has a journal, [`JOURNAL`], from the beginning to the
+//! end of a restore; after an interruption it stays. It says when the restore ran, and how it found the target. Only what was last
+//! changed in that time, as the system says it, is taken for incomplete. Any restore into the target completes what it has in
+//! common with the interrupted one, and removes the journal at its end. A target that was empty gets the metadata of the version
+//! only if it has no other names by then. Where no journal can be made, what an interruption leaves counts as the user's.
 //!
 //! **Never more open.** What a folder hands down to what is made in it, an access control list or a group, opens nothing that the
 //! version keeps closed. Folders that stood there keep their permissions until they get those of the version, if they do.
@@ -21,6 +27,7 @@ mod acl;
 mod content;
 mod folders;
 mod give;
+mod journal;
 mod make;
 mod pass;
 mod report;
@@ -37,6 +44,7 @@ use bailee_archive::{Archive, ReadStore, TreePath, Version};
 use crate::error::{FilesError, Warning};
 use folders::Target;
 use give::Giver;
+pub use journal::JOURNAL;
 use make::Maker;
 use pass::Pass;
 pub use report::Paths;
@@ -121,12 +129,17 @@ pub fn restore<S: ReadStore>(
 ) -> Result<Restored, FilesError> {
     let (what, mut unmatched) = check(archive, version, what)?;
     let giver = Giver::new();
-    let root = Target::open(target, what.is_whole(), giver)?;
+    let is_in_version = |name: &[u8]| {
+        let path = TreePath::root().join(name);
+        path.is_ok_and(|path| archive.find_entry(version, &path).is_ok_and(|entry| entry.is_some()))
+    };
+    let root = Target::open(target, giver, &is_in_version)?;
     let report = Report::new(target);
-    let maker = Maker { archive, how, report: &report, giver };
+    let maker = Maker { archive, how, report: &report, giver, earlier: &root.earlier };
     let mut pass = Pass::new(&maker, version, &what, &root);
     unmatched.extend(pass.make_all());
     pass.dress_folders();
+    pass.end_journal();
     let seen = pass.seen();
     let told = report.into_told()?;
     if seen == 0 && told.damaged.is_empty() {
@@ -140,7 +153,7 @@ pub fn restore<S: ReadStore>(
         bytes: count(bytes),
         kept: count(kept),
         // Of a list of files that cannot be read to its end, not all is seen.
-        chosen: if what.is_whole() { seen.max(version.root.entries) } else { seen },
+        chosen: if what.is_everything() { seen.max(version.root.entries) } else { seen },
         replaced: told.replaced,
         left: told.left,
         warnings: told.warnings,

@@ -6,7 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bailee_files::{Overwrite, Selection};
-use common::{backed_up, bring_back, bring_back_watched, differences, mode_of, noise, odd, set_mode, write};
+use common::{
+    backed_up, bring_back, bring_back_watched, differences, leave_journal, mode_of, noise, odd, set_mode, write,
+};
 use rustix::fs::{CWD, FileType, XattrFlags, mknodat};
 
 const ACCESS: &str = "system.posix_acl_access";
@@ -75,6 +77,7 @@ fn nothing_has_the_list_that_the_folder_above_hands_down() {
                 fs::create_dir(target.join(folder)).unwrap();
                 if name == "left" {
                     set_mode(&target.join(folder), 0o1700);
+                    leave_journal(&target, "made");
                 }
                 assert_eq!(lists(&target.join(folder)), [ACCESS, DEFAULT]);
             }
@@ -185,5 +188,6 @@ fn a_folder_with_a_set_group_id_bit_changes_nothing_that_may_be_given() {
         }
         // As an interruption leaves it.
         set_mode(&target.join("deep/deep"), 0o3700);
+        leave_journal(&target, "used");
     }
 }

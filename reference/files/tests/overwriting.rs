@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use bailee_archive::Archive;
-use bailee_files::{Overwrite, Restored, Selection};
+use bailee_files::{JOURNAL, Overwrite, Restored, Selection};
 use common::{
-    Store, backed_up, bring_back, bring_back_watched, differences, mode_of, noise, reopened, set_mode, write,
+    Store, backed_up, bring_back, bring_back_watched, differences, leave_journal, mode_of, noise, reopened, set_mode,
+    write,
 };
 use filetime::FileTime;
 use rustix::fs::{CWD, FileType, mknodat};
@@ -90,12 +91,6 @@ impl Case {
     fn differences(&self) -> Vec<String> {
         differences(&self.source(), &self.at(""))
     }
-}
-
-fn has_xattrs(folder: &Path) -> bool {
-    let done = rustix::fs::setxattr(folder, "user.try", b"", rustix::fs::XattrFlags::empty());
-    let _ = rustix::fs::removexattr(folder, "user.try");
-    done.is_ok()
 }
 
 fn names(paths: &bailee_files::Paths) -> Vec<&str> {
@@ -291,8 +286,8 @@ fn nothing_is_half_there_or_locked_while_a_restore_runs() {
     assert_eq!((names(&restored.replaced), restored.is_whole()), (vec!["file"], true));
     let seen = seen.lock().unwrap();
     let among = |at: usize, mode| seen.iter().any(|(_, new, _)| new[at] == Some(mode));
-    assert!(among(0, 0o1700) && among(1, 0o200) && among(2, 0o200), "{seen:?}");
-    let before_its_end = seen.iter().filter(|(_, new, _)| new[2] == Some(0o200));
+    assert!(among(0, 0o1700) && among(1, 0o1200) && among(2, 0o1200), "{seen:?}");
+    let before_its_end = seen.iter().filter(|(_, new, _)| new[2] == Some(0o1200));
     assert!(before_its_end.into_iter().all(|(modes, ..)| *modes == [0o755, 0o755, 0o644]), "{seen:?}");
     assert!(seen.iter().all(|(.., is_whole)| *is_whole));
     assert_eq!(differences(&source, &target), Vec::<String>::new());
@@ -301,7 +296,7 @@ fn nothing_is_half_there_or_locked_while_a_restore_runs() {
     assert_eq!(read, before, "who had it open still has the former file");
 }
 
-/// What an interruption leaves is told from a file of somebody's by its permissions alone.
+/// What an interruption leaves is told from a file of somebody's by its permissions and the time of its change.
 #[test]
 fn what_an_interruption_left_is_completed_and_what_looks_alike_is_kept() {
     let case = Case::new(|source| {
@@ -321,9 +316,9 @@ fn what_an_interruption_left_is_completed_and_what_looks_alike_is_kept() {
         write(&case.at(name), bytes);
         set_mode(&case.at(name), mode);
     };
-    spoil("half", b"of the", 0o200);
-    spoil("empty", b"", 0o200);
-    set_mode(&case.at("pipe"), 0o200);
+    spoil("half", b"of the", 0o1200);
+    spoil("empty", b"", 0o1200);
+    set_mode(&case.at("pipe"), 0o1200);
     set_time(&case.at("symlink"), THEN + 5);
     for (name, mode) in [("folder", 0o1700), ("of somebody", 0o711)] {
         set_mode(&case.at(name), mode);
@@ -331,13 +326,15 @@ fn what_an_interruption_left_is_completed_and_what_looks_alike_is_kept() {
     }
     // These are somebody's.
     spoil("open", b"of the", 0o600);
-    spoil("longer", b"of the version and more", 0o200);
-    spoil("linked", b"of the", 0o200);
+    spoil("longer", b"of the version and more", 0o1200);
+    spoil("linked", b"of the", 0o1200);
     fs::hard_link(case.at("linked"), case.place.path().join("elsewhere")).unwrap();
 
+    leave_journal(&case.at(""), "used");
     let restored = case.restore(Overwrite::Never);
     assert_eq!(names(&restored.left), ["linked", "longer", "open"]);
     assert_eq!((restored.replaced.count, restored.missing(), restored.warnings.clone()), (0, 0, vec![]));
+    assert!(!case.at(JOURNAL).exists());
     for name in ["linked", "longer"] {
         set_mode(&case.at(name), 0o600); // Only root may compare what nobody may read.
     }
@@ -349,6 +346,89 @@ fn what_an_interruption_left_is_completed_and_what_looks_alike_is_kept() {
     assert_eq!(mode_of(&case.at("of somebody")), 0o711);
     assert_eq!(case.read("longer"), b"of the version and more");
     assert_eq!(names(&case.restore(Overwrite::Never).left), ["linked", "longer", "open"], "and nothing new");
+}
+
+/// Whatever its permissions: it stands there without a journal, or was last changed when no restore ran.
+#[test]
+fn what_is_somebodys_is_never_taken_for_what_an_interruption_left() {
+    for (journal, ended) in [(false, 0), (true, -60)] {
+        let case = Case::new(|source| {
+            fs::create_dir(source.join("folder")).unwrap();
+            set_mode(&source.join("folder"), 0o755);
+            for name in ["written", "sticky"] {
+                write(&source.join(name), b"of the version");
+            }
+            pipe(&source.join("pipe"));
+        });
+        for (name, mode) in [("written", 0o200), ("sticky", 0o1200)] {
+            write(&case.at(name), b"newer");
+            set_mode(&case.at(name), mode);
+        }
+        set_mode(&case.at("pipe"), 0o1200);
+        for folder in ["folder", ""] {
+            set_mode(&case.at(folder), 0o1700);
+        }
+        if journal {
+            leave_journal(&case.at(""), "used");
+            filetime::set_file_mtime(
+                case.at(JOURNAL),
+                FileTime::from_unix_time(FileTime::now().unix_seconds() + ended, 0),
+            )
+            .unwrap();
+        }
+        let restored = case.restore(Overwrite::Never);
+        assert_eq!(names(&restored.left), ["pipe", "sticky", "written"], "{journal}");
+        let doubts = restored.warnings.iter().filter(|told| told.path == case.at("folder")).count();
+        assert_eq!((doubts, restored.warnings.len()), (usize::from(journal), usize::from(journal)));
+        assert_eq!(
+            ["", "folder", "written", "sticky"].map(|name| mode_of(&case.at(name))),
+            [0o1700, 0o1700, 0o200, 0o1200]
+        );
+        assert_eq!(fs::metadata(case.at("written")).unwrap().len(), 5);
+        assert!(!case.at(JOURNAL).exists());
+    }
+}
+
+/// The name of the journal is free for what a version or somebody has.
+#[test]
+fn a_file_that_has_the_name_of_the_journal_is_restored_and_kept() {
+    let case = Case::new(|source| {
+        write(&source.join(JOURNAL), b"of the version");
+        write(&source.join("file"), b"x");
+    });
+    assert_eq!(case.differences(), Vec::<String>::new());
+    let store = case.archive.into_store();
+    let target = case.place.path().join("other");
+    let (root, seen) = (target.clone(), std::sync::Arc::new(Mutex::new(0)));
+    let saw = seen.clone();
+    bring_back_watched(&store, &target, Overwrite::Never, move || {
+        *saw.lock().unwrap() += usize::from(root.join(format!("{JOURNAL}-1")).exists());
+    });
+    assert!(*seen.lock().unwrap() > 0);
+    assert_eq!(differences(&case.place.path().join("source"), &target), Vec::<String>::new());
+
+    let case = Case::new(|source| write(&source.join("file"), b"x"));
+    fs::remove_file(case.at("file")).unwrap();
+    write(&case.at(JOURNAL), b"somebody's");
+    assert!(case.restore(Overwrite::Never).is_whole());
+    assert_eq!(case.read(JOURNAL), b"somebody's");
+    assert_eq!(fs::read_dir(case.at("")).unwrap().count(), 2);
+}
+
+#[test]
+fn a_link_that_differs_in_its_time_is_somebodys_unless_it_may_be_changed() {
+    for (overwrite, seconds, left, expected) in [
+        (Overwrite::Never, THEN - 5, 1, THEN - 5),
+        (Overwrite::IfNewer, THEN + 5, 1, THEN + 5),
+        (Overwrite::IfNewer, THEN - 5, 0, THEN),
+        (Overwrite::IfChanged, THEN + 5, 0, THEN),
+        (Overwrite::Always, THEN + 5, 0, THEN),
+    ] {
+        let case = Case::new(|source| symlink("there", source.join("link")).unwrap());
+        set_time(&case.at("link"), seconds);
+        assert_eq!(case.restore(overwrite).left.count, left, "{overwrite:?}");
+        assert_eq!(fs::symlink_metadata(case.at("link")).unwrap().mtime(), expected, "{overwrite:?}");
+    }
 }
 
 /// Such a file has other permissions until it is complete.
@@ -363,10 +443,11 @@ fn a_file_that_may_only_be_written_is_not_taken_for_an_interrupted_one() {
             set_mode(&source.join(name), 0o200);
         }
     });
-    for (name, mode) in [("half", 0o300), ("of somebody", 0o200)] {
+    for (name, mode) in [("half", 0o1300), ("of somebody", 0o1200)] {
         write(&case.at(name), b"of the");
         set_mode(&case.at(name), mode);
     }
+    leave_journal(&case.at(""), "used");
     assert_eq!(names(&case.restore(Overwrite::Never).left), ["of somebody"]);
     assert_eq!([case.read("half"), case.read("of somebody")], [&b"of the version"[..], b"of the"]);
 }
@@ -378,7 +459,7 @@ fn what_an_interruption_left_beside_a_file_is_removed() {
     let part = case.at(&format!(".bailee-part-{}", &hash[..16]));
     for bytes in [&b"half of it"[..], b"longer than all of it is in the version"] {
         write(&part, bytes);
-        set_mode(&part, 0o200);
+        set_mode(&part, 0o1200);
         write(&case.at("a"), b"before");
         assert_eq!(names(&case.restore(Overwrite::Always).replaced), ["a"]);
         assert_eq!(case.differences(), Vec::<String>::new());
@@ -456,14 +537,12 @@ fn a_folder_that_was_empty_is_as_the_version_however_often_it_is_begun() {
     let target = case.place.path().join("empty");
     fs::create_dir(&target).unwrap();
     set_mode(&target, 0o711);
-    if !has_xattrs(&target) {
-        return;
-    }
     let store = case.archive.into_store();
     let panics = |target: PathBuf| move || assert!(!target.join("file").exists(), "as a kill ends it");
     let dies = || bring_back_watched(&store, &target, Overwrite::Never, panics(target.clone()));
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(dies)).is_err());
-    assert_eq!((mode_of(&target), mode_of(&target.join("file"))), (0o711, 0o200));
+    assert_eq!((mode_of(&target), mode_of(&target.join("file"))), (0o711, 0o1200));
+    assert!(target.join(JOURNAL).exists());
     let again =
         || bring_back(&reopened(store.clone()), &target, &Selection::whole(), (Overwrite::Never, false)).unwrap();
     assert!(again().is_whole());
@@ -472,6 +551,32 @@ fn a_folder_that_was_empty_is_as_the_version_however_often_it_is_begun() {
     set_mode(&target, 0o711);
     assert!(again().is_whole());
     assert_eq!(mode_of(&target), 0o711);
+}
+
+/// Somebody may rely on the permissions that a folder has.
+#[test]
+fn a_folder_that_was_empty_keeps_its_permissions_if_something_else_is_in_it_at_the_end() {
+    for private in ["a private file", "z"] {
+        let case = Case::new(|source| {
+            set_mode(source, 0o755);
+            write(&source.join("file"), &noise(1, 5_000_000));
+        });
+        let target = case.place.path().join("empty");
+        fs::create_dir(&target).unwrap();
+        set_mode(&target, 0o700);
+        let store = case.archive.into_store();
+        let panics = |target: PathBuf| move || assert!(!target.join("file").exists(), "as a kill ends it");
+        let dies = || bring_back_watched(&store, &target, Overwrite::Never, panics(target.clone()));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(dies)).is_err());
+        write(&target.join(private), b"x");
+        let again =
+            |overwrite| bring_back(&reopened(store.clone()), &target, &Selection::whole(), (overwrite, false));
+        assert!(again(Overwrite::Never).unwrap().is_whole());
+        assert_eq!((mode_of(&target), target.join(JOURNAL).exists()), (0o700, false));
+        fs::remove_file(target.join(private)).unwrap();
+        again(Overwrite::IfChanged).unwrap();
+        assert_eq!(differences(&case.place.path().join("source"), &target), Vec::<String>::new());
+    }
 }
 
 /// In the version, what is in a part may have been in a folder that was closed.
@@ -484,7 +589,9 @@ fn a_folder_that_is_made_for_a_part_is_its_owners_alone() {
         bring_back(&case.archive, &made, &part, (Overwrite::Never, false)).unwrap();
         assert_eq!(mode_of(&made), 0o700);
         set_mode(&made, 0o1700);
+        leave_journal(&made, "made");
     }
+    bring_back(&case.archive, &made, &part, (Overwrite::Never, false)).unwrap();
     set_mode(&made, 0o755);
     fs::remove_file(made.join("a")).unwrap();
     bring_back(&case.archive, &made, &part, (Overwrite::Always, false)).unwrap();

@@ -161,6 +161,35 @@ fn a_path_that_the_version_has_wins_over_a_pattern() {
     assert_eq!(files(&["so??d"]), ["somed/x"]);
 }
 
+/// The deepest that is named or matched decides.
+#[test]
+fn what_is_taken_back_is_left_out_of_what_a_path_or_a_pattern_chose() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["d1/x", "d1/e/y", "d1/e/z", "d2/e/y", "top"] {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        write(&path, name.as_bytes());
+    }
+    fs::hard_link(folder.path().join("d1/e/y"), folder.path().join("d1/link of y")).unwrap();
+    let archive = backed_up(folder.path()).unwrap().archive;
+    let cases: [(&[&str], &[&str]); 7] = [
+        (&["d1", "!d1/e/y"], &["d1/e/z", "d1/link of y", "d1/x"]),
+        (&["!d1/e/y", "d1"], &["d1/e/z", "d1/link of y", "d1/x"]),
+        (&["d1", "!d1/e/"], &["d1/link of y", "d1/x"]),
+        (&["d1", "!d1/e", "d1/e/z"], &["d1/e/z", "d1/link of y", "d1/x"]),
+        (&["d?", "!e"], &["d1/link of y", "d1/x"]),
+        (&["/", "!d1", "!top"], &["d2/e/y"]),
+        (&["d1", "d2/e", "!y"], &["d1/e/z", "d1/link of y", "d1/x"]),
+    ];
+    for (words, expected) in cases {
+        let out = tempfile::tempdir().unwrap();
+        let restored = bring_back(&archive, out.path(), &Selection::of(words).unwrap(), ONCE).unwrap();
+        assert_eq!((restored.missing(), restored.is_whole()), (0, true), "{words:?}");
+        let found: Vec<_> = all(out.path()).into_iter().filter(|path| !path.ends_with('/')).collect();
+        assert_eq!(found, expected, "{words:?}");
+    }
+}
+
 #[test]
 fn words_that_only_take_back_choose_nothing_and_write_nothing() {
     let (_folder, archive) = sample();

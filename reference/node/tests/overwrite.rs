@@ -153,7 +153,8 @@ fn give_away(path: &Path) {
     }
 }
 
-/// Into a folder of a third group, which everything made in it inherits. That group gets what everyone gets.
+/// Into a folder of a third group, which everything made in it inherits. That group and everyone get what the former group and
+/// everyone had both.
 #[test]
 fn another_user_gives_a_third_group_no_more_than_everyone() {
     if !rustix::process::geteuid().is_root() {
@@ -171,6 +172,13 @@ fn another_user_gives_a_third_group_no_more_than_everyone() {
     rustix::fs::mknodat(pipe.0, &pipe.1, pipe.2, 0o600.into(), 0).unwrap();
     set_mode(&pipe.1, 0o2664);
     set_mode(&place.at("source/folder"), 0o770);
+    let capability: [u8; 20] = std::array::from_fn(|at| match at {
+        3 => 2, // The second version of the format.
+        5 => 4, // May bind low ports.
+        _ => 0,
+    });
+    let private = place.at("source/private");
+    rustix::fs::setxattr(&private, "security.capability", &capability, rustix::fs::XattrFlags::empty()).unwrap();
     place.succeed(&["backup", &place.text("source")]);
 
     fs::copy(env!("CARGO_BIN_EXE_bailee"), place.at("bailee")).unwrap();
@@ -184,10 +192,11 @@ fn another_user_gives_a_third_group_no_more_than_everyone() {
     assert_eq!(code(&output), 3, "the set-id bits are named: {}", err(&output));
     assert_eq!(err(&output).matches("set-user-id bit").count(), 1, "{}", err(&output));
     assert_eq!(err(&output).matches("set-group-id bit").count(), 2, "{}", err(&output));
+    assert_eq!(err(&output).matches("capabilities").count(), 1, "{}", err(&output));
     for (name, mode) in [
         ("private", 0o600),
         ("readable", 0o644),
-        ("denied", 0o604),
+        ("denied", 0o600),
         ("program", 0o755),
         ("only", 0o200),
         ("pipe", 0o644),
@@ -196,10 +205,11 @@ fn another_user_gives_a_third_group_no_more_than_everyone() {
         let found = fs::metadata(place.at("shared/target").join(name)).unwrap();
         assert_eq!((found.mode() & 0o7777, found.uid(), found.gid()), (mode, 65_534, 12_345), "{name}");
     }
-    // It has all that this user could give: nothing is left to do.
+    // It has all that this user could give: nothing is left to do, and what it lacks is said again.
     let inode = fs::metadata(place.at("shared/target/only")).unwrap().ino();
     let again = as_nobody(&place, &arguments).unwrap();
     let summary = objects(&out(&again)).pop().unwrap();
-    assert_eq!((code(&again), &summary["left"], &summary["kept"]), (0, &0.into(), &5.into()), "{summary}");
+    assert_eq!((code(&again), &summary["left"], &summary["kept"]), (3, &0.into(), &5.into()), "{summary}");
+    assert_eq!(err(&again), err(&output));
     assert_eq!(fs::metadata(place.at("shared/target/only")).unwrap().ino(), inode);
 }

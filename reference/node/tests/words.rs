@@ -216,6 +216,28 @@ fn a_mistake_with_a_folder_has_a_second_line_that_says_what_to_do() {
     }
 }
 
+/// As a variable of a script that is not set.
+#[test]
+fn an_empty_word_does_not_mean_the_whole() {
+    let (place, _) = Place::with_version();
+    let target = place.text("target");
+    for arguments in [
+        &["restore", "latest", "", "--target", &target][..],
+        &["restore", "latest", "docs", "", "--target", &target],
+        &["restore", "latest", "", "--stdout"],
+        &["ls", "latest", ""],
+    ] {
+        let said = place.fail(2, arguments);
+        assert!(said.contains("a path is empty") && said.contains("/ for all of it"), "{said}");
+    }
+    assert!(!place.at("target").exists());
+    let all = place.succeed(&["ls"]);
+    for whole in [".", "/"] {
+        assert_eq!(place.succeed(&["ls", "latest", whole]), all);
+        place.succeed(&["restore", "latest", whole, "--target", &target]);
+    }
+}
+
 /// Many lines of one kind are cut short for people, and no place is named twice.
 #[test]
 fn damage_in_many_places_is_told_briefly_and_once() {

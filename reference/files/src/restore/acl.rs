@@ -14,6 +14,10 @@ pub(super) const ACCESS: &CStr = c"system.posix_acl_access";
 pub(super) const DEFAULT: &CStr = c"system.posix_acl_default";
 
 const HEADER_BYTES: usize = 4;
+/// The tag of a named user.
+const NAMED_USER: u16 = 0x02;
+/// The tag of a named group.
+const NAMED_GROUP: u16 = 0x08;
 /// The tag of the owning group.
 const GROUP: u16 = 0x04;
 /// The tag of the limit to all groups and named users.
@@ -40,13 +44,21 @@ pub(super) fn of_group(list: &[u8]) -> u32 {
     u32::from(of(list, GROUP).unwrap_or(0) & of(list, MASK).unwrap_or(7) & 7)
 }
 
-/// The same list, in which neither the owning group nor the mask allows more than everyone else has.
-pub(super) fn closed_to_group(list: &[u8]) -> Vec<u8> {
-    let others = of(list, OTHER).unwrap_or(0);
+/// What every named user and group may do: 3 bits. Without the list they count as the owning group or as everyone else.
+pub(super) fn of_all_named(list: &[u8]) -> u32 {
+    let mask = of(list, MASK).unwrap_or(7);
+    let named = entries(list).filter(|(tag, _)| [NAMED_USER, NAMED_GROUP].contains(tag));
+    u32::from(named.fold(7, |all, (_, permissions)| all & permissions & mask))
+}
+
+/// The same list for another owning group: neither that group nor everyone else, which the former group now is among, gets more
+/// than both had.
+pub(super) fn of_another_group(list: &[u8]) -> Vec<u8> {
+    let shared = of(list, OTHER).unwrap_or(0) & of(list, GROUP).unwrap_or(0) & of(list, MASK).unwrap_or(7);
     let mut list = list.to_vec();
     for entry in list.get_mut(HEADER_BYTES..).unwrap_or_default().as_chunks_mut::<8>().0 {
-        if [GROUP, MASK].contains(&u16::from_le_bytes([entry[0], entry[1]])) {
-            let permissions = u16::from_le_bytes([entry[2], entry[3]]) & others;
+        if [GROUP, MASK, OTHER].contains(&u16::from_le_bytes([entry[0], entry[1]])) {
+            let permissions = u16::from_le_bytes([entry[2], entry[3]]) & shared;
             entry[2..4].copy_from_slice(&permissions.to_le_bytes());
         }
     }
@@ -97,14 +109,23 @@ mod tests {
         assert_eq!(of_group(&list(&[(1, 7), (2, 7), (GROUP, 6), (MASK, 5), (OTHER, 0)])), 4);
         assert_eq!(of_group(&list(&[(1, 7), (GROUP, 6), (OTHER, 0)])), 6);
         for odd in [&[][..], &[2], &[2, 0, 0, 0, 4], &[255; 11]] {
-            assert_eq!((of_group(odd), closed_to_group(odd)), (0, odd.to_vec()));
+            assert_eq!((of_group(odd), of_another_group(odd)), (0, odd.to_vec()));
         }
     }
 
     #[test]
-    fn a_closed_list_gives_the_group_no_more_than_everyone() {
+    fn a_list_for_another_group_gives_what_both_had() {
         let before = list(&[(1, 7), (2, 7), (GROUP, 6), (8, 7), (MASK, 7), (OTHER, 5)]);
-        let after = list(&[(1, 7), (2, 7), (GROUP, 4), (8, 7), (MASK, 5), (OTHER, 5)]);
-        assert_eq!(closed_to_group(&before), after);
+        let after = list(&[(1, 7), (2, 7), (GROUP, 4), (8, 7), (MASK, 4), (OTHER, 4)]);
+        assert_eq!(of_another_group(&before), after);
+        let before = list(&[(1, 7), (2, 7), (GROUP, 7), (MASK, 3), (OTHER, 6)]);
+        assert_eq!(of_another_group(&before), list(&[(1, 7), (2, 7), (GROUP, 2), (MASK, 2), (OTHER, 2)]));
+    }
+
+    #[test]
+    fn what_all_named_may_do_is_within_the_mask() {
+        assert_eq!(of_all_named(&list(&[(1, 7), (2, 6), (GROUP, 0), (8, 7), (MASK, 5), (OTHER, 0)])), 4);
+        assert_eq!(of_all_named(&list(&[(1, 7), (GROUP, 0), (MASK, 0), (OTHER, 0)])), 7, "nobody is named");
+        assert_eq!(of_all_named(&[255; 11]), 7);
     }
 }

@@ -4,27 +4,26 @@ use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use bailee_archive::TreePath;
 use bailee_archive::tree::Meta;
-use rustix::fs::{Access, AtFlags, FileType, Mode, Stat, XattrFlags};
+use rustix::fs::{Access, AtFlags, FileType, Mode, Stat};
 use rustix::io::Errno;
 
 use super::acl;
 use super::give::{Giver, set_mode_in};
-use super::standing::{Overwrite, UNFINISHED_FOLDER, is_unfinished_folder, kind_of};
+use super::journal::{Journal, Origin, Runs, Said};
+use super::standing::{Overwrite, UNFINISHED_FOLDER, is_closed_folder, kind_of};
 use crate::error::FilesError;
-use crate::folder::Folder;
+use crate::folder::{Folder, Names};
 use crate::meta::State;
 
 /// The permissions of a folder that was made for a part of a version: nobody else gets to see what in the version was in a folder
 /// that may have been closed.
 const MADE_FOR_A_PART: u32 = 0o700;
-
-/// The attribute of a folder that was there and empty, until it has its metadata. Its permissions cannot tell: they are somebody's.
-const UNFINISHED: &CStr = c"user.bailee.unfinished";
 
 /// A folder that things are made in.
 #[derive(Clone)]
@@ -36,9 +35,12 @@ pub(super) struct Level {
 
 /// How the folder was found that is restored into.
 enum Found {
+    /// It was absent.
     Made,
-    /// There was nothing in it; or the restore that found it so was interrupted.
+    /// There was nothing in it, or only what an interrupted run made.
     Empty,
+    /// An interrupted run made it.
+    Interrupted(Stat),
     Used(Stat),
 }
 
@@ -48,24 +50,31 @@ pub(super) struct Target {
     found: Found,
     /// The permissions that it had before its owner was let in.
     widened: Option<u32>,
+    pub(super) journal: Journal,
+    /// The runs of the restore that was interrupted here.
+    pub(super) earlier: Runs,
 }
 
 impl Target {
-    /// Opens the folder, and makes it if it is absent.
+    /// Opens the folder, makes it if it is absent, and begins the journal in it. `is_in_version` says whether the version has
+    /// something of this name in its root.
     ///
     /// # Errors
     /// `Io`.
-    pub(super) fn open(path: &Path, is_whole: bool, giver: Giver) -> Result<Self, FilesError> {
+    pub(super) fn open(path: &Path, giver: Giver, is_in_version: &dyn Fn(&[u8]) -> bool) -> Result<Self, FilesError> {
         match rustix::fs::mkdir(path, UNFINISHED_FOLDER) {
-            Err(Errno::EXIST) => return Self::open_existing(path, is_whole, giver),
+            Err(Errno::EXIST) => return Self::open_existing(path, giver, is_in_version),
             done => done.map_err(|error| FilesError::io("making", path)(error.into()))?,
         }
         let folder = Folder::root(path).map_err(FilesError::io("opening", path))?;
         let hands_down_list = without_list(&folder).map_err(FilesError::io("opening", path))?;
-        Ok(Target { level: Level { folder, hands_down_list }, found: Found::Made, widened: None })
+        let (journal, _) = Journal::find(&folder, giver, is_in_version);
+        journal.begin(&Said { origin: Origin::Made, runs: Runs::default() });
+        let level = Level { folder, hands_down_list };
+        Ok(Target { level, found: Found::Made, widened: None, journal, earlier: Runs::default() })
     }
 
-    fn open_existing(path: &Path, is_whole: bool, giver: Giver) -> Result<Self, FilesError> {
+    fn open_existing(path: &Path, giver: Giver, is_in_version: &dyn Fn(&[u8]) -> bool) -> Result<Self, FilesError> {
         let opening = |error: Errno| FilesError::io("opening", path)(error.into());
         let stat = rustix::fs::stat(path).map_err(|error| FilesError::io("reading", path)(error.into()))?;
         let is_reached = || rustix::fs::accessat(rustix::fs::CWD, path, ALL, AtFlags::EACCESS).is_ok();
@@ -73,17 +82,33 @@ impl Target {
         if widened.is_some() {
             rustix::fs::chmod(path, Mode::from_raw_mode(stat.st_mode & 0o7777 | 0o700)).map_err(opening)?;
         }
-        let is_empty = std::fs::read_dir(path).map_err(FilesError::io("reading", path))?.next().is_none();
-        let folder = Folder::root(path).map_err(FilesError::io("opening", path))?;
+        let folder = Folder::root(path).map_err(FilesError::io("reading", path))?;
         let handle = folder.handle().map_err(FilesError::io("opening", path))?;
         let hands_down_list = acl::is_inherited_in(&*handle);
-        if is_empty && is_whole {
-            // Without attributes on this file system, an interruption leaves the folder's own metadata.
-            let _ = rustix::fs::fsetxattr(&*handle, UNFINISHED, &[], XattrFlags::empty());
+        let (journal, said) = Journal::find(&folder, giver, is_in_version);
+        let is_empty = has_nothing(path, &journal).map_err(FilesError::io("reading", path))?;
+        let mut said = said.unwrap_or(Said { origin: Origin::Used, runs: Runs::default() });
+        if is_empty && said.origin == Origin::Used {
+            said.origin = Origin::Empty;
         }
-        let is_begun = || rustix::fs::fgetxattr(&*handle, UNFINISHED, &mut [0u8; 8][..]).is_ok();
-        let found = if is_empty || is_begun() { Found::Empty } else { Found::Used(stat) };
-        Ok(Target { level: Level { folder, hands_down_list }, found, widened })
+        journal.begin(&said);
+        let found = match said.origin {
+            Origin::Made => Found::Interrupted(stat),
+            Origin::Empty => Found::Empty,
+            Origin::Used => Found::Used(stat),
+        };
+        Ok(Target { level: Level { folder, hands_down_list }, found, widened, journal, earlier: said.runs })
+    }
+
+    /// The names that are in the folder, if they decide whether it gets its metadata.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub(super) fn names(&self) -> io::Result<Option<Names>> {
+        match self.found {
+            Found::Empty => Names::read(&*self.level.folder.handle()?).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// Removes the folder again, if it was made for nothing.
@@ -98,17 +123,31 @@ impl Target {
         let is_unfinished = match &self.found {
             Found::Made => true,
             Found::Empty => is_whole,
-            Found::Used(stat) => is_unfinished_folder(stat, meta, giver),
+            // Somebody may have set its permissions since.
+            Found::Interrupted(stat) => is_closed_folder(stat, meta, giver),
+            Found::Used(_) => false,
         };
         Ok(match &self.found {
             _ if is_unfinished && is_whole => Fate::Dressed,
             _ if is_unfinished => Fate::Kept(Some(MADE_FOR_A_PART)),
-            Found::Used(stat) if is_whole && is_dressed(&self.level.folder, stat, meta, overwrite, giver)? => {
+            Found::Interrupted(stat) | Found::Used(stat)
+                if is_whole && is_dressed(&self.level.folder, stat, meta, overwrite, giver)? =>
+            {
                 Fate::Dressed
             }
             _ => Fate::Kept(self.widened),
         })
     }
+}
+
+/// Whether there is nothing in a folder, except the journal.
+fn has_nothing(path: &Path, journal: &Journal) -> io::Result<bool> {
+    for entry in std::fs::read_dir(path)? {
+        if !journal.is_named(entry?.file_name().as_bytes()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 const ALL: Access = Access::READ_OK.union(Access::WRITE_OK).union(Access::EXEC_OK);
@@ -137,7 +176,7 @@ fn is_dressed(
     Ok(match overwrite {
         Overwrite::IfChanged | Overwrite::Always => true,
         Overwrite::IfNewer if meta.mtime > State::of(stat).mtime => true,
-        Overwrite::Never | Overwrite::IfNewer => giver.is_as(stat, folder.handle()?.as_fd(), meta)?,
+        Overwrite::Never | Overwrite::IfNewer => giver.is_as(stat, folder.handle()?.as_fd(), meta)?.is_some(),
     })
 }
 
@@ -151,15 +190,24 @@ pub(super) enum Fate {
 }
 
 /// The folders of a restore that keep their metadata.
-pub(super) struct Folders {
+pub(super) struct Folders<'a> {
     overwrite: Overwrite,
     giver: Giver,
+    /// The runs of the restore that was interrupted here.
+    earlier: &'a Runs,
     kept: HashMap<TreePath, Option<u32>>,
+    /// Those that an interrupted run may have made, and that somebody changed since.
+    doubtful: Vec<TreePath>,
 }
 
-impl Folders {
-    pub(super) fn new(overwrite: Overwrite, giver: Giver) -> Self {
-        Folders { overwrite, giver, kept: HashMap::new() }
+impl<'a> Folders<'a> {
+    pub(super) fn new(overwrite: Overwrite, giver: Giver, earlier: &'a Runs) -> Self {
+        Folders { overwrite, giver, earlier, kept: HashMap::new(), doubtful: Vec::new() }
+    }
+
+    /// Leaves the folder that is restored into as it is.
+    pub(super) fn keep_target(&mut self, target: &Target) {
+        self.decide(TreePath::root(), Fate::Kept(target.widened));
     }
 
     /// Decides about the folder that is restored into.
@@ -176,6 +224,11 @@ impl Folders {
         if let Fate::Kept(mode) = fate {
             self.kept.insert(path, mode);
         }
+    }
+
+    /// Folders that look unfinished and keep their metadata, as they may be somebody's.
+    pub(super) fn doubtful(&self) -> &[TreePath] {
+        &self.doubtful
     }
 
     pub(super) fn fate(&self, path: &TreePath) -> Fate {
@@ -205,11 +258,15 @@ impl Folders {
         }
         let widened = self.widen(above, &name, &stat)?;
         let folder = above.folder.inner(name, path.clone());
-        if is_unfinished_folder(&stat, meta, self.giver) {
+        let is_closed = is_closed_folder(&stat, meta, self.giver);
+        if is_closed && self.earlier.include(&stat) {
             let hands_down_list = without_list(&folder)?;
             return Ok(Level { folder, hands_down_list });
         }
         let is_dressed = is_dressed(&folder, &stat, meta, self.overwrite, self.giver)?;
+        if is_closed && !is_dressed && self.earlier.are_before(&stat) {
+            self.doubtful.push(path.clone());
+        }
         self.decide(path, if is_dressed { Fate::Dressed } else { Fate::Kept(widened) });
         let hands_down_list = acl::is_inherited_in(&*folder.handle()?);
         Ok(Level { folder, hands_down_list })

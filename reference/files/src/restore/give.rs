@@ -16,6 +16,7 @@ use crate::folder::Folder;
 use crate::meta;
 
 const CAPABILITY: &[u8] = b"security.capability";
+const NO_CAPABILITIES: &str = "the capabilities not restored: they belong to another user";
 
 /// Something that is to get its metadata.
 #[derive(Clone, Copy)]
@@ -151,15 +152,19 @@ impl Owned {
 }
 
 /// The permissions that may be given, and what that leaves out. A set-id bit speaks for the owner or the group that it was set for,
-/// and for no other. Another group gets no more than everyone.
-fn permitted(mode: u32, owned: Owned) -> (u32, Vec<&'static str>) {
+/// and for no other. Another group, and everyone, get what both the former group and everyone had.
+fn permitted(meta: &Meta, owned: Owned) -> (u32, Vec<&'static str>) {
+    let mode = meta.mode;
     let (mut given, mut without) = (mode, Vec::new());
     if !owned.user && mode & 0o4000 != 0 {
         given &= !0o4000;
         without.push("the set-user-id bit not restored: it belongs to another user");
     }
     if !owned.group {
-        given &= !0o070 | (mode & 0o007) << 3;
+        let list = meta.xattrs.iter().find(|xattr| *xattr.name == *acl::ACCESS.to_bytes());
+        // With a list, the bits of the group are its mask.
+        let shared = mode & list.map_or(mode >> 3, |list| acl::of_group(&list.value)) & 0o007;
+        given &= !0o077 | shared << 3 | shared;
         if mode & 0o2000 != 0 {
             given &= !0o2000;
             without.push("the set-group-id bit not restored: it belongs to another group");
@@ -172,7 +177,7 @@ fn permitted(mode: u32, owned: Owned) -> (u32, Vec<&'static str>) {
 fn permitted_value(xattr: &Xattr, owned: Owned) -> Option<Vec<u8>> {
     match &xattr.name[..] {
         CAPABILITY if !owned.user => None,
-        name if name == acl::ACCESS.to_bytes() && !owned.group => Some(acl::closed_to_group(&xattr.value)),
+        name if acl::is_list(name) && !owned.group => Some(acl::of_another_group(&xattr.value)),
         _ => Some(xattr.value.to_vec()),
     }
 }
@@ -208,7 +213,7 @@ impl Giver {
     pub(super) fn give(self, place: Place<'_>, meta: &Meta, before: Before) -> Refusals {
         let mut refused = Refusals::default();
         let owned = self.give_owner(place, meta, &mut refused);
-        let (mut mode, without) = permitted(meta.mode, owned);
+        let (mut mode, without) = permitted(meta, owned);
         refused.0.extend(without.into_iter().map(String::from));
         if !take_away(place, meta, before, &mut refused) {
             mode &= !0o070;
@@ -221,7 +226,8 @@ impl Giver {
         // A list changes the permissions, too.
         for list in lists {
             if !give_xattr(place, list, owned, &mut refused) && *list.name == *acl::ACCESS.to_bytes() {
-                mode &= !0o070 | acl::of_group(&list.value) << 3;
+                let named = acl::of_all_named(&list.value);
+                mode &= !0o077 | (acl::of_group(&list.value) & named) << 3 | named;
             }
         }
         refused.note("the permissions", place.set_mode(mode));
@@ -246,13 +252,14 @@ impl Giver {
         known.unwrap_or_else(seen)
     }
 
-    /// Whether something has this metadata, as far as this user could have given it. `stat` is its state before it was opened.
+    /// Whether something has this metadata, as far as this user could have given it: then what it lacks. `stat` is its state before
+    /// it was opened.
     ///
     /// # Errors
     /// What the system said.
-    pub(super) fn is_as(self, stat: &Stat, open: BorrowedFd<'_>, meta: &Meta) -> io::Result<bool> {
+    pub(super) fn is_as(self, stat: &Stat, open: BorrowedFd<'_>, meta: &Meta) -> io::Result<Option<Refusals>> {
         if !self.has_stat(stat, meta) {
-            return Ok(false);
+            return Ok(None);
         }
         let (owned, found) = (Owned::of(stat, meta), meta::xattrs_of(open)?);
         let of = |name: &[u8]| found.iter().find(|xattr| *xattr.name == *name).map(|xattr| &*xattr.value);
@@ -264,7 +271,20 @@ impl Giver {
             .filter(is_given)
             .all(|xattr| permitted_value(xattr, owned).is_none_or(|value| of(&xattr.name) == Some(&value)));
         let has_no_more = found.iter().all(|xattr| !is_removed(&xattr.name) || has(meta, &xattr.name));
-        Ok(has_all && has_no_more)
+        if !has_all || !has_no_more {
+            return Ok(None);
+        }
+        let mut lacks = lacking(stat, meta);
+        for xattr in meta.xattrs.iter().filter(|xattr| !is_given(xattr)) {
+            match permitted_value(xattr, owned) {
+                None => lacks.0.push(NO_CAPABILITIES.into()),
+                Some(value) if of(&xattr.name) != Some(&value) => {
+                    lacks.0.push("an extended attribute not restored: this user may not set it".into());
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(Some(lacks))
     }
 
     /// The same without extended attributes.
@@ -273,7 +293,7 @@ impl Giver {
         let found = meta::of(stat);
         (owned == Owned { user: true, group: true } || !self.me.is_root())
             && found.mtime == meta.mtime
-            && found.mode == permitted(meta.mode, owned).0
+            && found.mode == permitted(meta, owned).0
     }
 
     /// The same of a link, which has no permissions.
@@ -283,13 +303,18 @@ impl Giver {
     }
 }
 
+/// What the permissions of something lack because it belongs to somebody else.
+pub(super) fn lacking(stat: &Stat, meta: &Meta) -> Refusals {
+    Refusals(permitted(meta, Owned::of(stat, meta)).1.into_iter().map(String::from).collect())
+}
+
 fn has(meta: &Meta, name: &[u8]) -> bool {
     meta.xattrs.iter().any(|xattr| *xattr.name == *name)
 }
 
 fn give_xattr(place: Place<'_>, xattr: &Xattr, owned: Owned, refused: &mut Refusals) -> bool {
     let Some(value) = permitted_value(xattr, owned) else {
-        refused.0.push("the capabilities not restored: they belong to another user".into());
+        refused.0.push(NO_CAPABILITIES.into());
         return false;
     };
     let name = CString::new(xattr.name.to_vec()).map_err(io::Error::from);
@@ -326,7 +351,7 @@ mod tests {
     #[test]
     fn set_id_bits_go_to_their_owner_alone() {
         let given = |mode, owned| {
-            let (mode, without) = permitted(mode, owned);
+            let (mode, without) = permitted(&Meta { mode, ..Meta::default() }, owned);
             (mode, without.len())
         };
         assert_eq!(given(0o6755, BOTH), (0o6755, 0));
@@ -335,12 +360,61 @@ mod tests {
     }
 
     #[test]
-    fn another_group_gets_no_more_than_everyone() {
-        let given = |mode| permitted(mode, Owned { group: false, ..BOTH }).0;
+    fn another_group_and_everyone_get_what_both_had() {
+        let given = |mode| permitted(&Meta { mode, ..Meta::default() }, Owned { group: false, ..BOTH }).0;
         assert_eq!(
-            [0o660, 0o640, 0o664, 0o775, 0o707, 0o1770].map(given),
-            [0o600, 0o600, 0o644, 0o755, 0o707, 0o1700]
+            [0o660, 0o640, 0o664, 0o775, 0o604, 0o746, 0o1770].map(given),
+            [0o600, 0o600, 0o644, 0o755, 0o600, 0o744, 0o1700]
         );
+    }
+
+    fn list(name: &CStr, entries: &[(u16, u16)]) -> Xattr {
+        let entry = |(tag, permissions): &(u16, u16)| {
+            [&tag.to_le_bytes()[..], &permissions.to_le_bytes(), &1000u32.to_le_bytes()].concat()
+        };
+        let value = [2u32.to_le_bytes().to_vec(), entries.iter().flat_map(entry).collect()].concat();
+        Xattr { name: name.to_bytes().to_vec().into(), value: value.into() }
+    }
+
+    /// The bits of the group are the mask there.
+    #[test]
+    fn what_a_list_denies_the_group_is_denied_to_everyone_of_another() {
+        for name in [acl::ACCESS, acl::DEFAULT] {
+            let xattr = list(name, &[(1, 6), (2, 6), (4, 0), (16, 6), (32, 4)]);
+            let closed = list(name, &[(1, 6), (2, 6), (4, 0), (16, 0), (32, 0)]);
+            let other = Owned { group: false, ..BOTH };
+            assert_eq!(permitted_value(&xattr, other), Some(closed.value.to_vec()));
+            assert_eq!(permitted_value(&xattr, BOTH), Some(xattr.value.to_vec()));
+            if name == acl::ACCESS {
+                let meta = Meta { mode: 0o664, xattrs: vec![xattr], ..Meta::default() };
+                assert_eq!(permitted(&meta, other).0, 0o600);
+            }
+        }
+    }
+
+    /// The system takes no list that names a user and has no mask, as a file system without lists takes none at all.
+    #[test]
+    fn what_a_list_denies_stays_denied_if_the_list_is_not_taken() {
+        use std::os::fd::AsFd;
+        let place = tempfile::tempdir().unwrap();
+        let file = std::fs::File::create(place.path().join("file")).unwrap();
+        let giver = Giver::new();
+        let stat = rustix::fs::fstat(&file).unwrap();
+        for (entries, expected) in [
+            (&[(1, 6), (2, 0), (4, 4), (32, 4)][..], 0o600),
+            (&[(1, 6), (2, 4), (4, 6), (8, 6), (32, 6)], 0o644),
+            (&[(1, 6), (4, 6), (8, 0), (32, 6)], 0o600),
+        ] {
+            let meta = Meta {
+                mode: 0o666,
+                uid: stat.st_uid,
+                gid: stat.st_gid,
+                xattrs: vec![list(acl::ACCESS, entries)],
+                ..Meta::default()
+            };
+            let refused = giver.give(Place::Open(file.as_fd()), &meta, Before::Nothing);
+            assert_eq!((refused.0.len(), rustix::fs::fstat(&file).unwrap().st_mode & 0o7777), (1, expected));
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use super::RestoreOptions;
 use super::content::{Comparing, Sparse};
 use super::give::{Before, Giver, Place, Refusals};
+use super::journal::Runs;
 use super::report::Report;
 use super::standing::{self, Verdict, unfinished_file};
 use crate::folder::Folder;
@@ -117,6 +118,8 @@ pub(super) struct Maker<'a, S> {
     pub(super) how: &'a RestoreOptions<'a>,
     pub(super) report: &'a Report<'a>,
     pub(super) giver: Giver,
+    /// The runs of the restore that was interrupted here.
+    pub(super) earlier: &'a Runs,
 }
 
 impl<S: ReadStore> Maker<'_, S> {
@@ -334,7 +337,7 @@ fn part_name(name: &CStr) -> CString {
 }
 
 /// That name, which nothing has any more.
-fn cleared_part(folder: &Arc<Folder>, name: &CStr) -> io::Result<CString> {
+pub(super) fn cleared_part(folder: &Arc<Folder>, name: &CStr) -> io::Result<CString> {
     let part = part_name(name);
     clear(folder, &part)?;
     Ok(part)
@@ -349,7 +352,7 @@ fn clear(folder: &Arc<Folder>, name: &CStr) -> io::Result<()> {
 }
 
 /// Gives what is complete its right name, at once for everyone who looks. It never takes the place of a folder.
-fn put_in_place(folder: &Arc<Folder>, part: &CStr, name: &CStr) -> io::Result<()> {
+pub(super) fn put_in_place(folder: &Arc<Folder>, part: &CStr, name: &CStr) -> io::Result<()> {
     let handle = folder.handle()?;
     let done = rustix::fs::renameat(&*handle, part, &*handle, name);
     if done.is_err() {

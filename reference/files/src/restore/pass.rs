@@ -14,8 +14,10 @@ use rustix::fs::Mode;
 
 use super::folders::{Fate, Folders, Level, Target};
 use super::give::{Before, Place};
+use super::journal::JOURNAL;
 use super::make::{Batches, Link, Maker, Task};
 use super::select::{Choice, Chosen, find};
+use super::standing::Overwrite;
 use crate::folder::Folder;
 
 /// Tasks of a batch, at most: about as long as handing it over is not felt.
@@ -29,13 +31,46 @@ fn c_name(name: &[u8]) -> io::Result<CString> {
     Ok(CString::new(name)?)
 }
 
+/// Whether the target has names that the restore did not make. It is asked with the entries of the version, in their order.
+struct Others<'a> {
+    target: &'a Target,
+    names: std::iter::Peekable<Box<dyn Iterator<Item = CString>>>,
+    found: bool,
+}
+
+impl<'a> Others<'a> {
+    fn new(target: &'a Target) -> Self {
+        let read = target.names();
+        // What cannot be listed may be anybody's.
+        let found = read.is_err();
+        let names: Box<dyn Iterator<Item = CString>> = match read {
+            Ok(Some(names)) => Box::new(names.map(|(name, _)| name)),
+            _ => Box::new(std::iter::empty()),
+        };
+        Others { target, names: names.peekable(), found }
+    }
+
+    /// Passes an entry of the version.
+    fn pass(&mut self, path: &TreePath) {
+        let Some((name, _)) = path.split_last().filter(|_| path.depth() == 1) else { return };
+        while let Some(other) = self.names.next_if(|other| other.to_bytes() < name) {
+            self.found |= !self.target.journal.is_named(other.to_bytes());
+        }
+        self.names.next_if(|other| other.to_bytes() == name);
+    }
+
+    fn are_there(mut self) -> bool {
+        self.found || self.names.any(|other| !self.target.journal.is_named(other.to_bytes()))
+    }
+}
+
 /// The thread that goes through the tree.
 pub(super) struct Pass<'a, S> {
     version: &'a Version,
     what: &'a Choice,
     maker: &'a Maker<'a, S>,
     target: &'a Target,
-    folders: Folders,
+    folders: Folders<'a>,
     /// The folder that the walk through the tree is in, and those above it.
     levels: Vec<Level>,
     /// Folders that could not be made: what is in them is passed over.
@@ -56,7 +91,7 @@ impl<'a, S: ReadStore> Pass<'a, S> {
             what,
             maker,
             target,
-            folders: Folders::new(maker.how.overwrite, maker.giver),
+            folders: Folders::new(maker.how.overwrite, maker.giver, maker.earlier),
             levels: vec![target.level.clone()],
             failed: Vec::new(),
             batch: Vec::new(),
@@ -266,13 +301,29 @@ impl<'a, S: ReadStore> Pass<'a, S> {
         Ok((folder, name))
     }
 
+    /// Removes the journal. It stays if the restore is over before its end.
+    pub(super) fn end_journal(&self) {
+        if self.maker.report.is_over() {
+            return;
+        }
+        if let Err(error) = self.target.journal.end() {
+            self.maker.report.warn(&TreePath::root(), format!("the file {JOURNAL} in it is not removed: {error}"));
+        }
+    }
+
     /// Gives folders their metadata, each when everything below it has its own.
-    pub(super) fn dress_folders(&self) {
+    pub(super) fn dress_folders(&mut self) {
         let mut open: Vec<(Arc<Folder>, Meta)> = Vec::new();
+        let mut others = Others::new(self.target);
+        for path in self.folders.doubtful() {
+            let what = "its metadata is not restored: somebody changed it since the interrupted restore";
+            self.maker.report.warn(path, what.into());
+        }
         for entry in Chosen::new(self.maker.archive, self.version, self.what).filter_map(Result::ok) {
             if self.maker.report.is_over() {
                 return;
             }
+            others.pass(&entry.path);
             if !matches!(entry.kind, EntryKind::Directory) || self.is_lost(&entry.path) {
                 continue;
             }
@@ -289,12 +340,19 @@ impl<'a, S: ReadStore> Pass<'a, S> {
             };
             open.push((folder, entry.meta));
         }
+        if others.are_there() && matches!(self.maker.how.overwrite, Overwrite::Never | Overwrite::IfNewer) {
+            self.folders.keep_target(self.target);
+        }
         while let Some((folder, meta)) = open.pop() {
             self.dress(&folder, &meta);
         }
     }
 
     fn dress(&self, folder: &Arc<Folder>, meta: &Meta) {
+        if folder.path().is_root() {
+            // This changes the folder's time, and may need its permissions.
+            self.end_journal();
+        }
         let fate = self.folders.fate(folder.path());
         if fate == Fate::Kept(None) || folder.path().is_root() && fate == Fate::Dressed && !self.what.is_whole() {
             return;

@@ -27,11 +27,11 @@ struct Word {
 }
 
 /// What a selection means in one version: all of it, or what has some paths or matches some patterns, with everything below it
-/// and the folders above it.
+/// and the folders above it. What a pattern takes back is left out, with everything below it that nothing else names.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Choice {
     whole: bool,
-    /// Ascending, none below another.
+    /// Ascending. None is below another, unless there are patterns.
     paths: Vec<TreePath>,
     patterns: Patterns,
     /// Each pattern by itself, except those that take back.
@@ -84,7 +84,9 @@ impl Choice {
 
     fn new(mut paths: Vec<TreePath>, patterns: &[OsString]) -> Result<Self, FilesError> {
         paths.sort();
-        paths.dedup_by(|path, above| path.is_within(above));
+        if patterns.is_empty() {
+            paths.dedup_by(|path, above| path.is_within(above));
+        }
         let whole = paths.iter().any(TreePath::is_root);
         let single = |pattern: &OsString| Ok((pattern.clone(), Patterns::new(std::slice::from_ref(pattern), &[])?));
         let takes = patterns.iter().filter(|pattern| !pattern.as_bytes().starts_with(b"!"));
@@ -96,20 +98,23 @@ impl Choice {
         self.whole
     }
 
-    /// Whether the path itself, or a folder above it, is chosen.
+    /// Whether every entry of the version is chosen.
+    pub(super) fn is_everything(&self) -> bool {
+        self.whole && self.patterns.is_empty()
+    }
+
+    /// Whether what has this path, and is not a folder, is chosen.
     pub(super) fn includes(&self, path: &TreePath) -> bool {
-        let within = |chosen: &TreePath| path.is_within(chosen);
-        self.whole || self.paths.iter().any(within) || self.matches_above(path)
+        let by_folder = || path.above().filter_map(|folder| self.decide(&folder, true)).last();
+        self.decide(path, false).or_else(by_folder).unwrap_or(self.whole)
     }
 
-    fn matches_above(&self, path: &TreePath) -> bool {
-        self.patterns.match_tree_path(path, false)
-            || path.above().any(|folder| self.patterns.match_tree_path(&folder, true))
-    }
-
-    fn chooses(&self, entry: &Entry) -> bool {
-        let is_folder = matches!(entry.kind, EntryKind::Directory);
-        self.paths.binary_search(&entry.path).is_ok() || self.patterns.match_tree_path(&entry.path, is_folder)
+    /// Whether a path is chosen or taken back by itself; none if it is as the folder that it is in.
+    fn decide(&self, path: &TreePath, is_folder: bool) -> Option<bool> {
+        if self.paths.binary_search(path).is_ok() {
+            return Some(true);
+        }
+        if self.patterns.is_empty() { None } else { self.patterns.decide_tree_path(path, is_folder) }
     }
 }
 
@@ -124,8 +129,8 @@ pub(super) struct Chosen<'a, S> {
     /// Paths that are still to be looked up; none when the whole tree is read.
     paths: VecDeque<TreePath>,
     reader: Entries<'a>,
-    /// Everything below this path is chosen.
-    inside: Option<TreePath>,
+    /// The paths above the place in the tree that are chosen or taken back by themselves. What is below is as the last of them.
+    decided: Vec<(TreePath, bool)>,
     /// Patterns that nothing has matched yet.
     unmatched: Vec<&'a (OsString, Patterns)>,
     /// Folders above the place in the tree that are not given out.
@@ -144,7 +149,7 @@ impl<'a, S: ReadStore> Chosen<'a, S> {
             choice,
             paths: if reads_all { VecDeque::new() } else { choice.paths.iter().cloned().collect() },
             reader: if reads_all { Box::new(archive.tree(version)) } else { Box::new(std::iter::empty()) },
-            inside: choice.whole.then(TreePath::root),
+            decided: choice.whole.then(|| (TreePath::root(), true)).into_iter().collect(),
             unmatched: choice.singles.iter().collect(),
             above: Vec::new(),
             ready: VecDeque::new(),
@@ -172,7 +177,7 @@ impl<'a, S: ReadStore> Chosen<'a, S> {
             Ok(reader) => Box::new(reader),
             Err(error) => Box::new(std::iter::once(Err(error))),
         };
-        self.inside = Some(path.clone());
+        self.decided = vec![(path.clone(), true)];
         self.last_path = Some(path);
     }
 
@@ -180,17 +185,17 @@ impl<'a, S: ReadStore> Chosen<'a, S> {
     fn take_in(&mut self, entry: Entry) {
         let is_folder = matches!(entry.kind, EntryKind::Directory);
         self.unmatched.retain(|(_, single)| !single.match_tree_path(&entry.path, is_folder));
-        if self.inside.as_ref().is_some_and(|inside| entry.path.is_within(inside)) {
-            self.ready.push_back(Ok(entry));
-            return;
+        while self.decided.pop_if(|(path, _)| !entry.path.is_within(path)).is_some() {}
+        let by_itself = self.choice.decide(&entry.path, is_folder);
+        let is_chosen = by_itself.unwrap_or_else(|| self.decided.last().is_some_and(|(_, is_chosen)| *is_chosen));
+        if let Some(is_chosen) = by_itself.filter(|_| is_folder) {
+            self.decided.push((entry.path.clone(), is_chosen));
         }
-        self.inside = None;
         while self.above.last().is_some_and(|folder| !entry.path.is_within(&folder.path)) {
             self.above.pop();
         }
-        if self.choice.chooses(&entry) {
+        if is_chosen {
             self.ready.extend(self.above.drain(..).map(Ok));
-            self.inside = Some(entry.path.clone());
             self.ready.push_back(Ok(entry));
         } else if is_folder {
             self.above.push(entry);

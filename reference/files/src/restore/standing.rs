@@ -11,7 +11,7 @@ use bailee_archive::{ArchiveError, ReadStore};
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 
 use super::content::Comparing;
-use super::give::{Before, Giver, Place};
+use super::give::{Before, Giver, Place, Refusals, lacking};
 use super::make::{Failure, Maker, Task};
 use crate::folder::Folder;
 use crate::meta::State;
@@ -46,23 +46,24 @@ pub(super) enum Verdict {
 
 /// What comparing a file shows.
 enum Compared {
-    Same,
+    /// It is as the version has it, except what this user cannot give it.
+    Same(Refusals),
     /// Only its metadata differs.
     Undressed(File),
     Other,
 }
 
-/// The permissions of a file that is not complete. They are never those of the complete file: the owner's differ. Nothing else
-/// needs to say where an interrupted restore was.
+/// The permissions of a file that is not complete. They are never those of the complete file: the owner's differ. Hardly anybody
+/// gives a file the sticky bit, which means nothing for files.
 pub(super) fn unfinished_file(meta: &Meta) -> Mode {
-    Mode::from_raw_mode(if meta.mode & 0o700 == 0o200 { 0o300 } else { 0o200 })
+    Mode::SVTX | if meta.mode & 0o700 == 0o200 { Mode::WUSR | Mode::XUSR } else { Mode::WUSR }
 }
 
 /// The permissions of a folder that does not have its metadata yet.
 pub(super) const UNFINISHED_FOLDER: Mode = Mode::RWXU.union(Mode::SVTX);
 
-/// Whether an interrupted restore left a folder without its metadata.
-pub(super) fn is_unfinished_folder(stat: &Stat, meta: &Meta, giver: Giver) -> bool {
+/// Whether a folder has the permissions of one without its metadata.
+pub(super) fn is_closed_folder(stat: &Stat, meta: &Meta, giver: Giver) -> bool {
     // The set-group-id bit is inherited from the folder above.
     stat.st_mode & 0o5777 == UNFINISHED_FOLDER.as_raw_mode() && giver.may_have_made(stat, meta)
 }
@@ -87,11 +88,13 @@ pub(super) fn look(folder: &Arc<Folder>, name: &CStr) -> io::Result<Option<Stat>
 }
 
 impl<S: ReadStore> Maker<'_, S> {
-    /// An incomplete file, pipe, socket or device of this restore's making has one name and the permissions of what is not complete.
+    /// An incomplete file, pipe, socket or device of an interrupted run was last changed in it, has one name, and the permissions of
+    /// what is not complete.
     fn is_unfinished(&self, stat: &Stat, entry: &Entry) -> bool {
         stat.st_mode & 0o7777 == unfinished_file(&entry.meta).as_raw_mode()
             && stat.st_nlink == 1
             && self.giver.may_have_made(stat, &entry.meta)
+            && self.earlier.include(stat)
     }
 
     /// Judges what stands in the place of a file.
@@ -106,13 +109,18 @@ impl<S: ReadStore> Maker<'_, S> {
         Ok(match self.how.overwrite {
             Overwrite::Always if is_file && state.size == content.size => self.dress(&task.entry, compare(true)?),
             Overwrite::IfChanged if is_alike => self.dress(&task.entry, compare(self.how.verify)?),
-            Overwrite::Never | Overwrite::IfNewer
-                if is_alike && matches!(compare(self.how.verify)?, Compared::Same) =>
-            {
-                Verdict::Same
-            }
+            Overwrite::Never | Overwrite::IfNewer if is_alike => match compare(self.how.verify)? {
+                Compared::Same(lacks) => self.same(&task.entry, lacks),
+                _ => self.by_time(&stat, meta),
+            },
             _ => self.by_time(&stat, meta),
         })
+    }
+
+    /// The verdict on what needs nothing. What it lacks is said again, each time.
+    fn same(&self, entry: &Entry, lacks: Refusals) -> Verdict {
+        self.note(&entry.path, lacks);
+        Verdict::Same
     }
 
     /// What is not as the version has it stays, unless it is the older one and may be replaced.
@@ -130,7 +138,7 @@ impl<S: ReadStore> Maker<'_, S> {
         let Ok(Some(stat)) = look(&task.folder, &task.name) else { return false };
         kind_of(&stat) == FileType::RegularFile
             && State::of(&stat).size == content.size
-            && matches!(self.compare(task, content, &stat, self.how.verify), Ok(Compared::Same))
+            && matches!(self.compare(task, content, &stat, self.how.verify), Ok(Compared::Same(_)))
     }
 
     /// Compares a file of the right length: its metadata, and its content too if that is asked for.
@@ -141,7 +149,7 @@ impl<S: ReadStore> Maker<'_, S> {
             Ok(file) => File::from(file),
             // Its owner may not read it either. What can be seen has to do.
             Err(_) if (!reads || content.size == 0) && meta.xattrs.is_empty() && self.giver.has_stat(seen, meta) => {
-                return Ok(Compared::Same);
+                return Ok(Compared::Same(lacking(seen, meta)));
             }
             Err(_) => return Ok(Compared::Other),
         };
@@ -159,17 +167,17 @@ impl<S: ReadStore> Maker<'_, S> {
             }
         }
         match self.giver.is_as(&stat, file.as_fd(), meta)? {
-            true => Ok(Compared::Same),
+            Some(lacks) => Ok(Compared::Same(lacks)),
             // Its other names may be outside of the target.
-            false if stat.st_nlink > 1 => Ok(Compared::Other),
-            false => Ok(Compared::Undressed(file)),
+            None if stat.st_nlink > 1 => Ok(Compared::Other),
+            None => Ok(Compared::Undressed(file)),
         }
     }
 
     /// The verdict on a file that may be replaced: if only its metadata differs, that is set.
     fn dress(&self, entry: &Entry, compared: Compared) -> Verdict {
         match compared {
-            Compared::Same => Verdict::Same,
+            Compared::Same(lacks) => self.same(entry, lacks),
             Compared::Undressed(file) => {
                 let refused = self.giver.give(Place::Open(file.as_fd()), &entry.meta, Before::Anything);
                 self.note(&entry.path, refused);
@@ -195,16 +203,19 @@ impl<S: ReadStore> Maker<'_, S> {
             return Ok(Verdict::Unfinished);
         }
         let may_dress = match self.how.overwrite {
-            // Nothing else says whether an interrupted restore left a link before it had its time.
-            _ if is_link => true,
-            Overwrite::Never | Overwrite::IfNewer => false,
             Overwrite::IfChanged | Overwrite::Always => true,
+            // An interrupted run may have left a link before it had its time.
+            Overwrite::Never | Overwrite::IfNewer => is_link && self.earlier.include(&stat),
         };
         if is_alike && !has_meta && may_dress && stat.st_nlink == 1 {
             self.dress_special(task, &task.name, Before::Anything)?;
             return Ok(Verdict::Same);
         }
-        Ok(if is_alike && (has_meta || is_link) { Verdict::Same } else { self.by_time(&stat, meta) })
+        Ok(match is_alike && has_meta {
+            true if is_link => Verdict::Same,
+            true => self.same(entry, lacking(&stat, meta)),
+            false => self.by_time(&stat, meta),
+        })
     }
 }
 

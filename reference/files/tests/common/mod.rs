@@ -15,8 +15,8 @@ use bailee_archive::{Archive, ArchiveKeys, BackUp, Counters, DeviceId, MemorySto
 use bailee_core::crypto::keys::{Owner, Secret};
 use bailee_core::crypto::sign::Signing;
 use bailee_files::{
-    BackedUp, FilesError, Overwrite, RestoreOptions, RestoreProgress, Restored, Scope, Selection, back_up, compare,
-    restore,
+    BackedUp, FilesError, JOURNAL, Overwrite, RestoreOptions, RestoreProgress, Restored, Scope, Selection, back_up,
+    compare, restore,
 };
 use filetime::FileTime;
 use rand_chacha::ChaCha20Rng;
@@ -190,6 +190,16 @@ pub(crate) fn bring_back_watched(
     let progress = RestoreProgress::default();
     let how = RestoreOptions { threads: 2, overwrite, verify: false, progress: &progress };
     restore(&archive, archive.versions().last().unwrap(), target, &Selection::whole(), &how).unwrap()
+}
+
+/// The journal of a restore that was interrupted just now, and began long ago.
+pub(crate) fn leave_journal(target: &Path, origin: &str) {
+    let text = format!(
+        "A restore into this folder is not complete: run it again.\ntarget {origin}\nrun 1600000000.000000000 -\n"
+    );
+    let time = FileTime::from_last_modification_time(&fs::metadata(target).unwrap());
+    write(&target.join(JOURNAL), text.as_bytes());
+    filetime::set_file_mtime(target, time).unwrap();
 }
 
 /// The permissions of a file or a folder, with set-id bits and the sticky bit.

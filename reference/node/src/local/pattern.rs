@@ -21,6 +21,17 @@ pub(crate) fn path(named: &OsStr) -> Done<TreePath> {
     })
 }
 
+/// Refuses an empty word: it comes from a variable of a script that is not set, and then the whole version is not meant.
+///
+/// # Errors
+/// `Usage`.
+pub(crate) fn refuse_empty(named: &OsStr) -> Done {
+    match named.is_empty() {
+        true => Err(Failure::usage("a path is empty", "name a path of the version, or / for all of it")),
+        false => Ok(()),
+    }
+}
+
 /// A pattern as a person writes it. Without a `/` it is of a name in any folder; with one, of the whole path; `**` is any number
 /// of folders.
 pub(crate) struct Pattern {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use bailee_archive::TreePath;
 use clap::Args;
 use serde_json::json;
 
@@ -10,7 +11,7 @@ use crate::local::Common;
 use crate::local::engine::{self, To};
 use crate::local::entry;
 use crate::local::failure::{Done, Failure};
-use crate::local::pattern::path;
+use crate::local::pattern::{path, refuse_empty};
 use crate::local::select::Which;
 use crate::local::session::Session;
 
@@ -23,8 +24,8 @@ pub(crate) struct Ls {
     #[arg(value_name = "VERSION", default_value = "latest")]
     version: String,
     /// The file or folder to list; all of the version if it is left out.
-    #[arg(value_name = "PATH", default_value = "")]
-    path: OsString,
+    #[arg(value_name = "PATH")]
+    path: Option<OsString>,
     /// Kind, permissions, owner, group, size and time (UTC) of each entry.
     #[arg(long, short)]
     long: bool,
@@ -34,9 +35,15 @@ pub(crate) struct Ls {
 
 impl Ls {
     pub(crate) fn run(&self, session: &mut Session<'_>) -> Done<Exit> {
+        let folder = match &self.path {
+            Some(named) => {
+                refuse_empty(named)?;
+                path(named)?
+            }
+            None => TreePath::root(),
+        };
         let (archive, _) = session.open(To::Read)?;
         let version = self.which.version(archive.versions(), &self.version)?;
-        let folder = path(&self.path)?;
         let place = session.place();
         let failed = |error| Failure::archive(place, &error);
         let (mut entries, mut bytes) = (0u64, 0);

@@ -48,7 +48,8 @@ impl From<Replacing> for Overwrite {
 }
 
 /// Restores a version, or what of it is named, into a folder. An existing file is never replaced unless `--overwrite` says so; other
-/// files in the folder are left alone. The same command, run again, completes a restore that was interrupted.
+/// files in the folder are left alone. The same command, run again, completes a restore that was interrupted: until a restore is
+/// complete, the folder has a file `.bailee-restore-unfinished`, which says so.
 #[derive(Args, Debug)]
 pub(crate) struct Restore {
     #[command(flatten)]
@@ -56,8 +57,8 @@ pub(crate) struct Restore {
     /// Which version: `latest`, a number, or 4 digits or more of its digest.
     #[arg(value_name = "VERSION")]
     version: String,
-    /// Paths, or patterns in the syntax of .gitignore: only what they name. A word is a path if the version has exactly that.
-    /// All of the version if there are none.
+    /// Paths, or patterns in the syntax of .gitignore: only what they name, without what a pattern with `!` in front takes back. A
+    /// word is a path if the version has exactly that. All of the version if there are none.
     #[arg(value_name = "PATH|GLOB")]
     what: Vec<OsString>,
     /// The folder to restore into.
@@ -81,6 +82,9 @@ pub(crate) struct Restore {
 
 impl Restore {
     pub(crate) fn run(&self, session: &mut Session<'_>) -> Done<Exit> {
+        for word in &self.what {
+            pattern::refuse_empty(word)?;
+        }
         let (archive, _) = session.open(To::Read)?;
         let version = self.which.version(archive.versions(), &self.version)?;
         match &self.target {
@@ -97,7 +101,10 @@ impl Restore {
         target: &Path,
     ) -> Done<Exit> {
         let started = Instant::now();
-        interrupt::means("what was restored so far is whole; run the same command again to go on");
+        interrupt::means(
+            "what was restored so far is whole; run the same command again to go on (until then the target has a file \
+             .bailee-restore-unfinished)",
+        );
         let counters = Arc::<RestoreProgress>::default();
         let all = self.what.is_empty().then_some(&version.root);
         let goal = Goal { entries: all.map(|root| root.entries), bytes: all.map(|root| root.bytes) };
