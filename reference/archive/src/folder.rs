@@ -109,13 +109,7 @@ impl<D: Disk> FolderStore<D> {
         if let Some(file) = found {
             return Ok(file);
         }
-        let path = self.path(segment);
-        let file = match self.disk.open(&path, self.lock.is_some()) {
-            // A file that has another name is read, and not written to.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => self.disk.open(&path, false)?,
-            file => file?,
-        };
-        let file = Arc::new(file);
+        let file = Arc::new(self.disk.open(&self.path(segment), self.lock.is_some())?);
         self.keep_open(segment, &file);
         Ok(file)
     }

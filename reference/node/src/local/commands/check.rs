@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use bailee_archive::disk::Unusable;
+use bailee_archive::{ArchiveError, Damage};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -42,7 +44,7 @@ impl Check {
         let damaged = checked.damage.len() as u64 + checked.unlisted;
         let whole = damaged == 0 && checked.lost.is_empty();
         let (versions, seconds) = (archive.versions().len() as u64, started.elapsed().as_secs_f64());
-        let next = next(&checked, self.read_data, archive.is_repairable());
+        let next = next(&checked, self.read_data, &archive);
         let object = json!({"whole": whole, "versions": versions, "entries": checked.entries, "damaged": damaged,
             "lost": checked.lost.len(), "read_data": self.read_data, "next": next, "seconds": seconds});
         let depth = if self.read_data { "every byte was read" } else { "the data itself was not read (--read-data)" };
@@ -79,10 +81,13 @@ pub(super) fn with_progress(
 }
 
 /// What to do after a check.
-fn next(checked: &Checked, read_data: bool, is_repairable: bool) -> String {
+fn next(checked: &Checked, read_data: bool, archive: &Archive) -> String {
     match (checked.damage.len() as u64 + checked.unlisted, checked.lost.is_empty()) {
         (0, true) => String::new(),
-        (_, true) if is_repairable => {
+        (_, true) if archive.damage().iter().any(is_no_segment) => {
+            "no version has lost anything: move out of the archive what is in the place of a segment, then run `bailee repair`".into()
+        }
+        (_, true) if archive.is_repairable() => {
             "no version has lost anything: `bailee repair`, or the next backup, puts the archive right".into()
         }
         (_, true) => "no version has lost anything by it, and no command changes it".into(),
@@ -91,6 +96,11 @@ fn next(checked: &Checked, read_data: bool, is_repairable: bool) -> String {
             format!("{}; `bailee check --read-data` shows whether there is more", after_losses(&checked.lost))
         }
     }
+}
+
+/// Whether something that is not a file has the name of a segment: no command takes it away.
+fn is_no_segment(damage: &Damage) -> bool {
+    matches!(&damage.error, ArchiveError::Store { error, .. } if Unusable::of(error).is_some())
 }
 
 /// What to do about losses.
