@@ -187,7 +187,7 @@ fn name_of(path: &Path) -> String {
 }
 
 /// Opens a file of the archive. One that is to be written has no other name: it could be any file of the user's. What is not a
-/// file is not opened for writing even for a moment: whoever reads from a pipe would notice.
+/// file is not opened for writing even for a moment: a process that reads from a pipe would notice.
 fn open(options: &OpenOptions, path: &Path, writing: bool) -> io::Result<File> {
     let no_file = || Unusable::NotAFile { name: name_of(path) }.error();
     let is_something_else = || fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.is_file());

@@ -27,7 +27,7 @@ use serde_json::Value;
 const LARGE_FLIPS: u64 = 40;
 /// Of these bytes in the archive with a history, one is flipped, unless told otherwise.
 const STRIDE: u64 = 7;
-/// Of the flips that fail, so many are shown.
+/// How many of the flips that fail are shown.
 const SHOWN: usize = 10;
 
 fn number(variable: &str) -> Option<u64> {

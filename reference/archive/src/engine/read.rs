@@ -208,7 +208,7 @@ struct Buffer {
 }
 
 impl Buffer {
-    /// Room for so many bytes behind what there is.
+    /// Room for that many bytes after what there is.
     fn room(&mut self, length: usize) -> &mut [u8] {
         if self.bytes.len() < self.end + length {
             self.bytes.resize(self.end + length, 0);

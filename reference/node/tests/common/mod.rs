@@ -145,7 +145,7 @@ pub(crate) fn noise(length: usize) -> Vec<u8> {
     (0..length).map(|_| next()).collect()
 }
 
-/// A folder for much that is written again and again: in memory where there is room for so many bytes.
+/// A folder for much that is written again and again: in memory where there is room for that many bytes.
 pub(crate) fn quick_folder(bytes: u64) -> TempDir {
     const MEMORY: &str = "/dev/shm";
     let room = Command::new("df").args(["--output=avail", "--block-size=1", MEMORY]).output();

@@ -28,7 +28,7 @@ use source::{Lane, PASSING, Sources};
 use worker::{Ended, Worker};
 
 const DAYS: u64 = 3;
-/// From so many days on it is a long life, in which all that can happen does.
+/// A run of at least this many days is long: everything that can happen does happen in it.
 const LONG_LIFE: u64 = 15;
 const PROCESSES: u64 = 3;
 /// Commands of each of them in a day.
@@ -67,7 +67,7 @@ struct Life {
     model: Mutex<Model>,
     /// The folders that were made to compare with.
     made: Mutex<BTreeSet<(Lane, u64)>>,
-    /// Held by whoever forgets until the model knows: one who holds it alone knows what is forgotten.
+    /// Held by the process that forgets until the model knows: a process that holds it alone knows what is forgotten.
     forgetting: RwLock<()>,
     tally: Mutex<Tally>,
     stopped: AtomicBool,

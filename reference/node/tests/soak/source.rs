@@ -15,7 +15,7 @@ pub(crate) const LABELS: [&str; 2] = ["docs", "mail"];
 pub(crate) const PASSING: Lane = Lane { host: HOSTS[1], label: "passing" };
 
 const FILES: u64 = 10;
-/// Every so manyth file is the same in all folders.
+/// One file of this many is the same in all folders.
 const SHARED_EVERY: u64 = 4;
 /// Files change every day, every second or every third day.
 const SLOWEST: u64 = 3;

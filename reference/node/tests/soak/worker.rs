@@ -13,7 +13,7 @@ use crate::Done;
 use crate::model::Listed;
 use crate::source::HOSTS;
 
-/// One command of so many is killed.
+/// One command of this many is killed.
 const KILLED: u32 = 4;
 const LATEST_KILL: Duration = Duration::from_millis(100);
 
