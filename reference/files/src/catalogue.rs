@@ -442,7 +442,7 @@ mod tests {
         State { dev: 7, ino: number, size: number * 10, mtime: Time { seconds: -5, nanoseconds: 1 }, ctime: time }
     }
 
-    /// A catalogue of so many files in folders of ten.
+    /// A catalogue of this many files in folders of ten.
     fn written(files: u64) -> Vec<u8> {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("catalogue");

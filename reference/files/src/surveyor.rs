@@ -1,5 +1,5 @@
 //! What there is in a folder and belongs to a version. The scout lists names in the order of the paths of a tree; what has them is
-//! looked at by whichever thread has nothing else to do, since asking the system for the state of so many files is most of a
+//! looked at by whichever thread has nothing else to do, since asking the system for the state of all these files is most of a
 //! backup in which little changed.
 
 use std::ffi::{CStr, CString};

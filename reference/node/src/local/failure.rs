@@ -205,7 +205,7 @@ fn after_store(doing: &str, error: &io::Error) -> &'static str {
 fn after_limit(error: &io::Error) -> Option<&'static str> {
     let is = |system: Errno| error.raw_os_error() == Some(system.raw_os_error());
     if is(Errno::MFILE) {
-        return Some("this process may not open so many files: raise the limit with `ulimit -n 1024`");
+        return Some("the limit on open files of this process is reached: raise it with `ulimit -n 1024`");
     }
     is(Errno::NFILE).then_some("this machine has too many files open: end what is not needed, and run it again")
 }
