@@ -41,23 +41,10 @@ pub(crate) fn encode_suspects(blocks: &[BlockId]) -> String {
 /// The blocks that are named, each once, at most [`MOST_SUSPECTS`].
 pub(crate) fn decode_suspects(bytes: &[u8]) -> Vec<BlockId> {
     let mut all: Vec<BlockId> =
-        bytes.split(|byte| *byte == b'\n').filter_map(decode_id).take(MOST_SUSPECTS).collect();
+        bytes.split(|byte| *byte == b'\n').filter_map(BlockId::from_hex).take(MOST_SUSPECTS).collect();
     all.sort();
     all.dedup();
     all
-}
-
-fn decode_id(line: &[u8]) -> Option<BlockId> {
-    let (pairs, []) = line.as_chunks::<2>() else { return None };
-    let mut id = [0; 32];
-    if pairs.len() != id.len() {
-        return None;
-    }
-    for (byte, pair) in id.iter_mut().zip(pairs) {
-        let digit = |digit: u8| char::from(digit).to_digit(16);
-        *byte = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
-    }
-    Some(BlockId(id))
 }
 
 fn check(line: &str) -> String {

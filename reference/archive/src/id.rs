@@ -42,7 +42,27 @@ macro_rules! shown {
                 write!(f, "{}({self})", stringify!($name))
             }
         }
+
+        impl $name {
+            /// Reads what `Display` writes, in digits of either case; nothing, if it is anything else.
+            pub fn from_hex(digits: &[u8]) -> Option<Self> {
+                bytes_of(digits).map(Self)
+            }
+        }
     )*};
+}
+
+fn bytes_of<const LENGTH: usize>(digits: &[u8]) -> Option<[u8; LENGTH]> {
+    let (pairs, []) = digits.as_chunks::<2>() else { return None };
+    let mut bytes = [0; LENGTH];
+    if pairs.len() != LENGTH {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(pairs) {
+        let value = |digit: u8| char::from(digit).to_digit(16);
+        *byte = (value(pair[0])? << 4 | value(pair[1])?) as u8;
+    }
+    Some(bytes)
 }
 
 shown!(ArchiveId, BlockId, DeviceId, Digest, MachineId);

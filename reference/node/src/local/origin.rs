@@ -105,16 +105,7 @@ fn machine(home: &Home) -> Done<MachineId> {
 }
 
 fn parse(kept: &[u8]) -> Option<MachineId> {
-    let digits = kept.strip_suffix(b"\n")?;
-    let mut machine = MachineId([0; 16]);
-    if digits.len() != 2 * machine.0.len() {
-        return None;
-    }
-    for (byte, pair) in machine.0.iter_mut().zip(digits.chunks(2)) {
-        let value = |digit: u8| (digit as char).to_digit(16);
-        *byte = (value(pair[0])? << 4 | value(pair[1])?).try_into().ok()?;
-    }
-    Some(machine)
+    kept.strip_suffix(b"\n").and_then(MachineId::from_hex)
 }
 
 #[cfg(test)]
