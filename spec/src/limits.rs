@@ -15,3 +15,17 @@ pub const MESSAGE_BYTES: usize = 64 * 1024;
 pub const NAME_BYTES: usize = 255;
 /// The most custodians and the most shares.
 pub const CUSTODIANS: usize = 16;
+/// Wrong passwords in a row after which a user's sign-ins are refused for `VALIDITY_SECONDS`.
+pub const GUESSES: u64 = 10;
+/// Entries of the decision log in one message.
+pub const PUBLISH_ENTRIES: usize = 32;
+/// Blocks of an archive in one message.
+pub const FETCH_BLOCKS: usize = 8;
+/// Jobs under way at one restorer.
+pub const JOBS: usize = 16;
+/// Releases that wait at one node for their grant to be consumed.
+pub const PENDING_RELEASES: usize = 256;
+/// How often the authority tells each admission point what is new, and renews its lease.
+pub const PUBLISH_SECONDS: u64 = 60;
+/// How long custody waits for the alert sink.
+pub const ALERT_SECONDS: u64 = 30;

@@ -176,4 +176,14 @@ refusals! {
     SnapshotDamaged,
     /// The snapshot is of a retired share epoch.
     EpochRetired,
+
+    // The store and the caller.
+    /// The role's store cannot be read or written now.
+    StoreUnavailable,
+    /// A record in the role's store is not one that the role wrote.
+    StoreDamaged,
+    /// The administrator lacks the right for this verb.
+    NoAdminRight,
+    /// Said before a revocation that the receiver has stored.
+    Overtaken,
 }

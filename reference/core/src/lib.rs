@@ -5,8 +5,9 @@
 
 pub mod cbor;
 pub mod crypto;
-pub mod disk;
+pub mod machine;
 pub mod ensemble;
 pub mod quirks;
 pub mod roles;
+pub mod store;
 pub mod wire;

@@ -77,6 +77,8 @@ quirks! {
     KeyLeftOnSuccess = "key-left-on-success",
     /// The restorer keeps the key when a job is aborted.
     KeyLeftOnAbort = "key-left-on-abort",
+    /// The restorer keeps the key when a job's time is over.
+    KeyLeftOnTimeout = "key-left-on-timeout",
     /// KS releases a dormant account.
     DormantReleased = "dormant-released",
     /// A restored snapshot brings a purged account back.
@@ -91,24 +93,37 @@ quirks! {
     DamagedSnapshot = "damaged-snapshot",
 }
 
-/// The bug that is switched on, if any.
+/// The bug that is switched on, if any. Without the feature `testing` no value of this type has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quirks(Option<Quirk>);
+pub struct Quirks {
+    #[cfg(feature = "testing")]
+    on: Option<Quirk>,
+}
 
 impl Quirks {
     /// No bug: what every shipped program uses.
     pub fn none() -> Self {
-        Quirks(None)
+        Quirks {
+            #[cfg(feature = "testing")]
+            on: None,
+        }
     }
 
     /// One bug, for tests.
-    #[cfg(feature = "fork")]
+    #[cfg(feature = "testing")]
     pub fn only(quirk: Quirk) -> Self {
-        Quirks(Some(quirk))
+        Quirks { on: Some(quirk) }
     }
 
     /// Whether the bug is switched on.
-    pub fn has(self, quirk: Quirk) -> bool {
-        self.0 == Some(quirk)
+    #[cfg(feature = "testing")]
+    pub(crate) fn has(self, quirk: Quirk) -> bool {
+        self.on == Some(quirk)
+    }
+
+    /// Whether the bug is switched on: none is in a shipped build.
+    #[cfg(not(feature = "testing"))]
+    pub(crate) fn has(self, _: Quirk) -> bool {
+        false
     }
 }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use bailee_core::crypto::sharing::{self, Commitments, VerifiedShare};
 use bailee_core::crypto::{labels, seal};
-use bailee_core::disk::Disk;
 use bailee_core::ensemble::{Ensemble, name_of, tenant_of};
 use bailee_core::roles::keystore::{Keyring, Snapshot};
+use bailee_core::store::{MemoryStore, RECORD_BYTES, Read};
 use bailee_core::wire::Header;
 use bailee_secret::Secret;
 use bailee_spec::Action;
@@ -23,7 +23,7 @@ pub struct Host {
     /// The root, from the node's memory.
     pub root: [u8; 32],
     /// The node's disk.
-    pub disk: Disk,
+    pub disk: MemoryStore,
 }
 
 /// A custodian's share as the custodian holds it, with the header that it belongs to.
@@ -44,7 +44,7 @@ pub struct Loot {
     shares: Vec<Arc<StolenShare>>,
     snapshot: Option<Arc<Vec<u8>>>,
     restorer: Vec<u8>,
-    storage: Option<Disk>,
+    storage: Option<MemoryStore>,
 }
 
 impl Loot {
@@ -112,7 +112,7 @@ impl Loot {
     }
 }
 
-fn read_account(keyring: &Keyring, disk: &Disk, tenant: &str, user: &str) -> Option<[u8; 32]> {
+fn read_account(keyring: &Keyring, disk: &MemoryStore, tenant: &str, user: &str) -> Option<[u8; 32]> {
     let account = keyring.account(disk, tenant, user)?;
     account.key().try_into().ok()
 }
@@ -120,7 +120,9 @@ fn read_account(keyring: &Keyring, disk: &Disk, tenant: &str, user: &str) -> Opt
 /// The key of a user from a host's memory and disk.
 pub fn open_host(host: &Host, tenant: &str, user: &str) -> Option<[u8; 32]> {
     let root = Secret::take(&mut host.root.clone());
-    let keyring = Keyring::open(&root, &host.disk.get("header")?, &host.disk.bytes("keyring")?)?;
+    let read = |name: &str| host.disk.get(name.as_bytes()).ok()?;
+    let header = bailee_core::cbor::decode(&read("header")?, RECORD_BYTES).ok()?;
+    let keyring = Keyring::open(&root, &header, &read("keyring")?)?;
     read_account(&keyring, &host.disk, tenant, user)
 }
 

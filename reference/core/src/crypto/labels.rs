@@ -50,6 +50,8 @@ labels! {
     HPKE_SHARE = "hpke/share";
     /// HPKE: a share at rest in custody, or a new share on its way to its custodian.
     HPKE_WRAP = "hpke/wrap";
+    /// HPKE: a new root on its way to another node.
+    HPKE_ROOT = "hpke/root";
     /// Signature of a device: enrolment certificate.
     SIGN_CERTIFICATE = "sign/enrolment-certificate";
     /// Signature of a device: an attempt to enrol.
@@ -62,6 +64,8 @@ labels! {
     SIGN_ADMISSION = "sign/admission";
     /// Signature of the keystore: receipt.
     SIGN_RECEIPT = "sign/receipt";
+    /// Signature of the keystore: intake key.
+    SIGN_INTAKE = "sign/intake";
     /// Signature of the authority: grant.
     SIGN_GRANT = "sign/grant";
     /// Signature of the authority: a consumed grant.

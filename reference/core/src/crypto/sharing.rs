@@ -3,6 +3,8 @@
 //! The library's `combine` asks only for two shares; the rule of *t* verified shares of different custodians is enforced
 //! here, by type: only a [`VerifiedShare`] can be combined, and only under the commitments it was verified against.
 
+use std::borrow::Borrow;
+
 use curve25519_dalek::ristretto::CompressedRistretto;
 use curve25519_dalek::{RistrettoPoint, Scalar};
 use rand_core::CryptoRng;
@@ -63,13 +65,6 @@ impl VerifiedShare {
 impl Drop for VerifiedShare {
     fn drop(&mut self) {
         self.share.value.0.zeroize();
-    }
-}
-
-#[cfg(feature = "fork")]
-impl Clone for VerifiedShare {
-    fn clone(&self) -> Self {
-        VerifiedShare { index: self.index, share: self.share, commitments: self.commitments }
     }
 }
 
@@ -161,8 +156,12 @@ pub fn verify(
 ///
 /// # Errors
 /// [`SharingError::OtherCommitments`], [`SharingError::NotEnoughShares`].
-pub fn combine(shares: &[VerifiedShare], commitments: &Commitments) -> Result<Zeroizing<[u8; 32]>, SharingError> {
+pub fn combine<S: Borrow<VerifiedShare>>(
+    shares: &[S],
+    commitments: &Commitments,
+) -> Result<Zeroizing<[u8; 32]>, SharingError> {
     let expected = digest(commitments);
+    let shares: Vec<&VerifiedShare> = shares.iter().map(Borrow::borrow).collect();
     if shares.iter().any(|share| share.commitments != expected) {
         return Err(SharingError::OtherCommitments);
     }

@@ -1,16 +1,19 @@
 //! Custody: wrapped shares, windows, second factors, and an alert before every share.
 
+use std::collections::BTreeMap;
+
+use bailee_spec::limits;
 use bailee_spec::outcome::Refusal;
 use minicbor::{Decode, Encode};
 
-use super::keystore::Announced;
-use super::{Context, deadline};
+use super::signed::factor_body;
 use crate::cbor;
 use crate::crypto::labels;
 use crate::crypto::sign::{self, PublicKey};
-use crate::disk::{Batch, Disk};
+use crate::machine::{Done, Input, Peer, Role, Step, Timer, refusal_code};
 use crate::quirks::Quirk;
-use crate::wire::{B32, Blob, CeremonyBody, Header};
+use crate::store::Batch;
+use crate::wire::{B32, Blob, Body, CeremonyBody, Factor, Header, Place, Signed};
 
 /// A custodian's login at custody.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -33,37 +36,37 @@ pub struct WindowRecord {
     #[n(2)]
     pub id: B32,
     #[n(3)]
+    pub number: u64,
+    #[n(4)]
     pub expiry: u64,
 }
 
-/// A second factor: the authenticator's signature over a code that only grows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Factor {
-    /// The code.
-    pub code: u64,
-    /// The signature over window, index and code.
-    pub signature: Vec<u8>,
+/// A share that waits for its alert to be recorded.
+#[derive(Clone)]
+struct Waiting {
+    login: u8,
+    index: u8,
+    node: u8,
+    ceremony: B32,
 }
 
-/// What a custodian asks for.
-pub struct Asked {
-    /// Who is logged in: the index of the custodian.
-    pub login: u8,
-    /// Whose share is asked for.
-    pub index: u8,
-    /// For the ceremony of which node.
-    pub node: u8,
-    /// The second factor.
-    pub factor: Option<Factor>,
+/// What is gone when the process stops: a custodian then asks again.
+#[derive(Clone, Default)]
+pub struct Memory {
+    waiting: BTreeMap<[u8; 32], Waiting>,
 }
 
 /// Custody.
-#[cfg_attr(feature = "fork", derive(Clone))]
+#[cfg_attr(feature = "testing", derive(Clone))]
 pub struct Custody {
-    /// Its disk.
-    pub disk: Disk,
     keystore: PublicKey,
+    memory: Memory,
 }
+
+/// The record of the number of shares that left.
+pub const READS: &str = "reads";
+/// The record of the number of alerts that were recorded before.
+pub const ALERTS: &str = "alerts";
 
 fn window_name(node: u8) -> [u8; 3] {
     [b'w', b'/', node]
@@ -77,86 +80,88 @@ fn share_name(share_epoch: u64, index: u8) -> Vec<u8> {
     [b"s/".as_slice(), &share_epoch.to_be_bytes(), &[index]].concat()
 }
 
-/// What the authenticator signs.
-pub(crate) fn factor_body(node: u8, index: u8, code: u64) -> Vec<u8> {
-    cbor::encode(&(node, index, code))
+/// The wrapped share of an epoch.
+pub fn wrapped(step: &mut Step<'_>, share_epoch: u64, index: u8) -> Option<Blob> {
+    step.bytes(share_name(share_epoch, index)).map(|bytes| bytes.to_vec().into())
+}
+
+/// The window for a node, in its time.
+pub fn window(step: &mut Step<'_>, node: u8) -> Option<WindowRecord> {
+    step.get::<WindowRecord>(window_name(node)).filter(|window| step.now <= window.expiry)
+}
+
+/// Shares that left, and alerts that were recorded before.
+pub fn counts(step: &mut Step<'_>) -> (u64, u64) {
+    (step.get(READS).unwrap_or(0), step.get(ALERTS).unwrap_or(0))
 }
 
 impl Custody {
-    /// Custody for these custodians' authenticators.
-    pub fn new(keystore: PublicKey, authenticators: &[PublicKey]) -> Self {
-        let mut batch = Batch::default();
-        for (index, authenticator) in (1u8..).zip(authenticators) {
-            batch.put(login_name(index), &Login { authenticator: B32::from(*authenticator), last_code: 0 });
+    /// Custody that trusts this keystore.
+    pub fn new(keystore: PublicKey) -> Self {
+        Custody { keystore, memory: Memory::default() }
+    }
+
+    /// Adds a custodian's login: done by whoever sets custody up, with the custodian present.
+    pub fn add_login(batch: &mut Batch, index: u8, authenticator: PublicKey) {
+        let login = Login { authenticator: B32::from(authenticator), last_code: 0 };
+        batch.put(login_name(index), cbor::encode(&login));
+    }
+
+    /// Adds a custodian's first wrapped share.
+    pub fn add_share(batch: &mut Batch, share_epoch: u64, index: u8, wrapped: &[u8]) {
+        batch.put(share_name(share_epoch, index), wrapped);
+    }
+
+    /// CER-3: a ceremony that the node signed, in its time, and none that is older than the one announced (CER-3b).
+    fn announce(&self, step: &mut Step<'_>, from: &Peer, ceremony: &Blob, signature: &Blob) -> Done {
+        let signed = Signed { body: ceremony, signature };
+        let body: CeremonyBody =
+            signed.open(&self.keystore, labels::SIGN_CEREMONY, Refusal::Malformed, Refusal::BadSignature)?;
+        if step.now > body.expiry {
+            return Err(Refusal::CeremonyExpired);
         }
-        let mut disk = Disk::default();
-        disk.commit(batch);
-        Custody { disk, keystore }
-    }
-
-    /// Stores a custodian's wrapped share with its header (KEY-2).
-    pub fn store_share(&self, header: &Header, index: u8, wrapped: &[u8]) -> Batch {
-        let mut batch = Batch::default();
-        batch.put_bytes(share_name(header.share_epoch, index), wrapped.to_vec());
-        batch.put("header", header);
-        batch
-    }
-
-    /// The wrapped share of an epoch.
-    pub fn wrapped(&self, share_epoch: u64, index: u8) -> Option<Vec<u8>> {
-        self.disk.bytes(share_name(share_epoch, index)).map(|bytes| bytes.to_vec())
-    }
-
-    /// The window for a node.
-    pub fn window(&self, now: u64, node: u8) -> Option<WindowRecord> {
-        self.disk.get::<WindowRecord>(window_name(node)).filter(|window| now <= window.expiry)
-    }
-
-    /// CER-3.
-    ///
-    /// # Errors
-    /// `Malformed`, `BadSignature`.
-    pub fn announce(&self, cx: &Context<'_>, ceremony: &Announced) -> Result<Batch, Refusal> {
-        let limit = bailee_spec::limits::MESSAGE_BYTES;
-        let body: CeremonyBody = cbor::decode(&ceremony.body, limit).map_err(|_| Refusal::Malformed)?;
-        if !sign::verify(&self.keystore, labels::SIGN_CEREMONY, &ceremony.body, &ceremony.signature) {
-            return Err(Refusal::BadSignature);
+        if let Some(window) = window(step, body.node) {
+            if window.id == body.id {
+                step.send(from.clone(), Body::Done);
+                return Ok(());
+            }
+            if body.number <= window.number {
+                return Err(Refusal::CeremonyExpired);
+            }
         }
         let record = WindowRecord {
-            ceremony: ceremony.body.clone().into(),
-            signature: ceremony.signature.clone().into(),
+            ceremony: ceremony.clone(),
+            signature: signature.clone(),
             id: body.id,
-            expiry: deadline(cx.now),
+            number: body.number,
+            expiry: body.expiry.min(step.deadline()),
         };
-        let mut batch = Batch::default();
-        batch.put(window_name(body.node), &record);
-        Ok(batch)
+        step.put(window_name(body.node), &record);
+        step.send(from.clone(), Body::Done);
+        Ok(())
     }
 
-    /// The operator's word that the ceremony is over: the window is closed.
-    pub fn close(&self, node: u8) -> Batch {
-        let mut batch = Batch::default();
-        batch.remove(window_name(node));
-        batch
+    /// CER-4: what is announced for a node, for the custodian to see before anything is asked for.
+    fn show_window(&self, step: &mut Step<'_>, from: &Peer, node: u8) -> Done {
+        let window = window(step, node).ok_or(Refusal::NoRestartPending)?;
+        step.send(from.clone(), Body::Window { ceremony: window.ceremony, signature: window.signature });
+        Ok(())
     }
 
-    /// The last code that a login used.
-    pub fn last_code(&self, index: u8) -> u64 {
-        self.disk.get::<Login>(login_name(index)).map_or(0, |login| login.last_code)
-    }
-
-    /// Shares that left, and alerts that were recorded before.
-    pub fn counts(&self) -> (u64, u64) {
-        (self.disk.get("reads").unwrap_or(0), self.disk.get("alerts").unwrap_or(0))
-    }
-
-    fn check_factor(&self, cx: &Context<'_>, asked: &Asked) -> Result<Login, Refusal> {
-        let mut login = self.disk.get::<Login>(login_name(asked.login)).ok_or(Refusal::NotYourShare)?;
-        let lenient = cx.quirks.has(Quirk::NoSecondFactor);
-        let Some(factor) = &asked.factor else {
-            return if lenient { Ok(login) } else { Err(Refusal::MfaRequired) };
+    /// The factor, whose code is spent from here on, whatever becomes of the request (CER-4e).
+    fn spend_factor(
+        &self,
+        step: &mut Step<'_>,
+        login_index: u8,
+        ceremony: &B32,
+        factor: Option<&Factor>,
+    ) -> Done {
+        let mut login: Login = step.get(login_name(login_index)).ok_or(Refusal::NotYourShare)?;
+        let lenient = step.quirks.has(Quirk::NoSecondFactor);
+        let Some(factor) = factor else {
+            return if lenient { Ok(()) } else { Err(Refusal::MfaRequired) };
         };
-        let body = factor_body(asked.node, asked.login, factor.code);
+        let body = factor_body(ceremony, login_index, factor.code);
         if !sign::verify(&login.authenticator, labels::SIGN_MFA, &body, &factor.signature) {
             return Err(Refusal::MfaRequired);
         }
@@ -164,42 +169,113 @@ impl Custody {
             return Err(Refusal::CodeReplayed);
         }
         login.last_code = login.last_code.max(factor.code);
-        Ok(login)
+        step.put(login_name(login_index), &login);
+        step.keep();
+        Ok(())
     }
 
-    /// CER-4. `alert` records the alert outside custody and says whether it did.
-    ///
-    /// # Errors
-    /// The first failed check.
-    pub fn request(
-        &self,
-        cx: &Context<'_>,
-        asked: &Asked,
-        alert: impl FnOnce() -> bool,
-    ) -> Result<(Batch, Vec<u8>, Announced), Refusal> {
-        if asked.login != asked.index && !cx.quirks.has(Quirk::ShareToAnyone) {
+    /// CER-4: everything but the alert.
+    fn request(&mut self, step: &mut Step<'_>, from: &Peer, index: u8, node: u8, factor: Option<&Factor>) -> Done {
+        let Peer::Custodian(login) = *from else { return Err(Refusal::NotYourShare) };
+        if login != index && !step.quirks.has(Quirk::ShareToAnyone) {
             return Err(Refusal::NotYourShare);
         }
-        let login = self.check_factor(cx, asked)?;
-        let window = if cx.quirks.has(Quirk::ShareWithoutRestart) {
-            self.disk.get::<WindowRecord>(window_name(asked.node))
-        } else {
-            self.window(cx.now, asked.node)
-        };
+        let late = step.quirks.has(Quirk::ShareWithoutRestart);
+        let record = step.get::<WindowRecord>(window_name(node));
+        let window = record.filter(|window| step.now <= window.expiry || late);
+        // Where nothing is announced, a factor is for no ceremony.
+        let announced = window.as_ref().map_or(B32::from([0; 32]), |window| window.id);
+        self.spend_factor(step, login, &announced, factor)?;
         let window = window.ok_or(Refusal::NoRestartPending)?;
-        let alerted = alert();
-        if !alerted && !cx.quirks.has(Quirk::ShareWithoutAlert) {
+        let id = step.fresh_id();
+        // A login has one request at a time: what it asks for again replaces what waits.
+        self.memory.waiting.retain(|_, waiting| waiting.login != login);
+        self.memory.waiting.insert(*id, Waiting { login, index, node, ceremony: window.id });
+        step.set_timer(step.now.saturating_add(limits::ALERT_SECONDS), Timer::Alert(id));
+        step.send(Peer::Alerts, Body::Alert { id, login, node, ceremony: window.id });
+        Ok(())
+    }
+
+    /// CER-4: the alert is on record, or is not; only then the share leaves, if its ceremony is still the announced one.
+    fn alerted(&mut self, step: &mut Step<'_>, id: &B32, recorded: bool) -> Done {
+        let waiting = self.memory.waiting.remove(&**id).ok_or(Refusal::OutOfTurn)?;
+        let to = Peer::Custodian(waiting.login);
+        let refused = |refusal| Body::Refusal { reason: refusal_code(refusal) };
+        if !recorded && !step.quirks.has(Quirk::ShareWithoutAlert) {
+            step.if_refused(to, refused(Refusal::AlertUnavailable));
             return Err(Refusal::AlertUnavailable);
         }
-        let limit = bailee_spec::limits::MESSAGE_BYTES;
-        let body: CeremonyBody = cbor::decode(&window.ceremony, limit).map_err(|_| Refusal::Malformed)?;
-        let wrapped = self.wrapped(body.share_epoch, asked.index).ok_or(Refusal::NotYourShare)?;
-        let (reads, alerts) = self.counts();
-        let mut batch = Batch::default();
-        batch.put(login_name(asked.login), &login);
-        batch.put("reads", &(reads + 1));
-        batch.put("alerts", &(alerts + u64::from(alerted)));
-        let ceremony = Announced { body: window.ceremony.to_vec(), signature: window.signature.to_vec() };
-        Ok((batch, wrapped, ceremony))
+        let late = step.quirks.has(Quirk::ShareWithoutRestart);
+        let window = step.get::<WindowRecord>(window_name(waiting.node));
+        let window = window.filter(|window| window.id == waiting.ceremony && (late || step.now <= window.expiry));
+        step.if_refused(to.clone(), refused(Refusal::NoRestartPending));
+        let window = window.ok_or(Refusal::NoRestartPending)?;
+        let body: CeremonyBody =
+            cbor::decode(&window.ceremony, limits::MESSAGE_BYTES).map_err(|_| Refusal::StoreDamaged)?;
+        step.if_refused(to.clone(), refused(Refusal::NotYourShare));
+        let wrapped = wrapped(step, body.share_epoch, waiting.index).ok_or(Refusal::NotYourShare)?;
+        let (reads, alerts) = counts(step);
+        step.put(READS, &(reads + 1));
+        step.put(ALERTS, &(alerts + u64::from(recorded)));
+        step.send(to, Body::ReleasedShare { wrapped, ceremony: window.ceremony, signature: window.signature });
+        Ok(())
+    }
+
+    /// KEY-2: the custodian's new share, wrapped, under its share epoch.
+    fn store_share(&self, step: &mut Step<'_>, from: &Peer, header: &Header, wrapped: &Blob) -> Done {
+        let Peer::Custodian(index) = *from else { return Err(Refusal::NotYourShare) };
+        if step.bytes(login_name(index)).is_none() {
+            return Err(Refusal::NotYourShare);
+        }
+        step.put_bytes(share_name(header.share_epoch, index), wrapped.to_vec());
+        step.send(from.clone(), Body::ShareStored { header: header.digest() });
+        Ok(())
+    }
+
+    /// KEY-5: another person takes a custodian's place.
+    fn set_login(&self, step: &mut Step<'_>, from: &Peer, index: u8, authenticator: &B32) -> Done {
+        if index == 0 || usize::from(index) > limits::CUSTODIANS {
+            return Err(Refusal::Malformed);
+        }
+        step.put(login_name(index), &Login { authenticator: *authenticator, last_code: 0 });
+        step.send(from.clone(), Body::Done);
+        Ok(())
+    }
+}
+
+impl Role for Custody {
+    type Memory = Memory;
+
+    fn place(&self) -> Place {
+        Place::Custody
+    }
+
+    fn memory(&mut self) -> &mut Memory {
+        &mut self.memory
+    }
+
+    fn handle(&mut self, step: &mut Step<'_>, input: Input<'_>) -> Done {
+        let (from, frame) = match input {
+            Input::Frame { from, frame } => (from, frame),
+            Input::Timer(Timer::Alert(id)) if self.memory.waiting.contains_key(&**id) => {
+                return self.alerted(step, id, false);
+            }
+            Input::Timer(_) | Input::Checked { .. } => return Ok(()),
+        };
+        match &frame.body {
+            Body::Announce { ceremony, signature } => self.announce(step, from, ceremony, signature),
+            Body::CloseWindow { node } => {
+                step.remove(window_name(*node));
+                step.send(from.clone(), Body::Done);
+                Ok(())
+            }
+            Body::GetWindow { node } => self.show_window(step, from, *node),
+            Body::RequestShare { index, node, factor } => self.request(step, from, *index, *node, factor.as_ref()),
+            Body::AlertRecorded { id } => self.alerted(step, id, true),
+            Body::AlertFailed { id } => self.alerted(step, id, false),
+            Body::StoreShare { header, wrapped } => self.store_share(step, from, header, wrapped),
+            Body::SetLogin { index, authenticator } => self.set_login(step, from, *index, authenticator),
+            _ => Err(Refusal::Malformed),
+        }
     }
 }

@@ -7,16 +7,21 @@ use bailee_spec::outcome::Refusal;
 use minicbor::{Decode, Encode};
 use rand_core::CryptoRng;
 
-use super::keystore::{escrow_context, open_release};
-use super::{Context, Effects, fresh_id};
+use super::signed::{Release, add_proof, attempt_proof, escrow_context, intake_body, open_block, seal_block};
 use crate::cbor;
 use crate::crypto::hpke::{self, Recipient};
 use crate::crypto::keys::{ArchiveKey, Owner, Secret, commitment};
+use crate::crypto::labels;
 use crate::crypto::sign::{self, PublicKey, Signing};
-use crate::crypto::{labels, seal};
-use crate::disk::{Batch, Disk};
+use crate::machine::{Done, Input, Outgoing, Peer, Role, Step, fresh_id};
 use crate::quirks::Quirk;
-use crate::wire::{B32, Blob, Body, Certificate, EscrowBody, Frame, ReceiptBody};
+use crate::store::Read;
+use crate::wire::{B32, Blob, Body, Certificate, EscrowBody, Frame, Place, ReceiptBody, Signed};
+
+/// The record of the identity keys.
+const IDENTITY: &str = "identity";
+/// The record of the archive key.
+const KEY: &str = "key";
 
 /// What survives a crash before the key is kept: identity keys and the attempt id.
 #[derive(Clone, Encode, Decode)]
@@ -38,6 +43,14 @@ impl Identity {
         let device = Signing::from_seed(&sign_seed).public().into();
         Identity { sign_seed, recipient_seed, attempt, device }
     }
+
+    fn signing(&self) -> Signing {
+        Signing::from_seed(&self.sign_seed)
+    }
+
+    fn recipient(&self) -> Recipient {
+        Recipient::from_seed(&self.recipient_seed)
+    }
 }
 
 /// The archive key on the disk, with what proves its escrow.
@@ -49,49 +62,44 @@ struct Kept {
     receipt: Option<Blob>,
 }
 
+/// What the device waits for beside enrolment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asking {
+    /// Leave to append.
+    ToAppend,
+    /// Leave to read.
+    ToRead,
+    /// The intake key, for this nonce.
+    Intake(B32),
+}
+
 /// What is gone when the program stops.
-#[cfg_attr(feature = "fork", derive(Clone))]
-#[derive(Default)]
-struct Memory {
+#[derive(Clone, Default)]
+pub struct Memory {
     program: Option<Program>,
+    /// The session that the program is in.
+    session: Option<B32>,
     key: Option<Arc<ArchiveKey>>,
     intake: Option<B32>,
-    capability: Option<(Vec<u8>, Vec<u8>)>,
+    capability: Option<(Blob, Blob)>,
+    reading: Option<(Blob, Blob)>,
+    asking: Option<Asking>,
 }
 
 /// A device.
-#[cfg_attr(feature = "fork", derive(Clone))]
+#[cfg_attr(feature = "testing", derive(Clone))]
 pub struct Device {
-    /// Its disk.
-    pub disk: Disk,
     memory: Memory,
     owner: Owner,
-    password: Vec<u8>,
     keystore: PublicKey,
     authority: PublicKey,
 }
 
-/// A block as the device sends it to storage.
-pub struct Upload {
-    /// The sealed block.
-    pub block: Vec<u8>,
-    /// The encoded capability.
-    pub capability: Vec<u8>,
-    /// Its signature.
-    pub signature: Vec<u8>,
-}
-
 impl Device {
     /// A device of a user, with the keys of the services pinned.
-    pub fn new(tenant: &str, user: &str, password: &[u8], keystore: PublicKey, authority: PublicKey) -> Self {
-        Device {
-            disk: Disk::default(),
-            memory: Memory::default(),
-            owner: Owner { tenant: tenant.into(), user: user.into(), epoch: 0 },
-            password: password.to_vec(),
-            keystore,
-            authority,
-        }
+    pub fn new(tenant: &str, user: &str, keystore: PublicKey, authority: PublicKey) -> Self {
+        let owner = Owner { tenant: tenant.into(), user: user.into(), epoch: 0 };
+        Device { memory: Memory::default(), owner, keystore, authority }
     }
 
     /// Whose it is.
@@ -99,47 +107,9 @@ impl Device {
         &self.owner
     }
 
-    fn identity(&self) -> Option<Identity> {
-        self.disk.get("identity")
-    }
-
-    fn signing(&self) -> Option<Signing> {
-        self.identity().map(|identity| Signing::from_seed(&identity.sign_seed))
-    }
-
-    /// Its present identity.
-    pub fn id(&self) -> Option<B32> {
-        self.identity().map(|identity| identity.device)
-    }
-
-    /// The key with which it signs its manifests: its identity key.
-    pub fn manifest_key(&self) -> Option<Signing> {
-        self.signing()
-    }
-
-    /// Its attempt.
-    pub fn attempt(&self) -> Option<B32> {
-        self.identity().map(|identity| identity.attempt)
-    }
-
-    /// What the disk holds.
-    pub fn disk_view(&self) -> DiskView {
-        match (self.disk.bytes("key"), self.disk.bytes("identity")) {
-            (Some(_), _) => DiskView::Key,
-            (None, Some(_)) => DiskView::Identity,
-            (None, None) => DiskView::Blank,
-        }
-    }
-
     /// The program.
     pub fn program(&self) -> Program {
         self.memory.program.unwrap_or(Program::Idle)
-    }
-
-    /// The key on the disk.
-    pub fn kept_key(&self) -> Option<ArchiveKey> {
-        let mut kept: Kept = self.disk.get("key")?;
-        Some(Secret::take(&mut kept.key))
     }
 
     /// The key in memory that is not on the disk.
@@ -148,244 +118,391 @@ impl Device {
     }
 
     /// The capability in memory.
-    pub fn capability(&self) -> Option<&(Vec<u8>, Vec<u8>)> {
-        self.memory.capability.as_ref()
+    pub fn capability(&self) -> Option<&Blob> {
+        self.memory.capability.as_ref().map(|(body, _)| body)
     }
 
-    /// NET-5: the program starts again from the disk.
-    pub fn restart(&mut self) {
-        self.memory = Memory::default();
-    }
-
+    /// Rests: only the capability stays.
     fn rest(&mut self) {
-        self.memory.program = None;
-        self.memory.key = None;
-        self.memory.intake = None;
+        self.memory = Memory { capability: self.memory.capability.take(), ..Memory::default() };
     }
 
-    /// ENR-1: what it sends.
-    ///
-    /// # Errors
-    /// `OutOfTurn`.
-    pub fn sign_in(&mut self) -> Result<Body, Refusal> {
-        if self.program() != Program::Idle || self.disk_view() == DiskView::Key {
+    fn has_key(&self, step: &mut Step<'_>) -> bool {
+        step.bytes(KEY).is_some()
+    }
+
+    /// At rest, with a key (BAK-1).
+    fn at_rest(&self, step: &mut Step<'_>) -> Done {
+        if self.program() == Program::Idle && self.has_key(step) { Ok(()) } else { Err(Refusal::OutOfTurn) }
+    }
+
+    fn identity(&self, step: &mut Step<'_>) -> Result<Identity, Refusal> {
+        step.get(IDENTITY).ok_or(Refusal::OutOfTurn)
+    }
+
+    // Orders of its user.
+
+    fn order(&mut self, step: &mut Step<'_>, body: &Body) -> Done {
+        match body {
+            Body::EnterPassword { password } => self.sign_in(step, password),
+            Body::StartBackup => self.ask(step, Asking::ToAppend, Body::GetCapability { read: false }),
+            Body::ReadBack => self.ask(step, Asking::ToRead, Body::GetCapability { read: true }),
+            Body::BackUp { content } => self.back_up(step, content),
+            Body::CheckIn => {
+                if self.program() != Program::Idle {
+                    return Err(Refusal::OutOfTurn);
+                }
+                self.identity(step)?;
+                step.send(Peer::Authority, Body::Report);
+                Ok(())
+            }
+            Body::EscrowAgain => {
+                let nonce = step.fresh_id();
+                self.ask(step, Asking::Intake(nonce), Body::GetIntake { nonce })
+            }
+            _ => Err(Refusal::Malformed),
+        }
+    }
+
+    /// ENR-1.
+    fn sign_in(&mut self, step: &mut Step<'_>, password: &Blob) -> Done {
+        if self.program() != Program::Idle || self.has_key(step) {
             return Err(Refusal::OutOfTurn);
         }
         self.memory.program = Some(Program::SigningIn);
-        Ok(Body::SignIn {
-            tenant: self.owner.tenant.clone(),
-            user: self.owner.user.clone(),
-            password: self.password.clone().into(),
-        })
+        let (tenant, user) = (self.owner.tenant.clone(), self.owner.user.clone());
+        step.send_in(Peer::Authority, None, Body::SignIn { tenant, user, password: password.clone() });
+        Ok(())
     }
 
-    /// One message of the authority.
-    pub fn step(&mut self, cx: &mut Context<'_>, frame: &Frame) -> Effects {
-        let done = match &frame.body {
-            Body::SessionOpened { enrolled } => self.start(cx, frame, enrolled.is_some()),
-            Body::Nonce { nonce, intake } => self.certify(frame, nonce, intake),
-            Body::Admission => self.send_key(cx),
-            Body::GoReplace => self.go_replace(cx, frame),
-            Body::Authorised { receipt, signature } => self.keep_own(receipt, signature),
-            Body::KeyDelivery { grant, sealed, receipt, signature } => {
-                self.keep_delivered(grant, sealed, receipt, signature)
+    fn ask(&mut self, step: &mut Step<'_>, asking: Asking, body: Body) -> Done {
+        self.at_rest(step)?;
+        self.memory.asking = Some(asking);
+        step.send(Peer::Authority, body);
+        Ok(())
+    }
+
+    /// BAK-2.
+    fn back_up(&mut self, step: &mut Step<'_>, content: &Blob) -> Done {
+        let (capability, signature) = self.memory.capability.clone().ok_or(Refusal::OutOfTurn)?;
+        let key = kept_key(step).ok_or(Refusal::OutOfTurn)?;
+        let block = seal_block(&key, &self.owner, content, step.rng).into();
+        step.send(Peer::Storage, Body::Append { capability, signature, block });
+        Ok(())
+    }
+
+    // What the services say.
+
+    fn frame(&mut self, step: &mut Step<'_>, from: &Peer, frame: &Frame) -> Done {
+        match (&frame.body, from) {
+            (Body::Capability { capability, signature }, Peer::Authority) => {
+                self.take_capability(step, capability, signature)
             }
-            Body::Refusal { .. } => {
+            (Body::Blocks { blocks, next }, Peer::Storage) => self.read(step, blocks, *next),
+            (Body::IntakeOffered { intake, signature }, Peer::Authority) => {
+                self.escrow_again(step, intake, signature)
+            }
+            (Body::Appended { .. } | Body::Served | Body::Done, _) => Ok(()),
+            (Body::Erase { signature }, Peer::Authority) => self.erase(step, signature),
+            (Body::Refusal { .. }, Peer::Authority) if self.memory.program.is_some() => {
+                self.in_session(frame)?;
                 self.rest();
-                Some(Effects::accept())
+                Ok(())
+            }
+            (Body::Refusal { .. }, _) => {
+                self.memory.asking = None;
+                self.memory.reading = None;
+                Ok(())
+            }
+            _ => self.enrol(step, frame),
+        }
+    }
+
+    /// A frame of another session than the program's changes nothing (NET-11).
+    fn in_session(&self, frame: &Frame) -> Done {
+        let signing_in = self.memory.program == Some(Program::SigningIn);
+        if signing_in || (frame.exchange.is_some() && frame.exchange == self.memory.session) {
+            Ok(())
+        } else {
+            Err(Refusal::OutOfTurn)
+        }
+    }
+
+    fn enrol(&mut self, step: &mut Step<'_>, frame: &Frame) -> Done {
+        self.in_session(frame)?;
+        let done = match &frame.body {
+            Body::SessionOpened { enrolled } if self.memory.program == Some(Program::SigningIn) => {
+                self.start(step, frame, enrolled.is_some())
+            }
+            Body::Nonce { nonce, intake, signature } => self.certify(step, frame, nonce, intake, signature),
+            Body::Admission => self.send_key(step),
+            Body::GoReplace => self.go_replace(step, frame),
+            Body::Authorised { receipt, signature } => self.keep_own(step, receipt, signature),
+            Body::KeyDelivery { grant, sealed, receipt, signature } => {
+                let receipt = Signed { body: receipt, signature };
+                self.keep_delivered(step, &Release { grant, sealed, receipt })
             }
             _ => None,
         };
-        done.unwrap_or_else(|| {
+        done.ok_or_else(|| {
             self.rest();
-            Effects::refuse(Refusal::Malformed, None)
+            Refusal::Malformed
         })
     }
 
     /// ENR-3.
-    fn start(&mut self, cx: &mut Context<'_>, frame: &Frame, enrolled: bool) -> Option<Effects> {
+    fn start(&mut self, step: &mut Step<'_>, frame: &Frame, enrolled: bool) -> Option<()> {
         let session = frame.exchange?;
-        let mut batch = Batch::default();
-        let identity = self.identity().unwrap_or_else(|| {
-            let identity = Identity::fresh(cx.rng);
-            batch.put("identity", &identity);
-            identity
-        });
+        let identity = match step.get::<Identity>(IDENTITY) {
+            Some(identity) => identity,
+            None => {
+                let identity = Identity::fresh(step.rng);
+                step.put(IDENTITY, &identity);
+                identity
+            }
+        };
+        self.memory.session = Some(session);
         if enrolled {
             self.memory.program = Some(Program::Replacing);
-            return Some(Effects::accept().durable(batch).send(add_device(&identity, &session)));
+            step.send(Peer::Authority, add_device(&identity, &session));
+            return Some(());
         }
-        self.memory.key = Some(Arc::new(Secret::random(cx.rng)));
+        self.memory.key = Some(Arc::new(Secret::random(step.rng)));
         self.memory.program = Some(Program::Enrolling);
-        let signing = Signing::from_seed(&identity.sign_seed);
-        let recipient = B32::from(Recipient::from_seed(&identity.recipient_seed).public());
-        let proof = signing.sign(labels::SIGN_ATTEMPT, &attempt_proof(&session, &identity.attempt, &recipient));
-        let body = Body::BeginEnrolment {
-            attempt: identity.attempt,
-            device: identity.device,
-            recipient,
-            proof: proof.into(),
-        };
-        Some(Effects::accept().durable(batch).send(body))
+        let recipient = B32::from(identity.recipient().public());
+        let proof = attempt_proof(&session, &identity.attempt, &recipient);
+        let proof = identity.signing().sign(labels::SIGN_ATTEMPT, &proof).into();
+        let (attempt, device) = (identity.attempt, identity.device);
+        step.send(Peer::Authority, Body::BeginEnrolment { attempt, device, recipient, proof });
+        Some(())
     }
 
-    /// ENR-7.
-    fn certify(&mut self, frame: &Frame, nonce: &B32, intake: &B32) -> Option<Effects> {
-        let identity = self.identity()?;
-        let signing = self.signing()?;
+    /// ENR-7: the keystore, whose key is pinned, signed the intake key for this very nonce (ENR-7a).
+    fn certify(
+        &mut self,
+        step: &mut Step<'_>,
+        frame: &Frame,
+        nonce: &B32,
+        intake: &B32,
+        signature: &Blob,
+    ) -> Option<()> {
+        if !sign::verify(&self.keystore, labels::SIGN_INTAKE, &intake_body(nonce, intake), signature) {
+            return None;
+        }
+        let identity = self.identity(step).ok()?;
         self.memory.intake = Some(*intake);
         let certificate = Certificate {
             attempt: identity.attempt,
             nonce: *nonce,
             session: frame.exchange?,
             device: identity.device,
-            recipient: Recipient::from_seed(&identity.recipient_seed).public().into(),
+            recipient: identity.recipient().public().into(),
         };
         let certificate = cbor::encode(&certificate);
-        let signature = signing.sign(labels::SIGN_CERTIFICATE, &certificate);
-        let body = Body::PresentCertificate { certificate: certificate.into(), signature: signature.into() };
-        Some(Effects::accept().send(body))
+        let signature = identity.signing().sign(labels::SIGN_CERTIFICATE, &certificate).into();
+        step.send(Peer::Authority, Body::PresentCertificate { certificate: certificate.into(), signature });
+        Some(())
     }
 
-    fn escrow_body(&self, cx: &mut Context<'_>, key: &ArchiveKey, intake: &B32) -> Option<Vec<u8>> {
+    fn escrow_body(&self, step: &mut Step<'_>, key: &ArchiveKey, intake: &B32) -> Option<Vec<u8>> {
         let commitment = B32::from(commitment(key, &self.owner));
         let context = escrow_context(&self.owner.tenant, &self.owner.user, &commitment);
-        let sealed = hpke::seal_to(intake, labels::HPKE_INTAKE, &context, key.expose(), cx.rng)?;
-        Some(cbor::encode(&EscrowBody { attempt: self.attempt()?, commitment, sealed: sealed.into() }))
+        let attempt = self.identity(step).ok()?.attempt;
+        let sealed = hpke::seal_to(intake, labels::HPKE_INTAKE, &context, key.expose(), step.rng)?;
+        Some(cbor::encode(&EscrowBody { attempt, commitment, sealed: sealed.into() }))
     }
 
     /// ENR-11.
-    fn send_key(&mut self, cx: &mut Context<'_>) -> Option<Effects> {
+    fn send_key(&mut self, step: &mut Step<'_>) -> Option<()> {
         let key = self.memory.key.clone()?;
-        let escrow = self.escrow_body(cx, &key, &self.memory.intake?)?;
-        let signature = self.signing()?.sign(labels::SIGN_ESCROW, &escrow);
-        let body = Body::EscrowKey { escrow: escrow.into(), signature: signature.into() };
-        let effects = Effects::accept().send(body);
-        if cx.quirks.has(Quirk::KeyBeforeReceipt) {
-            return Some(effects.durable(keep(&key, None)));
+        let intake = self.memory.intake?;
+        let escrow = self.escrow_body(step, &key, &intake)?;
+        let signature = self.identity(step).ok()?.signing().sign(labels::SIGN_ESCROW, &escrow).into();
+        if step.quirks.has(Quirk::KeyBeforeReceipt) {
+            keep(step, &key, None);
         }
-        Some(effects)
+        step.send(Peer::Authority, Body::EscrowKey { escrow: escrow.into(), signature });
+        Some(())
     }
 
     /// ENR-17.
-    fn go_replace(&mut self, cx: &Context<'_>, frame: &Frame) -> Option<Effects> {
-        if cx.quirks.has(Quirk::LoserKeepsKey) {
+    fn go_replace(&mut self, step: &mut Step<'_>, frame: &Frame) -> Option<()> {
+        if step.quirks.has(Quirk::LoserKeepsKey) {
             let key = self.memory.key.clone()?;
-            let batch = keep(&key, None);
+            keep(step, &key, None);
             self.rest();
-            return Some(Effects::accept().durable(batch));
+            return Some(());
         }
+        let identity = self.identity(step).ok()?;
         self.memory.key = None;
         self.memory.program = Some(Program::Replacing);
-        Some(Effects::accept().send(add_device(&self.identity()?, &frame.exchange?)))
+        step.send(Peer::Authority, add_device(&identity, &frame.exchange?));
+        Some(())
     }
 
     /// ENR-15.
-    fn keep_own(&mut self, receipt: &Blob, signature: &Blob) -> Option<Effects> {
+    fn keep_own(&mut self, step: &mut Step<'_>, receipt: &Blob, signature: &Blob) -> Option<()> {
         let key = self.memory.key.clone()?;
-        let said: ReceiptBody = cbor::decode(receipt, bailee_spec::limits::MESSAGE_BYTES).ok()?;
-        let genuine = sign::verify(&self.keystore, labels::SIGN_RECEIPT, receipt, signature);
+        let no = Refusal::Malformed;
+        let signed = Signed { body: receipt, signature };
+        let said: ReceiptBody = signed.open(&self.keystore, labels::SIGN_RECEIPT, no, no).ok()?;
         let own = said.tenant == self.owner.tenant && said.user == self.owner.user;
-        if !genuine || !own || *said.commitment != commitment(&key, &self.owner) {
+        if !own || *said.commitment != commitment(&key, &self.owner) {
             return None;
         }
-        let batch = keep(&key, Some(receipt.clone()));
+        keep(step, &key, Some(receipt.clone()));
         self.rest();
-        Some(Effects::accept().durable(batch))
+        Some(())
     }
 
     /// REP-7: key and receipt, kept as the first device keeps them.
-    fn keep_delivered(&mut self, grant: &B32, sealed: &Blob, receipt: &Blob, signature: &Blob) -> Option<Effects> {
-        let recipient = Recipient::from_seed(&self.identity()?.recipient_seed);
-        let key = open_release(&self.keystore, &self.owner, &recipient, grant, sealed, (receipt, signature))?;
-        let batch = keep(&key, Some(receipt.clone()));
+    fn keep_delivered(&mut self, step: &mut Step<'_>, release: &Release<'_>) -> Option<()> {
+        let recipient = self.identity(step).ok()?.recipient();
+        let key = release.open(&self.keystore, &self.owner, &recipient)?;
+        keep(step, &key, Some(release.receipt.body.to_vec().into()));
         self.rest();
-        Some(Effects::accept().durable(batch))
+        Some(())
     }
 
-    /// BAK-1: at rest, with a key.
-    ///
-    /// # Errors
-    /// `OutOfTurn`.
-    pub fn may_ask(&self) -> Result<B32, Refusal> {
-        let at_rest = self.program() == Program::Idle && self.disk_view() == DiskView::Key;
-        if at_rest { self.id().ok_or(Refusal::OutOfTurn) } else { Err(Refusal::OutOfTurn) }
-    }
-
-    /// BAK-1: keeps the capability in memory.
-    pub fn take_capability(&mut self, body: Vec<u8>, signature: Vec<u8>) {
-        self.memory.capability = Some((body, signature));
-    }
-
-    /// BAK-2: a sealed block with the capability to append it.
-    ///
-    /// # Errors
-    /// `OutOfTurn`.
-    pub fn upload(&self, cx: &mut Context<'_>, content: &[u8]) -> Result<Upload, Refusal> {
-        let (capability, signature) = self.memory.capability.clone().ok_or(Refusal::OutOfTurn)?;
-        let key = self.kept_key().ok_or(Refusal::OutOfTurn)?;
-        Ok(Upload { block: seal_block(&key, &self.owner, content, cx), capability, signature })
-    }
-
-    /// Opens a block of its archive; none if it does not open.
-    pub fn read(&self, block: &[u8]) -> Option<Vec<u8>> {
-        open_block(&self.kept_key()?, &self.owner, block)
-    }
-
-    /// REV-4: obeys a signed order to erase; true if it did.
-    pub fn obey(&mut self, order: &[u8]) -> Option<Batch> {
-        let id = self.id()?;
-        if !sign::verify(&self.authority, labels::SIGN_WIPE, &id[..], order) {
-            return None;
+    /// BAK-1, BAK-3: keeps leave to append in memory; goes to storage with leave to read.
+    fn take_capability(&mut self, step: &mut Step<'_>, capability: &Blob, signature: &Blob) -> Done {
+        let held = (capability.clone(), signature.clone());
+        match self.memory.asking.take() {
+            Some(Asking::ToAppend) => self.memory.capability = Some(held),
+            Some(Asking::ToRead) => {
+                let (capability, signature) = held.clone();
+                self.memory.reading = Some(held);
+                step.send(Peer::Storage, Body::Fetch { capability, signature, from: 0 });
+            }
+            other => {
+                self.memory.asking = other;
+                return Err(Refusal::OutOfTurn);
+            }
         }
-        self.restart();
-        let mut batch = Batch::default();
-        batch.remove("identity");
-        batch.remove("key");
-        Some(batch)
+        Ok(())
     }
 
-    /// DIS-6: the kept key, sealed to the keystore once more.
-    ///
-    /// # Errors
-    /// `OutOfTurn`.
-    pub fn escrow_again(&self, cx: &mut Context<'_>, intake: &B32) -> Result<Vec<u8>, Refusal> {
-        let key = self.kept_key().ok_or(Refusal::OutOfTurn)?;
-        self.escrow_body(cx, &key, intake).ok_or(Refusal::OutOfTurn)
+    /// BAK-3: every block opens, or the archive is not of this key.
+    fn read(&mut self, step: &mut Step<'_>, blocks: &[Blob], next: Option<u64>) -> Done {
+        let (capability, signature) = self.memory.reading.clone().ok_or(Refusal::OutOfTurn)?;
+        let key = kept_key(step).ok_or(Refusal::OutOfTurn)?;
+        if !blocks.iter().all(|block| open_block(&key, &self.owner, block).is_some()) {
+            self.memory.reading = None;
+            return Err(Refusal::CommitmentMismatch);
+        }
+        match next {
+            Some(from) => step.send(Peer::Storage, Body::Fetch { capability, signature, from }),
+            None => self.memory.reading = None,
+        }
+        Ok(())
+    }
+
+    /// REV-4: obeys a signed order to erase, and no other.
+    fn erase(&mut self, step: &mut Step<'_>, signature: &Blob) -> Done {
+        let identity = self.identity(step)?;
+        if !sign::verify(&self.authority, labels::SIGN_WIPE, &identity.device[..], signature) {
+            return Err(Refusal::BadSignature);
+        }
+        self.memory = Memory::default();
+        step.remove(IDENTITY);
+        step.remove(KEY);
+        Ok(())
+    }
+
+    /// DIS-6: the kept key, sealed once more to the intake key that the keystore signed for this nonce.
+    fn escrow_again(&mut self, step: &mut Step<'_>, intake: &B32, signature: &Blob) -> Done {
+        let Some(Asking::Intake(nonce)) = self.memory.asking else { return Err(Refusal::OutOfTurn) };
+        self.memory.asking = None;
+        if !sign::verify(&self.keystore, labels::SIGN_INTAKE, &intake_body(&nonce, intake), signature) {
+            return Err(Refusal::BadSignature);
+        }
+        let key = kept_key(step).ok_or(Refusal::OutOfTurn)?;
+        let escrow = self.escrow_body(step, &key, intake).ok_or(Refusal::OutOfTurn)?;
+        step.send(Peer::Authority, Body::ReEscrow { escrow: escrow.into() });
+        Ok(())
     }
 }
 
-/// What a device signs to begin an attempt: session, attempt and recipient key, as canonical CBOR (ENR-3).
-pub(crate) fn attempt_proof(session: &B32, attempt: &B32, recipient: &B32) -> Vec<u8> {
-    cbor::encode(&(*session, *attempt, *recipient))
-}
+impl Role for Device {
+    type Memory = Memory;
 
-/// What a device signs to be added: session and recipient key, as canonical CBOR (REP-1).
-pub(crate) fn add_proof(session: &B32, recipient: &B32) -> Vec<u8> {
-    cbor::encode(&(*session, *recipient))
+    fn place(&self) -> Place {
+        Place::Device
+    }
+
+    fn memory(&mut self) -> &mut Memory {
+        &mut self.memory
+    }
+
+    fn handle(&mut self, step: &mut Step<'_>, input: Input<'_>) -> Done {
+        match input {
+            Input::Frame { from: Peer::Person(_), frame } => self.order(step, &frame.body),
+            Input::Frame { from, frame } => self.frame(step, from, frame),
+            Input::Timer(_) | Input::Checked { .. } => Ok(()),
+        }
+    }
+
+    /// A service is not told what its device thinks of an answer; a person is.
+    fn answer(&self, from: &Peer, frame: &Frame, refusal: Refusal) -> Option<Outgoing> {
+        let body = Body::Refusal { reason: crate::machine::refusal_code(refusal) };
+        let frame = Frame { exchange: frame.exchange, generation: None, body };
+        matches!(from, Peer::Person(_)).then(|| Outgoing { to: from.clone(), frame })
+    }
 }
 
 fn add_device(identity: &Identity, session: &B32) -> Body {
-    let signing = Signing::from_seed(&identity.sign_seed);
-    let recipient = B32::from(Recipient::from_seed(&identity.recipient_seed).public());
-    let proof = signing.sign(labels::SIGN_ADD_DEVICE, &add_proof(session, &recipient));
+    let recipient = B32::from(identity.recipient().public());
+    let proof = identity.signing().sign(labels::SIGN_ADD_DEVICE, &add_proof(session, &recipient));
     Body::AddDevice { device: identity.device, recipient, proof: proof.into() }
 }
 
 /// Key and receipt in one write.
-fn keep(key: &ArchiveKey, receipt: Option<Blob>) -> Batch {
-    let mut batch = Batch::default();
-    batch.put("key", &Kept { key: B32::from(*key.expose()), receipt });
-    batch
+fn keep(step: &mut Step<'_>, key: &ArchiveKey, receipt: Option<Blob>) {
+    step.put(KEY, &Kept { key: B32::from(*key.expose()), receipt });
 }
 
-fn seal_block(key: &ArchiveKey, owner: &Owner, content: &[u8], cx: &mut Context<'_>) -> Vec<u8> {
-    let root = crate::crypto::keys::subkey(key, labels::KEY_SEAL, owner);
-    seal::seal_once(&root, labels::SEAL_BLOCK, &cbor::encode(owner), content, cx.rng)
+fn kept_key(step: &mut Step<'_>) -> Option<ArchiveKey> {
+    let mut kept: Kept = step.get(KEY)?;
+    Some(Secret::take(&mut kept.key))
 }
 
-/// Opens a block of an owner's archive with the archive key.
-pub(crate) fn open_block(key: &ArchiveKey, owner: &Owner, block: &[u8]) -> Option<Vec<u8>> {
-    let root = crate::crypto::keys::subkey(key, labels::KEY_SEAL, owner);
-    seal::open(&root, labels::SEAL_BLOCK, &cbor::encode(owner), block).ok().map(|plain| plain.to_vec())
+/// What a device's disk says, to whoever reads it.
+#[derive(Clone, Copy)]
+pub struct OnDisk<'a>(pub &'a dyn Read);
+
+impl OnDisk<'_> {
+    fn get<T: for<'b> Decode<'b, ()> + Encode<()>>(&self, name: &str) -> Option<T> {
+        let bytes = self.0.get(name.as_bytes()).ok()??;
+        cbor::decode(&bytes, crate::store::RECORD_BYTES).ok()
+    }
+
+    /// What is on it.
+    pub fn view(&self) -> DiskView {
+        match (self.get::<Kept>(KEY), self.get::<Identity>(IDENTITY)) {
+            (Some(_), _) => DiskView::Key,
+            (None, Some(_)) => DiskView::Identity,
+            (None, None) => DiskView::Blank,
+        }
+    }
+
+    /// The device's present identity.
+    pub fn id(&self) -> Option<B32> {
+        self.get::<Identity>(IDENTITY).map(|identity| identity.device)
+    }
+
+    /// Its attempt.
+    pub fn attempt(&self) -> Option<B32> {
+        self.get::<Identity>(IDENTITY).map(|identity| identity.attempt)
+    }
+
+    /// The key with which it signs its manifests, and proves its client certificate: its identity key.
+    pub fn signing(&self) -> Option<Signing> {
+        self.get::<Identity>(IDENTITY).map(|identity| identity.signing())
+    }
+
+    /// The archive key.
+    pub fn key(&self) -> Option<ArchiveKey> {
+        let mut kept: Kept = self.get(KEY)?;
+        Some(Secret::take(&mut kept.key))
+    }
 }

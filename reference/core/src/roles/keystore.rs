@@ -1,42 +1,49 @@
 //! The keystore: escrowed keys behind a barrier, nodes that each start sealed, ceremonies, snapshots.
+//!
+//! A [`Keystore`] is one node. The nodes share one store; what a node has in memory is its own.
 
 mod barrier;
 mod ceremony;
 mod disaster;
+mod enrol;
+mod release;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bailee_secret::Secret;
-use bailee_spec::observation::{AccountState, CeremonyState, Standing};
+use bailee_spec::observation::CeremonyState;
 use bailee_spec::outcome::Refusal;
 
-use super::authority::{LogEntry, consumed_body};
-use super::{Context, Effects, deadline, fresh_id, refusal_code};
-use crate::cbor;
-use crate::crypto::hpke::{self, Recipient};
-use crate::crypto::keys::{Owner, commitment};
-use crate::crypto::labels;
-use crate::crypto::sign::{self, PublicKey, Signing};
-use crate::disk::{Batch, Disk};
+use super::mark::{Mark, Published};
+use crate::crypto::hpke::Recipient;
+use crate::crypto::sign::{PublicKey, Signing};
+use crate::machine::{Done, Input, Outgoing, Peer, Role, Step, Timer, refusal_code};
 use crate::quirks::Quirk;
-use crate::wire::{AdmissionBody, B32, Blob, Body, EscrowBody, Frame, GrantBody, ReceiptBody};
+use crate::wire::{B32, Blob, Body, Frame, GrantBody, Header, LogEntry, Place};
 
 pub use barrier::{Account, Attempt, Keyring};
-pub use ceremony::{Announced, NewShare, Setup};
-pub(crate) use ceremony::{commitments, share_context, wrap_context};
-pub use disaster::{Covered, Snapshot};
+pub use ceremony::{NewShare, Setup};
+pub use disaster::{Snapshot, Staged};
 
-const LIMIT: usize = bailee_spec::limits::MESSAGE_BYTES;
-
-/// What a node has in memory: all of it is gone when the node stops.
-#[derive(Default)]
-#[cfg_attr(feature = "fork", derive(Clone))]
-pub struct Memory {
-    open: Option<Opened>,
-    pending: BTreeMap<B32, GrantBody>,
-    ceremony: Option<ceremony::Ceremony>,
-}
+/// The record of the header in force.
+pub const HEADER: &str = "header";
+/// The record of its digest.
+pub const HEADER_DIGEST: &str = "header-digest";
+/// The record of the sealed keyring.
+pub const KEYRING: &str = "keyring";
+/// The record of the candidate header of a rekey.
+pub const CANDIDATE: &str = "candidate";
+/// The record of which node's rekey is under way.
+pub const REKEY: &str = "rekey";
+/// The record of the store's generation.
+pub const GENERATION: &str = "generation";
+/// The record of the number of releases.
+pub const RELEASED: &str = "released";
+/// The record of a staged snapshot.
+pub const STAGED: &str = "staged";
+/// What the names of sealed records begin with.
+pub const RECORDS: &[u8] = b"r/";
 
 /// The open barrier.
 #[derive(Clone)]
@@ -45,374 +52,210 @@ pub struct Opened {
     pub root: Arc<Secret<32>>,
     /// What the root opens.
     pub keyring: Arc<Keyring>,
+    /// The header that the root belongs to.
+    header: B32,
+    /// The node has followed the authority's log since it was opened (CER-6b).
+    ready: bool,
 }
 
-/// The keystore: one store, and the memory of each node.
-#[cfg_attr(feature = "fork", derive(Clone))]
+/// A release that waits for its grant to be consumed.
+#[derive(Clone)]
+struct Pending {
+    grant: Arc<GrantBody>,
+    /// Drawn for this release alone: an answer to an earlier one does not fit (REP-4b).
+    challenge: B32,
+}
+
+/// What a node has in memory: all of it is gone when the node stops.
+#[derive(Clone, Default)]
+pub struct Memory {
+    open: Option<Opened>,
+    pending: BTreeMap<[u8; 32], Pending>,
+    ceremony: Option<ceremony::Ceremony>,
+    /// The key under which other nodes send a new root.
+    channel: Option<Arc<Recipient>>,
+    /// A snapshot that waits for the authority's word that it is the witnessed one.
+    staging: Option<Blob>,
+    snapshot: disaster::Taking,
+}
+
+/// A keystore node.
+#[cfg_attr(feature = "testing", derive(Clone))]
 pub struct Keystore {
-    /// The store that the nodes share.
-    pub disk: Disk,
-    nodes: Vec<Memory>,
+    node: u8,
+    /// How many nodes there are.
+    nodes: u8,
     key: Signing,
     authority: PublicKey,
+    memory: Memory,
 }
 
-fn no(refusal: Refusal) -> Effects {
-    Effects::refuse(refusal, Some(Body::KeystoreRefusal { reason: refusal_code(refusal) }))
+/// The generation of the store.
+pub fn generation(step: &mut Step<'_>) -> u64 {
+    step.get(GENERATION).unwrap_or(0)
+}
+
+/// The header in force.
+pub fn header(step: &mut Step<'_>) -> Option<Header> {
+    step.get(HEADER)
 }
 
 impl Keystore {
+    /// A node, sealed.
+    pub fn new(node: u8, nodes: u8, key: Signing, authority: PublicKey) -> Self {
+        Keystore { node, nodes, key, authority, memory: Memory::default() }
+    }
+
     /// Its public key.
     pub fn public(&self) -> PublicKey {
         self.key.public()
     }
 
-    /// The open barrier of a node, if it is unsealed.
-    pub fn opened(&self, node: u8) -> Option<&Opened> {
-        self.nodes[node as usize].open.as_ref()
+    /// The open barrier, if the node is unsealed.
+    pub fn opened(&self) -> Option<&Opened> {
+        self.memory.open.as_ref()
     }
 
     /// Whether a release waits for this grant.
-    pub fn is_pending(&self, grant: &B32) -> bool {
-        self.nodes[0].pending.contains_key(grant)
+    pub fn is_pending(&self, now: u64, grant: &B32) -> bool {
+        self.memory.pending.get(&**grant).is_some_and(|pending| now <= pending.grant.expiry)
     }
 
-    /// The generation of the store.
-    pub fn generation(&self) -> u64 {
-        self.disk.get("generation").unwrap_or(0)
-    }
-
-    /// Releases that the audit records.
-    pub fn released(&self) -> u64 {
-        self.disk.get("released").unwrap_or(0)
-    }
-
-    /// CER-1, CER-7: nothing in memory survives.
-    pub fn restart(&mut self, node: u8) {
-        let dropped = std::mem::take(&mut self.nodes[node as usize]);
-        if dropped.ceremony.is_some_and(|ceremony| ceremony.has_candidate()) {
-            let mut batch = Batch::default();
-            batch.remove("candidate");
-            self.disk.commit(batch);
+    /// The open barrier. A node whose root belongs to a header that is no longer in force seals itself (KEY-3d).
+    fn unsealed(&mut self, step: &mut Step<'_>) -> Result<Opened, Refusal> {
+        let open = self.memory.open.clone().ok_or(Refusal::Sealed)?;
+        if step.get::<B32>(HEADER_DIGEST) != Some(open.header) {
+            self.memory = Memory::default();
+            return Err(Refusal::Sealed);
         }
+        Ok(open)
     }
 
-    /// One message of the authority, at node 0.
-    pub fn step(&mut self, cx: &mut Context<'_>, frame: &Frame) -> Effects {
-        if let Body::GrantRefused { grant } = &frame.body {
-            self.nodes[0].pending.remove(grant);
-            return Effects::accept().send(Body::KeystoreRefusal { reason: refusal_code(Refusal::GrantVoid) });
+    /// The keyring of a node that serves: open, and in step with the authority's log.
+    fn serving(&mut self, step: &mut Step<'_>) -> Result<Arc<Keyring>, Refusal> {
+        let open = self.unsealed(step)?;
+        if open.ready { Ok(open.keyring) } else { Err(Refusal::Sealed) }
+    }
+
+    /// What the authority asks, in an exchange.
+    fn asked(&mut self, step: &mut Step<'_>, body: &Body) -> Done {
+        if let Body::GrantRefused { grant } = body {
+            self.memory.pending.remove(&**grant);
+            let reason = refusal_code(Refusal::GrantVoid);
+            step.send(Peer::Authority, Body::KeystoreRefusal { reason });
+            return Ok(());
         }
-        let Some(open) = self.nodes[0].open.clone() else { return no(Refusal::Sealed) };
-        match &frame.body {
-            Body::OpenEnrolment { tenant, user, attempt, device } => {
-                self.open_enrolment(cx, &open.keyring, tenant, user, attempt, device)
+        let keyring = self.serving(step)?;
+        match body {
+            Body::OpenEnrolment { .. } | Body::CreateAccount { .. } | Body::Escrow { .. } => {
+                self.enrol(step, &keyring, body)
             }
-            Body::CreateAccount { admission, signature } => self.create(cx, &open.keyring, admission, signature),
-            Body::Escrow { tenant, user, device, escrow, signature } => {
-                self.escrow(cx, &open.keyring, (tenant, user), device, escrow, signature)
+            Body::ReleaseKey { grant, signature } => self.may_release(step, &keyring, grant, signature),
+            Body::GrantConsumed { grant, challenge, epoch, signature } => {
+                self.release(step, &keyring, grant, challenge, *epoch, signature)
             }
-            Body::ReleaseKey { grant, signature } => {
-                self.may_release(cx, &open.keyring, grant, signature).unwrap_or_else(no)
+            Body::OfferIntake { nonce } => self.offer_intake(step, &keyring, nonce),
+            Body::ReturnKey { .. } => self.take_back(step, &keyring, body),
+            _ => Err(Refusal::Malformed),
+        }
+    }
+
+    /// REV-2, and the end of the sync after an unsealing (CER-6): the node follows the log.
+    fn hear(&mut self, step: &mut Step<'_>, published: Published, entries: &[LogEntry], head: u64) -> Done {
+        let open = self.unsealed(step)?;
+        if !step.quirks.has(Quirk::PendingSurvives) {
+            self.memory.pending.clear();
+        }
+        let fresh = Mark::of(step).hear(step, published, entries);
+        for entry in fresh {
+            self.follow(step, &open.keyring, entry);
+        }
+        if Mark::of(step).index >= head {
+            if let Some(open) = &mut self.memory.open {
+                open.ready = true;
             }
-            Body::GrantConsumed { grant, epoch, signature } => {
-                self.release(cx, &open.keyring, grant, *epoch, signature).unwrap_or_else(no)
+            self.snapshot_if_wanted(step)?;
+        }
+        Ok(())
+    }
+
+    /// What the operator orders at the local endpoint, and what custodians send.
+    fn ceremonial(&mut self, step: &mut Step<'_>, from: &Peer, body: &Body) -> Done {
+        match body {
+            Body::OpenCeremony { rekey, roster } => self.open_ceremony(step, from, *rekey, roster.as_ref()),
+            Body::SubmitShare { share, signature } => self.submit(step, from, share, signature),
+            Body::AckShare { index, signature } => self.acknowledged(step, *index, signature),
+            Body::NewRoot { header, sealed } => self.take_root(step, header, sealed),
+            Body::SealNode => {
+                self.drop_ceremony(step);
+                self.memory = Memory::default();
+                step.send(from.clone(), Body::Done);
+                Ok(())
             }
-            _ => no(Refusal::Malformed),
+            Body::TakeSnapshot => self.begin_snapshot(step, from),
+            Body::SnapshotKept { digest } => self.snapshot_kept(step, digest),
+            Body::Stage { snapshot } => self.stage(step, snapshot),
+            Body::Witness { digests, generation, .. } => self.stage_witnessed(step, digests, *generation),
+            Body::Witnessed { .. } => Ok(()),
+            _ => Err(Refusal::Malformed),
         }
     }
 
-    // Enrolment.
-
-    fn receipt(&self, tenant: &str, user: &str, account: &Account) -> (Blob, Blob) {
-        let body = ReceiptBody {
-            tenant: tenant.into(),
-            user: user.into(),
-            commitment: account.commitment.unwrap_or(B32::from([0; 32])),
-            generation: self.generation(),
-        };
-        let body = cbor::encode(&body);
-        let signature = self.key.sign(labels::SIGN_RECEIPT, &body);
-        (body.into(), signature.into())
-    }
-
-    /// The account takes no further key: the answer (ENR-19).
-    fn taken(&self, keyring: &Keyring, tenant: &str, user: &str, attempt: &B32) -> Option<Effects> {
-        let account = self.account(keyring, tenant, user)?;
-        match account.state() {
-            AccountState::None | AccountState::Empty => None,
-            AccountState::Purged => Some(no(Refusal::AccountPurged)),
-            AccountState::Active | AccountState::Lost | AccountState::Dormant => {
-                let (receipt, signature) = self.receipt(tenant, user, &account);
-                let escrow = account.escrow.clone();
-                let body = Body::AlreadyEscrowed { receipt, signature, escrow, attempt: *attempt };
-                Some(Effects::refuse(Refusal::AlreadyEscrowed, Some(body)))
-            }
-        }
-    }
-
-    /// ENR-5.
-    fn open_enrolment(
-        &self,
-        cx: &mut Context<'_>,
-        keyring: &Keyring,
-        tenant: &str,
-        user: &str,
-        id: &B32,
-        device: &B32,
-    ) -> Effects {
-        if let Some(answer) = self.taken(keyring, tenant, user, id) {
-            return answer;
-        }
-        let intake = B32::from(keyring.intake.public());
-        let mut batch = Batch::default();
-        let nonce = match self.attempt(keyring, cx.now, id) {
-            Some(open) => open.nonce,
-            None => {
-                let nonce = fresh_id(cx.rng);
-                let attempt = Attempt {
-                    tenant: tenant.into(),
-                    user: user.into(),
-                    device: *device,
-                    nonce,
-                    expiry: deadline(cx.now),
-                    generation: self.generation(),
-                    open: true,
-                };
-                self.put_attempt(cx, keyring, id, &attempt, &mut batch);
-                nonce
-            }
-        };
-        Effects::accept().durable(batch).send(Body::EnrolmentOpened { attempt: *id, nonce, intake })
-    }
-
-    /// ENR-9.
-    fn create(&self, cx: &mut Context<'_>, keyring: &Keyring, admission: &Blob, signature: &Blob) -> Effects {
-        let Ok(admitted) = cbor::decode::<AdmissionBody>(admission, LIMIT) else { return no(Refusal::Malformed) };
-        if !sign::verify(&self.authority, labels::SIGN_ADMISSION, admission, signature) {
-            return no(Refusal::AdmissionInvalid);
-        }
-        let (tenant, user) = (&admitted.tenant, &admitted.user);
-        if let Some(answer) = self.taken(keyring, tenant, user, &admitted.attempt) {
-            return answer;
-        }
-        let open = self
-            .attempt(keyring, cx.now, &admitted.attempt)
-            .filter(|attempt| attempt.nonce == admitted.nonce && attempt.tenant == *tenant && attempt.user == *user);
-        if open.is_none() && !cx.quirks.has(Quirk::AccountWithoutAttempt) {
-            return no(Refusal::AdmissionInvalid);
-        }
-        let mut batch = Batch::default();
-        if self.account(keyring, tenant, user).is_none() {
-            let account = Account::empty();
-            self.put_account(cx, keyring, tenant, user, &account, &mut batch);
-        }
-        Effects::accept().durable(batch).send(Body::AccountCreated { attempt: admitted.attempt })
-    }
-
-    /// The key inside an escrow message, if it is the one that its commitment names.
-    fn open_escrow(&self, keyring: &Keyring, tenant: &str, user: &str, escrow: &[u8]) -> Option<(Account, B32)> {
-        let said: EscrowBody = cbor::decode(escrow, LIMIT).ok()?;
-        let context = escrow_context(tenant, user, &said.commitment);
-        let mut opened = keyring.intake.open(labels::HPKE_INTAKE, &context, &said.sealed)?;
-        let key = Secret::<32>::take_slice(&mut opened)?;
-        let owner = Owner { tenant: tenant.into(), user: user.into(), epoch: 0 };
-        if commitment(&key, &owner) != *said.commitment {
-            return None;
-        }
-        Some((Account::active(said.commitment, &key, escrow), said.attempt))
-    }
-
-    /// ENR-13.
-    fn escrow(
-        &self,
-        cx: &mut Context<'_>,
-        keyring: &Keyring,
-        (tenant, user): (&str, &str),
-        device: &B32,
-        escrow: &Blob,
-        signature: &Blob,
-    ) -> Effects {
-        let Ok(said) = cbor::decode::<EscrowBody>(escrow, LIMIT) else { return no(Refusal::Malformed) };
-        if !cx.quirks.has(Quirk::EscrowOverwrites)
-            && let Some(answer) = self.taken(keyring, tenant, user, &said.attempt)
-        {
-            return answer;
-        }
-        let of_this_device = |open: &Attempt| open.device == *device && open.tenant == tenant && open.user == user;
-        let admitted = self.attempt(keyring, cx.now, &said.attempt).as_ref().is_some_and(of_this_device)
-            || cx.quirks.has(Quirk::EscrowOverwrites);
-        if !admitted || self.account(keyring, tenant, user).is_none() {
-            return no(Refusal::NotAdmitted);
-        }
-        if !sign::verify(device, labels::SIGN_ESCROW, escrow, signature) {
-            return no(Refusal::Unauthenticated);
-        }
-        let Some((account, attempt)) = self.open_escrow(keyring, tenant, user, escrow) else {
-            return no(Refusal::CommitmentMismatch);
-        };
-        let mut batch = Batch::default();
-        self.put_account(cx, keyring, tenant, user, &account, &mut batch);
-        self.close_attempts(cx, keyring, tenant, user, &mut batch);
-        let (receipt, signature) = self.receipt(tenant, user, &account);
-        let body = Body::Receipt { receipt, signature, escrow: escrow.clone(), attempt };
-        Effects::accept().durable(batch).send(body)
-    }
-
-    // Release.
-
-    fn releasable(&self, cx: &Context<'_>, keyring: &Keyring, grant: &GrantBody) -> Result<Account, Refusal> {
-        let account = self.account(keyring, &grant.tenant, &grant.user).ok_or(Refusal::NoAccount)?;
-        match account.state() {
-            AccountState::Active => Ok(account),
-            AccountState::Dormant if cx.quirks.has(Quirk::DormantReleased) => Ok(account),
-            AccountState::None | AccountState::Empty => Err(Refusal::NoAccount),
-            AccountState::Lost => Err(Refusal::AccountLost),
-            AccountState::Dormant => Err(Refusal::AccountDormant),
-            AccountState::Purged => Err(Refusal::AccountPurged),
-        }
-    }
-
-    /// REP-2.
-    fn may_release(
-        &mut self,
-        cx: &mut Context<'_>,
-        keyring: &Keyring,
-        grant: &Blob,
-        signature: &Blob,
-    ) -> Result<Effects, Refusal> {
-        if cx.now > self.lease() {
-            return Err(Refusal::RevocationStale);
-        }
-        let body: GrantBody = cbor::decode(grant, LIMIT).map_err(|_| Refusal::Malformed)?;
-        let signed = sign::verify(&self.authority, labels::SIGN_GRANT, grant, signature);
-        if !signed || cx.now > body.expiry {
-            return Err(Refusal::GrantInvalid);
-        }
-        self.releasable(cx, keyring, &body)?;
-        let id = body.id;
-        self.nodes[0].pending.insert(id, body);
-        Ok(Effects::accept().send(Body::ConsumeGrant { grant: id }))
-    }
-
-    /// REP-4.
-    fn release(
-        &mut self,
-        cx: &mut Context<'_>,
-        keyring: &Keyring,
-        id: &B32,
-        epoch: u64,
-        signature: &Blob,
-    ) -> Result<Effects, Refusal> {
-        let grant = self.nodes[0].pending.remove(id).ok_or(Refusal::GrantVoid)?;
-        if !sign::verify(&self.authority, labels::SIGN_CONSUMED, &consumed_body(id, epoch), signature) {
-            return Err(Refusal::GrantInvalid);
-        }
-        let account = self.releasable(cx, keyring, &grant)?;
-        let commitment = account.commitment.ok_or(Refusal::NoAccount)?;
-        let context = release_context(id, &commitment);
-        let sealed = hpke::seal_to(&grant.recipient, labels::HPKE_RELEASE, &context, account.key(), cx.rng)
-            .ok_or(Refusal::GrantInvalid)?;
-        let mut batch = Batch::default();
-        batch.put("released", &(self.released() + 1));
-        let (receipt, signature) = self.receipt(&grant.tenant, &grant.user, &account);
-        let body = Body::SealedKey { grant: *id, sealed: sealed.into(), receipt, signature };
-        Ok(Effects::accept().durable(batch).send(body))
-    }
-
-    // Revocation.
-
-    /// When the node's leave to release ends.
-    pub fn lease(&self) -> u64 {
-        self.disk.get::<(u64, u64)>("mark").map_or(0, |(_, lease)| lease)
-    }
-
-    /// The newest revocation epoch that it stored.
-    pub fn mark(&self) -> u64 {
-        self.disk.get::<(u64, u64)>("mark").map_or(0, |(mark, _)| mark)
-    }
-
-    /// TIME-1: the authority's heartbeat, when nothing was revoked since.
-    pub fn renew_lease(&self, now: u64) -> Batch {
-        let mut batch = Batch::default();
-        batch.put("mark", &(self.mark(), deadline(now)));
-        batch
-    }
-
-    /// REV-2, also at every unsealing.
-    ///
-    /// # Errors
-    /// `Sealed`.
-    pub fn hear(&mut self, cx: &mut Context<'_>, epoch: u64, log: &[LogEntry]) -> Result<Batch, Refusal> {
-        let open = self.nodes[0].open.clone().ok_or(Refusal::Sealed)?;
-        Ok(self.hear_with(cx, &open.keyring, epoch, log))
-    }
-
-    fn hear_with(&mut self, cx: &mut Context<'_>, keyring: &Keyring, epoch: u64, log: &[LogEntry]) -> Batch {
-        if !cx.quirks.has(Quirk::PendingSurvives) {
-            self.nodes[0].pending.clear();
-        }
-        let mut batch = Batch::default();
-        batch.put("mark", &(epoch, deadline(cx.now)));
-        for entry in log {
-            self.follow(cx, keyring, entry, &mut batch);
-        }
-        batch
-    }
-
-    /// DEA-4.
-    fn follow(&self, cx: &mut Context<'_>, keyring: &Keyring, entry: &LogEntry, batch: &mut Batch) {
-        let account = self.account(keyring, &entry.tenant, &entry.user);
-        let state = account.as_ref().map_or(AccountState::None, Account::state);
-        let to = match (entry.standing, state) {
-            (Standing::Purged, AccountState::Purged) => return,
-            (Standing::Purged, _) if cx.quirks.has(Quirk::PurgedReturns) => return,
-            (Standing::Purged, _) => AccountState::Purged,
-            (Standing::Deactivated, AccountState::Active) => AccountState::Dormant,
-            (Standing::Active | Standing::Suspended, AccountState::Dormant) => AccountState::Active,
-            _ => return,
-        };
-        let account = match to {
-            AccountState::Purged => {
-                self.close_attempts(cx, keyring, &entry.tenant, &entry.user, batch);
-                Account::tombstone()
-            }
-            _ => account.map_or_else(Account::tombstone, |account| account.with_state(to)),
-        };
-        self.put_account(cx, keyring, &entry.tenant, &entry.user, &account, batch);
-    }
-
-    /// The state of the ceremony at a node, for an onlooker.
-    pub fn ceremony_state(&self, now: u64, node: u8) -> CeremonyState {
-        self.live_ceremony(now, node).map_or(CeremonyState::None, ceremony::Ceremony::state)
+    /// The state of the ceremony, for an onlooker.
+    pub fn ceremony_state(&self, step: &mut Step<'_>) -> CeremonyState {
+        self.live_ceremony(step).map_or(CeremonyState::None, ceremony::Ceremony::state)
     }
 }
 
-/// What an escrow message is bound to.
-pub(crate) fn escrow_context(tenant: &str, user: &str, commitment: &B32) -> Vec<u8> {
-    cbor::encode(&(tenant, user, *commitment))
-}
+impl Role for Keystore {
+    type Memory = Memory;
 
-/// The key inside a release, if the keystore's receipt says that it is the owner's (REP-7, JOB-3).
-pub(crate) fn open_release(
-    keystore: &PublicKey,
-    owner: &Owner,
-    recipient: &Recipient,
-    grant: &B32,
-    sealed: &Blob,
-    (receipt, signature): (&Blob, &Blob),
-) -> Option<Secret<32>> {
-    let said: ReceiptBody = cbor::decode(receipt, LIMIT).ok()?;
-    let genuine = sign::verify(keystore, labels::SIGN_RECEIPT, receipt, signature);
-    if !genuine || said.tenant != owner.tenant || said.user != owner.user {
-        return None;
+    fn place(&self) -> Place {
+        Place::Keystore
     }
-    let mut opened = recipient.open(labels::HPKE_RELEASE, &release_context(grant, &said.commitment), sealed)?;
-    let key = Secret::<32>::take_slice(&mut opened)?;
-    (commitment(&key, owner) == *said.commitment).then_some(key)
-}
 
-/// What a released key is bound to.
-pub(crate) fn release_context(grant: &B32, commitment: &B32) -> Vec<u8> {
-    [&grant[..], &commitment[..]].concat()
+    fn memory(&mut self) -> &mut Memory {
+        &mut self.memory
+    }
+
+    fn handle(&mut self, step: &mut Step<'_>, input: Input<'_>) -> Done {
+        let generation = generation(step);
+        step.speak_for(generation);
+        match input {
+            Input::Timer(Timer::Started) => {
+                self.clear_rekey(step);
+                Ok(())
+            }
+            Input::Timer(Timer::Ceremony) => {
+                // TIME-1: what is over is forgotten.
+                if self.memory.ceremony.is_some() && self.live_ceremony(step).is_none() {
+                    self.drop_ceremony(step);
+                }
+                Ok(())
+            }
+            Input::Timer(_) | Input::Checked { .. } => Ok(()),
+            Input::Frame { from: Peer::Authority, frame } => match &frame.body {
+                Body::Publish { from, entries, epoch, head, lease } => {
+                    self.hear(step, Published { from: *from, epoch: *epoch, lease: *lease }, entries, *head)
+                }
+                Body::Witness { .. } | Body::Witnessed { .. } => {
+                    self.ceremonial(step, &Peer::Authority, &frame.body)
+                }
+                body => self.asked(step, body),
+            },
+            Input::Frame { from, frame } => self.ceremonial(step, from, &frame.body),
+        }
+    }
+
+    /// ENR-19: the authority is told of a refused request; of nothing else.
+    fn answer(&self, from: &Peer, frame: &Frame, refusal: Refusal) -> Option<Outgoing> {
+        let reason = refusal_code(refusal);
+        let body = match (from, &frame.body) {
+            (Peer::Authority, Body::Publish { .. } | Body::Witness { .. } | Body::Witnessed { .. }) => return None,
+            (Peer::Keystore(_), _) => return None,
+            (Peer::Authority, _) => Body::KeystoreRefusal { reason },
+            _ => Body::Refusal { reason },
+        };
+        Some(Outgoing { to: from.clone(), frame: Frame { exchange: frame.exchange, generation: None, body } })
+    }
 }

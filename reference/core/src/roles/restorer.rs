@@ -1,47 +1,72 @@
-//! The restorer: one archive key, in memory, for one job.
+//! The restorer: for each job one archive key, in memory, until the job's end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bailee_spec::limits;
 use bailee_spec::outcome::Refusal;
 
-use super::device::open_block;
-use super::keystore::open_release;
-use super::{Context, Effects, deadline};
+use super::mark::{Mark, Published};
+use super::signed::{Release, job_key_body, open_block};
 use crate::crypto::hpke::Recipient;
 use crate::crypto::keys::{ArchiveKey, Owner};
 use crate::crypto::labels;
 use crate::crypto::sign::{PublicKey, Signing};
-use crate::disk::{Batch, Disk};
+use crate::machine::{Done, Input, Peer, Role, Step, Timer};
 use crate::quirks::Quirk;
-use crate::wire::{B32, Blob, Body, Frame};
+use crate::wire::{B32, Blob, Body, Place, Signed};
 
-/// What is gone when the process stops.
-#[cfg_attr(feature = "fork", derive(Clone))]
-#[derive(Default)]
-struct Memory {
-    waiting: Option<(Recipient, Owner)>,
-    held: Option<(Arc<ArchiveKey>, Owner)>,
+/// What the restorer holds for a job.
+#[derive(Clone)]
+enum Hand {
+    /// A job key: the archive key is on its way.
+    Waiting(Arc<Recipient>),
+    /// The archive key.
+    Holding(Arc<ArchiveKey>),
 }
 
-/// The restorer. Its disk holds a revocation mark and nothing about keys.
-#[cfg_attr(feature = "fork", derive(Clone))]
+/// A job in memory.
+#[derive(Clone)]
+struct Job {
+    owner: Owner,
+    /// The last second of the job by this clock, the margin subtracted (JOB-9a).
+    until: u64,
+    capability: Blob,
+    signature: Blob,
+    hand: Hand,
+    /// Whether any block was opened.
+    opened: bool,
+}
+
+/// What is gone when the process stops.
+#[derive(Clone, Default)]
+pub struct Memory {
+    jobs: BTreeMap<B32Key, Job>,
+}
+
+type B32Key = [u8; 32];
+
+/// The restorer. Its store holds a revocation mark and nothing about keys.
+#[cfg_attr(feature = "testing", derive(Clone))]
 pub struct Restorer {
-    /// Its disk.
-    pub disk: Disk,
     memory: Memory,
     key: Signing,
     /// The keystore's key for receipts, pinned.
     keystore: PublicKey,
+    /// The most jobs at once; at least 1, at most `JOBS`.
+    jobs: usize,
 }
 
 impl Restorer {
     /// A restorer that trusts this keystore.
     pub fn new(key: Signing, keystore: PublicKey) -> Self {
-        let mut disk = Disk::default();
-        let mut batch = Batch::default();
-        batch.put("mark", &(0u64, deadline(0)));
-        disk.commit(batch);
-        Restorer { disk, memory: Memory::default(), key, keystore }
+        Restorer { memory: Memory::default(), key, keystore, jobs: limits::JOBS }
+    }
+
+    /// With fewer jobs at once.
+    pub fn with_jobs(mut self, jobs: usize) -> Self {
+        self.jobs = jobs.clamp(1, limits::JOBS);
+        self
     }
 
     /// Its public key.
@@ -49,106 +74,181 @@ impl Restorer {
         self.key.public()
     }
 
-    /// The newest revocation epoch that it stored, and when its leave to work ends.
-    pub fn mark(&self) -> (u64, u64) {
-        self.disk.get("mark").unwrap_or((0, 0))
-    }
-
-    /// REV-2, TIME-1.
-    pub fn hear(&self, now: u64, epoch: u64) -> Batch {
-        let mut batch = Batch::default();
-        batch.put("mark", &(epoch, deadline(now)));
-        batch
-    }
-
-    /// Whether it has a job key.
+    /// Whether it has a job key for some job.
     pub fn waiting(&self) -> bool {
-        self.memory.waiting.is_some()
+        self.memory.jobs.values().any(|job| matches!(job.hand, Hand::Waiting(_)))
     }
 
-    /// The archive key in its memory, and whose it is.
-    pub fn held(&self) -> Option<(&ArchiveKey, &Owner)> {
-        self.memory.held.as_ref().map(|(key, owner)| (&**key, owner))
+    /// The archive keys in its memory, and whose they are.
+    pub fn held(&self) -> impl Iterator<Item = (&ArchiveKey, &Owner)> {
+        self.memory.jobs.values().filter_map(|job| match &job.hand {
+            Hand::Holding(key) => Some((&**key, &job.owner)),
+            Hand::Waiting(_) => None,
+        })
     }
 
-    /// JOB-9, TIME-1, JOB-7: nothing in memory survives.
-    pub fn purge(&mut self) {
-        self.memory = Memory::default();
-    }
-
-    /// JOB-7.
-    pub fn abort(&mut self, cx: &Context<'_>) {
-        let held = self.memory.held.take();
-        self.purge();
-        if cx.quirks.has(Quirk::KeyLeftOnAbort) {
-            self.memory.held = held;
-        }
-    }
-
-    /// One message of the authority (JOB-2, JOB-3).
-    pub fn step(&mut self, cx: &mut Context<'_>, frame: &Frame) -> Effects {
-        match &frame.body {
-            Body::AssignJob { job, tenant, user } => {
-                let recipient = Recipient::generate(cx.rng);
-                let public = B32::from(recipient.public());
-                let signature = self.key.sign(labels::SIGN_JOB_KEY, &[&job[..], &public[..]].concat());
-                let owner = Owner { tenant: tenant.clone(), user: user.clone(), epoch: 0 };
-                self.memory = Memory { waiting: Some((recipient, owner)), held: None };
-                Effects::accept().send(Body::JobKey { recipient: public, signature: signature.into() })
-            }
-            Body::KeyDelivery { grant, sealed, receipt, signature } => {
-                match self.take_key(grant, sealed, (receipt, signature)) {
-                    Some(()) => Effects::accept(),
-                    None => Effects::refuse(Refusal::JobOver, None),
-                }
-            }
-            Body::Refusal { .. } => {
-                self.memory.waiting = None;
-                Effects::accept()
-            }
-            _ => Effects::refuse(Refusal::JobOver, None),
-        }
-    }
-
-    fn take_key(&mut self, grant: &B32, sealed: &Blob, receipt: (&Blob, &Blob)) -> Option<()> {
-        let (recipient, owner) = self.memory.waiting.as_ref()?;
-        let key = open_release(&self.keystore, owner, recipient, grant, sealed, receipt)?;
-        let owner = owner.clone();
-        self.memory = Memory { waiting: None, held: Some((Arc::new(key), owner)) };
-        Some(())
-    }
-
-    /// JOB-4: opens every block, purges, and says how it ended.
-    pub fn finish(&mut self, cx: &Context<'_>, blocks: Result<Vec<Blob>, Refusal>) -> (Result<(), Refusal>, Body) {
-        let outcome = self.work(cx, blocks);
-        let kept = match outcome {
-            Ok(()) => Quirk::KeyLeftOnSuccess,
-            Err(_) => Quirk::KeyLeftOnFailure,
+    /// JOB-2: a job key of its own, in memory. The job ends by this clock before it ends by the authority's, whatever deadline
+    /// the authority names.
+    fn assign(&mut self, step: &mut Step<'_>, job: &B32, body: &Body) -> Done {
+        let Body::AssignJob { tenant, user, deadline, capability, signature, .. } = body else {
+            return Err(Refusal::JobOver);
         };
-        if !cx.quirks.has(kept) {
-            self.memory.held = None;
+        let until = (*deadline).min(step.deadline()).saturating_sub(limits::RESTORER_MARGIN_SECONDS);
+        if step.now > until {
+            return Err(Refusal::JobOver);
         }
-        (outcome, Body::JobEnd { completed: outcome.is_ok() })
+        self.make_room(tenant, user);
+        let recipient = Recipient::generate(step.rng);
+        let public = B32::from(recipient.public());
+        let proof = self.key.sign(labels::SIGN_JOB_KEY, &job_key_body(job, &public));
+        let assigned = Job {
+            owner: Owner { tenant: tenant.clone(), user: user.clone(), epoch: 0 },
+            until,
+            capability: capability.clone(),
+            signature: signature.clone(),
+            hand: Hand::Waiting(Arc::new(recipient)),
+            opened: false,
+        };
+        self.memory.jobs.insert(**job, assigned);
+        step.set_timer(until + 1, Timer::Job(*job));
+        step.send(Peer::Authority, Body::JobKey { recipient: public, signature: proof.into() });
+        Ok(())
     }
 
-    fn work(&self, cx: &Context<'_>, blocks: Result<Vec<Blob>, Refusal>) -> Result<(), Refusal> {
-        let (key, owner) = self.held().ok_or(Refusal::OutOfTurn)?;
-        let blocks = blocks?;
-        if cx.now > self.mark().1 {
-            return Err(Refusal::LeaseExpired);
+    /// A user has one job at a time, so an older one of the same user is over; and one is given up if there are too many: the
+    /// authority counts them, and knows of no more than it assigned.
+    fn make_room(&mut self, tenant: &str, user: &str) {
+        self.memory.jobs.retain(|_, job| job.owner.tenant != tenant || job.owner.user != user);
+        while self.memory.jobs.len() >= self.jobs {
+            let first = self.memory.jobs.iter().min_by_key(|(_, job)| job.until).map(|(id, _)| *id);
+            match first {
+                Some(id) => self.memory.jobs.remove(&id),
+                None => break,
+            };
         }
-        if blocks.is_empty() {
-            return Err(Refusal::NothingStored);
-        }
-        let all_open = blocks.iter().all(|block| open_block(key, owner, block).is_some());
-        if all_open { Ok(()) } else { Err(Refusal::CommitmentMismatch) }
     }
 
-    /// JOB-5: the job failed; purges.
-    pub fn fail(&mut self, cx: &Context<'_>) -> Body {
-        if !cx.quirks.has(Quirk::KeyLeftOnFailure) {
-            self.memory.held = None;
+    /// JOB-3: takes the key, wipes the job key, and asks storage for the archive.
+    fn take_key(&mut self, step: &mut Step<'_>, id: &B32, release: &Release<'_>) -> Done {
+        let job = self.memory.jobs.get_mut(&**id).ok_or(Refusal::JobOver)?;
+        let Hand::Waiting(recipient) = &job.hand else { return Err(Refusal::JobOver) };
+        if step.now > job.until {
+            return Err(Refusal::JobOver);
         }
-        Body::JobEnd { completed: false }
+        let key = release.open(&self.keystore, &job.owner, recipient).ok_or(Refusal::JobOver)?;
+        job.hand = Hand::Holding(Arc::new(key));
+        let (capability, signature) = (job.capability.clone(), job.signature.clone());
+        step.send(Peer::Storage, Body::Fetch { capability, signature, from: 0 });
+        Ok(())
+    }
+
+    /// JOB-4: opens what storage gave; after the last block, or the first that does not open, purges and says how it ended.
+    fn work(&mut self, step: &mut Step<'_>, id: &B32, blocks: &[Blob], next: Option<u64>) -> Done {
+        let mark = Mark::of(step);
+        let job = self.memory.jobs.get_mut(&**id).ok_or(Refusal::OutOfTurn)?;
+        let Hand::Holding(key) = &job.hand else { return Err(Refusal::OutOfTurn) };
+        let outcome = if step.now > job.until || !mark.in_lease(step.now) {
+            Err(Refusal::LeaseExpired)
+        } else if blocks.is_empty() && !job.opened {
+            Err(Refusal::NothingStored)
+        } else if blocks.iter().all(|block| open_block(key, &job.owner, block).is_some()) {
+            Ok(())
+        } else {
+            Err(Refusal::CommitmentMismatch)
+        };
+        if let (Ok(()), Some(from)) = (outcome, next) {
+            job.opened = true;
+            let (capability, signature) = (job.capability.clone(), job.signature.clone());
+            step.send(Peer::Storage, Body::Fetch { capability, signature, from });
+            return Ok(());
+        }
+        let kept = if outcome.is_ok() { Quirk::KeyLeftOnSuccess } else { Quirk::KeyLeftOnFailure };
+        self.end(step, id, outcome.is_ok(), kept);
+        outcome
+    }
+
+    /// JOB-5: storage refused, so the job fails.
+    fn fail(&mut self, step: &mut Step<'_>, id: &B32, reason: u8) -> Done {
+        let mark = Mark::of(step);
+        let job = self.memory.jobs.get(&**id).ok_or(Refusal::OutOfTurn)?;
+        let in_time = step.now <= job.until && mark.in_lease(step.now);
+        let said = Refusal::ALL.get(usize::from(reason)).copied().unwrap_or(Refusal::Malformed);
+        self.end(step, id, false, Quirk::KeyLeftOnFailure);
+        Err(if in_time { said } else { Refusal::LeaseExpired })
+    }
+
+    /// JOB-4b: the key is purged first; then the authority is told.
+    fn end(&mut self, step: &mut Step<'_>, id: &B32, completed: bool, kept: Quirk) {
+        self.purge(step, id, kept);
+        step.send_in(Peer::Authority, Some(*id), Body::JobEnd { completed });
+        step.if_refused(Peer::Authority, Body::JobEnd { completed });
+    }
+
+    fn purge(&mut self, step: &Step<'_>, id: &B32, kept: Quirk) {
+        let holding = |job: &Job| matches!(job.hand, Hand::Holding(_));
+        if !(step.quirks.has(kept) && self.memory.jobs.get(&**id).is_some_and(holding)) {
+            self.memory.jobs.remove(&**id);
+        }
+    }
+}
+
+impl Role for Restorer {
+    type Memory = Memory;
+
+    fn place(&self) -> Place {
+        Place::Restorer
+    }
+
+    fn memory(&mut self) -> &mut Memory {
+        &mut self.memory
+    }
+
+    fn handle(&mut self, step: &mut Step<'_>, input: Input<'_>) -> Done {
+        let (from, frame) = match input {
+            Input::Frame { from, frame } => (from, frame),
+            Input::Timer(Timer::Job(id)) => {
+                // JOB-9a: a timer that fires early ends nothing. The authority ends the job by its own clock.
+                if self.memory.jobs.get(&**id).is_some_and(|job| step.now > job.until) {
+                    self.purge(step, id, Quirk::KeyLeftOnTimeout);
+                }
+                return Ok(());
+            }
+            Input::Timer(_) | Input::Checked { .. } => return Ok(()),
+        };
+        if let Body::Publish { from, entries, epoch, lease, .. } = &frame.body {
+            Mark::of(step).hear(step, Published { from: *from, epoch: *epoch, lease: *lease }, entries);
+            return Ok(());
+        }
+        let id = frame.exchange.ok_or(Refusal::JobOver)?;
+        match (&frame.body, from) {
+            (Body::AssignJob { job, .. }, _) if *job == id => self.assign(step, &id, &frame.body),
+            (Body::KeyDelivery { grant, sealed, receipt, signature }, _) => {
+                let receipt = Signed { body: receipt, signature };
+                self.take_key(step, &id, &Release { grant, sealed, receipt })
+            }
+            (Body::Blocks { blocks, next }, _) => self.work(step, &id, blocks, *next),
+            (Body::Refusal { reason }, Peer::Storage) => self.fail(step, &id, *reason),
+            // JOB-3.
+            (Body::Refusal { .. }, Peer::Authority) => {
+                self.memory.jobs.remove(&*id);
+                Ok(())
+            }
+            // JOB-7.
+            (Body::EndJob { job }, _) if *job == id => {
+                self.end(step, &id, false, Quirk::KeyLeftOnAbort);
+                Ok(())
+            }
+            _ => Err(Refusal::JobOver),
+        }
+    }
+
+    /// JOB-3: a message of a job that is over is told to nobody.
+    fn answer(
+        &self,
+        _: &Peer,
+        _: &crate::wire::Frame,
+        _: Refusal,
+    ) -> Option<crate::machine::Outgoing> {
+        None
     }
 }

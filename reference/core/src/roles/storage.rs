@@ -1,22 +1,29 @@
 //! Storage: append-only archives of opaque blocks.
 
+use bailee_spec::limits;
+use bailee_spec::observation::Standing;
 use bailee_spec::outcome::Refusal;
 
-use super::deadline;
+use super::authority::jobs::RESTORER_ID;
+use super::mark::{Mark, Published};
 use crate::cbor;
 use crate::crypto::labels;
-use crate::crypto::sign::{self, PublicKey};
-use crate::disk::{Batch, Disk};
+use crate::crypto::sign::PublicKey;
+use crate::machine::{Done, Input, Peer, Role, Step};
 use crate::quirks::Quirk;
-use crate::roles::Context;
-use crate::wire::{Blob, CapabilityBody};
+use crate::wire::{B32, Blob, Body, CapabilityBody, Decision, LogEntry, Place, Signed};
 
-/// Storage.
-#[cfg_attr(feature = "fork", derive(Clone))]
+/// Storage. It has no memory of its own.
+#[cfg_attr(feature = "testing", derive(Clone))]
 pub struct Storage {
-    /// Its disk.
-    pub disk: Disk,
     authority: PublicKey,
+    memory: (),
+}
+
+/// Who comes with which capability.
+struct Shown<'a> {
+    from: &'a Peer,
+    capability: Signed<'a>,
 }
 
 /// What the names of an archive's blocks begin with: no archive's beginning is another's, since no CBOR value begins another.
@@ -29,68 +36,155 @@ fn block_name(tenant: &str, user: &str, number: u64) -> Vec<u8> {
     [archive_name(tenant, user), number.to_be_bytes().to_vec()].concat()
 }
 
+/// The record of how many blocks an archive had: the number of the next one. A purged archive begins after what it had.
+fn length_name(tenant: &str, user: &str) -> Vec<u8> {
+    [b"length/".to_vec(), cbor::encode(&(tenant, user))].concat()
+}
+
+/// The record of the first number that counts: what is before was purged.
+fn first_name(tenant: &str, user: &str) -> Vec<u8> {
+    [b"first/".to_vec(), cbor::encode(&(tenant, user))].concat()
+}
+
+/// How many blocks an archive holds, and the number of the first one.
+pub fn extent(step: &mut Step<'_>, tenant: &str, user: &str) -> (u64, u64) {
+    let next: u64 = step.get(length_name(tenant, user)).unwrap_or(0);
+    let first: u64 = step.get(first_name(tenant, user)).unwrap_or(0);
+    (first, next)
+}
+
 impl Storage {
     /// Storage that trusts this authority.
     pub fn new(authority: PublicKey) -> Self {
-        let mut disk = Disk::default();
-        let mut batch = Batch::default();
-        batch.put("mark", &(0u64, deadline(0)));
-        disk.commit(batch);
-        Storage { disk, authority }
+        Storage { authority, memory: () }
     }
 
-    /// The newest revocation epoch that it stored, and when its leave to admit ends.
-    pub fn mark(&self) -> (u64, u64) {
-        self.disk.get("mark").unwrap_or((0, 0))
+    /// REV-2: within its lease.
+    fn in_lease(&self, step: &mut Step<'_>) -> Result<Mark, Refusal> {
+        let mark = Mark::of(step);
+        if mark.in_lease(step.now) { Ok(mark) } else { Err(Refusal::LeaseExpired) }
     }
 
-    /// REV-2, TIME-1.
-    pub fn hear(&self, now: u64, epoch: u64, purged: &[(String, String)]) -> Batch {
-        let mut batch = Batch::default();
-        batch.put("mark", &(epoch, deadline(now)));
-        for (tenant, user) in purged {
-            for (name, _) in self.disk.with_prefix(&archive_name(tenant, user)) {
-                batch.remove(name);
-            }
+    /// BAK-2a, BAK-2b: the capability, if the authority gave it, for this, to this caller, and no revocation overtook it. The
+    /// restorer's has no epoch to lose: its job is ended by the authority's order and by its own deadline.
+    fn admitted(&self, step: &mut Step<'_>, shown: &Shown<'_>, read: bool) -> Result<CapabilityBody, Refusal> {
+        let mark = self.in_lease(step)?;
+        let no = Refusal::CapabilityInvalid;
+        let body: CapabilityBody =
+            shown.capability.open(&self.authority, labels::SIGN_CAPABILITY, Refusal::Malformed, no)?;
+        let (own, overtaken) = match shown.from {
+            Peer::Device(id) => (body.device == *id, body.epoch < mark.epoch),
+            Peer::Restorer => (body.device == B32::from(RESTORER_ID), false),
+            _ => (false, false),
+        };
+        let overtaken = overtaken && !step.quirks.has(Quirk::OldCapability);
+        if !own || overtaken || body.read != read || step.now > body.expiry {
+            return Err(no);
         }
-        batch
-    }
-
-    /// REV-2: whether it still admits.
-    ///
-    /// # Errors
-    /// `LeaseExpired`.
-    pub fn in_lease(&self, now: u64) -> Result<(), Refusal> {
-        if now > self.mark().1 { Err(Refusal::LeaseExpired) } else { Ok(()) }
+        Ok(body)
     }
 
     /// BAK-2.
-    ///
-    /// # Errors
-    /// The first failed check.
-    pub fn append(
-        &self,
-        cx: &Context<'_>,
-        capability: &[u8],
-        signature: &[u8],
-        block: &[u8],
-    ) -> Result<Batch, Refusal> {
-        self.in_lease(cx.now)?;
-        let limit = bailee_spec::limits::MESSAGE_BYTES;
-        let body: CapabilityBody = cbor::decode(capability, limit).map_err(|_| Refusal::Malformed)?;
-        let genuine = sign::verify(&self.authority, labels::SIGN_CAPABILITY, capability, signature);
-        let overtaken = body.epoch < self.mark().0 && !cx.quirks.has(Quirk::OldCapability);
-        if !genuine || overtaken || cx.now > body.expiry {
-            return Err(Refusal::CapabilityInvalid);
-        }
-        let number = self.disk.with_prefix(&archive_name(&body.tenant, &body.user)).count() as u64;
-        let mut batch = Batch::default();
-        batch.put_bytes(block_name(&body.tenant, &body.user, number), block.to_vec());
-        Ok(batch)
+    fn append(&self, step: &mut Step<'_>, shown: &Shown<'_>, block: &Blob) -> Done {
+        let body = self.admitted(step, shown, false)?;
+        let (_, number) = extent(step, &body.tenant, &body.user);
+        step.put_bytes(block_name(&body.tenant, &body.user, number), block.to_vec());
+        step.put(length_name(&body.tenant, &body.user), &(number + 1));
+        step.send(shown.from.clone(), Body::Appended { number });
+        Ok(())
     }
 
-    /// The blocks of an archive, in the order in which they came.
-    pub fn blocks(&self, tenant: &str, user: &str) -> Vec<Blob> {
-        self.disk.with_prefix(&archive_name(tenant, user)).map(|(_, block)| block.to_vec().into()).collect()
+    /// BAK-3: a few blocks from a number on, and where to go on.
+    fn fetch(&self, step: &mut Step<'_>, shown: &Shown<'_>, from: u64) -> Done {
+        let body = self.admitted(step, shown, true)?;
+        let (tenant, user) = (&body.tenant, &body.user);
+        let (first, end) = extent(step, tenant, user);
+        if first >= end {
+            return Err(Refusal::NothingStored);
+        }
+        let start = from.max(first);
+        let names = archive_name(tenant, user);
+        let found = step.scan(&names, &block_name(tenant, user, start), limits::FETCH_BLOCKS);
+        let next = start.saturating_add(found.len() as u64);
+        let blocks = found.into_iter().map(|(_, block)| Blob::from(block.to_vec())).collect();
+        let next = (next < end).then_some(next);
+        step.send(shown.from.clone(), Body::Blocks { blocks, next });
+        Ok(())
+    }
+
+    /// REV-2: archives of purged users are gone from the first step on; their blocks are removed a few at a time.
+    fn hear(&self, step: &mut Step<'_>, published: Published, entries: &[LogEntry]) -> Done {
+        let fresh = Mark::of(step).hear(step, published, entries);
+        for entry in fresh {
+            if entry.decision == Decision::Standing(Standing::Purged as u8) {
+                let (_, end) = extent(step, &entry.tenant, &entry.user);
+                step.put(first_name(&entry.tenant, &entry.user), &end);
+                step.put(purged_name(&entry.tenant, &entry.user), &(entry.tenant.clone(), entry.user.clone()));
+            }
+        }
+        self.sweep(step);
+        Ok(())
+    }
+
+    /// Removes blocks of purged archives, `SWEEP_BLOCKS` in one step.
+    fn sweep(&self, step: &mut Step<'_>) {
+        for (name, record) in step.scan(PURGED, PURGED, 1) {
+            let Ok((tenant, user)) = cbor::decode::<(String, String)>(&record, crate::store::RECORD_BYTES) else {
+                step.damaged();
+                return;
+            };
+            let (first, _) = extent(step, &tenant, &user);
+            let prefix = archive_name(&tenant, &user);
+            let found = step.scan(&prefix, &prefix, SWEEP_BLOCKS);
+            let end = block_name(&tenant, &user, first);
+            let old: Vec<_> = found.iter().filter(|(name, _)| *name < end).collect();
+            if old.len() < SWEEP_BLOCKS {
+                step.remove(&name);
+            }
+            for (name, _) in old {
+                step.remove(name);
+            }
+        }
+    }
+}
+
+/// Purged blocks that one step removes.
+const SWEEP_BLOCKS: usize = 64;
+
+/// What the names of the list of purged archives begin with.
+const PURGED: &[u8] = b"purged/";
+
+fn purged_name(tenant: &str, user: &str) -> Vec<u8> {
+    [PURGED.to_vec(), cbor::encode(&(tenant, user))].concat()
+}
+
+impl Role for Storage {
+    type Memory = ();
+
+    fn place(&self) -> Place {
+        Place::Storage
+    }
+
+    fn memory(&mut self) -> &mut () {
+        &mut self.memory
+    }
+
+    fn handle(&mut self, step: &mut Step<'_>, input: Input<'_>) -> Done {
+        let Input::Frame { from, frame } = input else {
+            self.sweep(step);
+            return Ok(());
+        };
+        match &frame.body {
+            Body::Append { capability, signature, block } => {
+                self.append(step, &Shown { from, capability: Signed { body: capability, signature } }, block)
+            }
+            Body::Fetch { capability, signature, from: start } => {
+                self.fetch(step, &Shown { from, capability: Signed { body: capability, signature } }, *start)
+            }
+            Body::Publish { from, entries, epoch, lease, .. } => {
+                self.hear(step, Published { from: *from, epoch: *epoch, lease: *lease }, entries)
+            }
+            _ => Err(Refusal::Malformed),
+        }
     }
 }

@@ -15,7 +15,7 @@ use std::path::Path;
 use bailee_core::cbor;
 use bailee_core::crypto::keys::{ArchiveKey, Owner, Secret, subkey};
 use bailee_core::crypto::{labels, seal};
-use bailee_core::disk::{Batch, Disk};
+use bailee_core::store::{Batch, MemoryStore, Read, Record, Store};
 use bailee_core::wire::{B32, Header};
 
 use super::{Host, StolenShare, open_host, open_snapshot};
@@ -31,7 +31,7 @@ pub struct Bytes {
     /// Memories, by process.
     pub memories: BTreeMap<String, Vec<u8>>,
     /// Disks, by service.
-    pub disks: BTreeMap<String, Disk>,
+    pub disks: BTreeMap<String, MemoryStore>,
     /// Shares.
     pub shares: Vec<StolenShare>,
     /// A snapshot.
@@ -49,6 +49,11 @@ pub struct Opened {
     pub owner: (String, String),
     /// What opened it.
     pub with: String,
+}
+
+/// The records whose names begin so.
+fn records(disk: &MemoryStore, prefix: &[u8]) -> Vec<(Vec<u8>, Record)> {
+    disk.scan(prefix, prefix, usize::MAX).unwrap_or_default()
 }
 
 impl Bytes {
@@ -106,7 +111,7 @@ impl Bytes {
     fn blocks(&self) -> Vec<(Owner, Vec<u8>)> {
         let mut blocks = Vec::new();
         for disk in self.disks.values() {
-            for (name, block) in disk.with_prefix(b"archive/") {
+            for (name, block) in records(disk, b"archive/") {
                 let named = name.get(8..name.len().saturating_sub(8)).unwrap_or_default();
                 if let Ok((tenant, user)) = cbor::decode::<(String, String)>(named, named.len()) {
                     blocks.push((Owner { tenant, user, epoch: 0 }, block.to_vec()));
@@ -126,8 +131,8 @@ impl Bytes {
             put(&folder.join("memory"), process, memory)?;
         }
         for (service, disk) in &self.disks {
-            for (name, record) in disk.with_prefix(b"") {
-                put(&folder.join("disk").join(service), &hexadecimal(name), record)?;
+            for (name, record) in records(disk, b"") {
+                put(&folder.join("disk").join(service), &hexadecimal(&name), &record)?;
             }
         }
         for share in &self.shares {
@@ -157,10 +162,10 @@ impl Bytes {
             let mut batch = Batch::default();
             for (name, record) in list(&path)? {
                 let name = plain(&name).ok_or_else(|| format!("{}: expected hexadecimal", record.display()))?;
-                batch.put_bytes(name, get(&record, FILE_BYTES)?);
+                batch.put(name, get(&record, FILE_BYTES)?);
             }
-            let mut disk = Disk::default();
-            disk.commit(batch);
+            let mut disk = MemoryStore::default();
+            disk.apply(&batch).map_err(|error| format!("{}: {error}", path.display()))?;
             bytes.disks.insert(service, disk);
         }
         for (_, path) in list(&folder.join("shares"))? {

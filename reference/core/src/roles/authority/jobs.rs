@@ -1,207 +1,254 @@
 //! Jobs at the authority (JOB).
 
-use bailee_spec::action::{Point, Requester};
+use bailee_spec::action::Point;
+use bailee_spec::limits;
 use bailee_spec::observation::{JobKind, JobState, Standing};
 use bailee_spec::outcome::Refusal;
 
-use super::{Authority, GrantHolder, GrantRecord, JobRecord, UserRecord, delivery, grant_name, job_name};
+use super::release::delivery;
+use super::*;
 use crate::crypto::{labels, sign};
-use crate::disk::Batch;
+use crate::machine::Person;
 use crate::quirks::Quirk;
-use crate::roles::{Context, Effects, deadline, fresh_id, refusal_code};
-use crate::wire::{B32, Blob, Body, Frame};
+use crate::roles::signed::job_key_body;
+use crate::wire::Blob;
 
-fn over() -> Effects {
-    Effects::refuse(Refusal::JobOver, None)
-}
+/// Whose capability is meant: the restorer's, which is no device.
+pub const RESTORER_ID: [u8; 32] = [0; 32];
+
+/// How soon an order to end a job is repeated, in seconds.
+const AGAIN_SECONDS: u64 = 10;
 
 impl Authority {
-    /// The job under way.
-    pub fn running_job(&self, now: u64) -> Option<(B32, JobRecord)> {
-        let id = self.totals().job?;
-        let job = self.job(&id)?;
-        (job.state_at(now) != JobState::None).then_some((id, job))
-    }
-
-    /// Whether the administrator of the tenant has the restore right.
-    pub fn admin_right(&self) -> bool {
-        self.disk.get("admin-right").unwrap_or(false)
-    }
-
-    fn may_use_key(&self, cx: &Context<'_>, user: &UserRecord) -> Result<(), Refusal> {
-        match Standing::ALL[user.standing as usize] {
+    fn may_use_key(&self, step: &Step<'_>, user: &UserRecord) -> Done {
+        match user.standing() {
             Standing::Active => Ok(()),
-            Standing::Suspended if cx.quirks.has(Quirk::SuspendedRestores) => Ok(()),
+            Standing::Suspended if step.quirks.has(Quirk::SuspendedRestores) => Ok(()),
             Standing::Suspended => Err(Refusal::RestoreSuspended),
             Standing::Deactivated | Standing::Purged => Err(Refusal::UserDeactivated),
         }
     }
 
-    fn may_request(&self, cx: &Context<'_>, by: Requester) -> Result<JobKind, Refusal> {
-        let unless = |quirk, refusal, kind| if cx.quirks.has(quirk) { Ok(kind) } else { Err(refusal) };
-        match by {
-            Requester::Owner => Ok(JobKind::Own),
-            Requester::OwnerWithoutStepUp => unless(Quirk::NoStepUp, Refusal::StepUpRequired, JobKind::Own),
-            Requester::Neighbour => unless(Quirk::NeighbourRestores, Refusal::NotYourArchive, JobKind::Own),
-            Requester::ForeignAdmin => unless(Quirk::ForeignAdminRestores, Refusal::OtherTenant, JobKind::OnBehalf),
-            Requester::Admin if !self.admin_right() => {
-                unless(Quirk::RightNotChecked, Refusal::NoRestoreRight, JobKind::OnBehalf)
+    fn may_request(&self, step: &mut Step<'_>, from: &Peer, tenant: &str, name: &str) -> Result<JobKind, Refusal> {
+        let unless = |step: &Step<'_>, quirk, refusal| if step.quirks.has(quirk) { Ok(()) } else { Err(refusal) };
+        match from {
+            Peer::Person(Person::User { tenant: own, user, stepped_up }) => {
+                if own != tenant || user != name {
+                    unless(step, Quirk::NeighbourRestores, Refusal::NotYourArchive)?;
+                }
+                if !stepped_up {
+                    unless(step, Quirk::NoStepUp, Refusal::StepUpRequired)?;
+                }
+                Ok(JobKind::Own)
             }
-            Requester::Admin => Ok(JobKind::OnBehalf),
-            Requester::Schedule => Ok(JobKind::Maintenance),
+            Peer::Person(Person::Admin { tenant: own, admin }) => {
+                if own != tenant {
+                    unless(step, Quirk::ForeignAdminRestores, Refusal::OtherTenant)?;
+                } else if !rights(step, tenant, admin).restore {
+                    unless(step, Quirk::RightNotChecked, Refusal::NoRestoreRight)?;
+                }
+                Ok(JobKind::OnBehalf)
+            }
+            Peer::Person(Person::Schedule) => Ok(JobKind::Maintenance),
+            _ => Err(Refusal::Unauthenticated),
         }
+    }
+
+    /// The jobs under way whose time is not over.
+    fn running(&self, step: &mut Step<'_>) -> Vec<(B32, u64)> {
+        let mut running: Vec<(B32, u64)> = step.get(RUNNING).unwrap_or_default();
+        running.retain(|(_, deadline)| step.now <= *deadline);
+        running
     }
 
     /// JOB-1.
-    ///
-    /// # Errors
-    /// The first failed check.
-    pub fn request(&self, cx: &mut Context<'_>, by: Requester, tenant: &str, user: &str) -> Result<Effects, Refusal> {
-        let kind = self.may_request(cx, by)?;
-        let record = self.user(tenant, user).ok_or(Refusal::NotYourArchive)?;
-        self.may_use_key(cx, &record)?;
+    pub(super) fn request(&self, step: &mut Step<'_>, from: &Peer, tenant: &str, name: &str) -> Done {
+        let kind = self.may_request(step, from, tenant, name)?;
+        let record = user(step, tenant, name).ok_or(Refusal::NotYourArchive)?;
+        self.may_use_key(step, &record)?;
         if record.enrolled.is_none() {
             return Err(Refusal::NotEnrolled);
         }
-        if self.running_job(cx.now).is_some() {
+        let mut running = self.running(step);
+        if job_of(step, tenant, name).is_some() || running.len() >= self.jobs {
             return Err(Refusal::Busy);
         }
-        let restorer = self.point(Point::Restorer);
-        if restorer.confirmed < self.totals().epoch && cx.now > restorer.lease {
+        let restorer = point(step, Point::Restorer);
+        if restorer.epoch < epochs(step).newest && step.now > restorer.lease {
             return Err(Refusal::NoRestorer);
         }
-        let id = fresh_id(cx.rng);
-        let job = JobRecord {
-            tenant: tenant.into(),
-            user: user.into(),
-            kind: kind as u8,
-            state: JobState::Assigned as u8,
-            deadline: deadline(cx.now),
+        let (id, deadline) = (step.fresh_id(), step.deadline());
+        let admin = match from {
+            Peer::Person(Person::Admin { admin, .. }) => Some(admin.clone()),
+            _ => None,
         };
-        let mut batch = Batch::default();
-        batch.put(job_name(&id), &job);
-        let mut totals = self.totals();
-        totals.job = Some(id);
+        let state = JobState::Assigned as u8;
+        let job = JobRecord { tenant: tenant.into(), user: name.into(), kind: kind as u8, state, deadline, admin };
+        step.put(job_name(&id), &job);
+        step.put(job_of_name(tenant, name), &id);
+        running.push((id, deadline));
+        step.put(RUNNING, &running);
         if kind == JobKind::OnBehalf {
-            totals.on_behalf += 1;
-            totals.notices += u64::from(!cx.quirks.has(Quirk::NoNotice));
+            self.notice(step);
         }
-        batch.put("totals", &totals);
-        let body = Body::AssignJob { job: id, tenant: tenant.into(), user: user.into() };
-        let mut effects = Effects::accept().durable(batch).send(body);
-        effects.opens = Some(id);
-        Ok(effects)
+        let restorer = B32::from(RESTORER_ID);
+        let (capability, signature) = self.capability(step, (tenant, name), &restorer, deadline, true);
+        let (tenant, user) = (tenant.into(), name.into());
+        let body = Body::AssignJob { job: id, tenant, user, deadline, capability, signature };
+        step.send_in(Peer::Restorer, Some(id), body);
+        Ok(())
     }
 
-    fn with_state(&self, id: &B32, mut job: JobRecord, state: JobState) -> Batch {
+    /// JOB-12.
+    fn notice(&self, step: &mut Step<'_>) {
+        let mut counts: OnBehalf = step.get(ON_BEHALF).unwrap_or_default();
+        counts.jobs += 1;
+        counts.notices += u64::from(!step.quirks.has(Quirk::NoNotice));
+        step.put(ON_BEHALF, &counts);
+    }
+
+    /// Writes a job's new state. One that is over makes room; one that is to end is told to the restorer until it is.
+    pub(super) fn set_job(&self, step: &mut Step<'_>, id: &B32, mut job: JobRecord, state: JobState) {
         job.state = state as u8;
-        let mut batch = Batch::default();
-        batch.put(job_name(id), &job);
-        batch
+        step.put(job_name(id), &job);
+        match state {
+            JobState::None => {
+                let mut running = self.running(step);
+                running.retain(|(running, _)| running != id);
+                step.put(RUNNING, &running);
+            }
+            JobState::Ending => step.set_timer(step.now, Timer::Job(*id)),
+            JobState::Assigned | JobState::KeyHeld => {}
+        }
+    }
+
+    /// JOB-7a: the order to end, and its repetition.
+    pub(super) fn order_end(&self, step: &mut Step<'_>, id: &B32) -> Done {
+        let ending = job(step, id).filter(|job| job.state_at(step.now) == JobState::Ending);
+        ending.ok_or(Refusal::JobOver)?;
+        step.send_in(Peer::Restorer, Some(*id), Body::EndJob { job: *id });
+        step.set_timer(step.now.saturating_add(AGAIN_SECONDS), Timer::Job(*id));
+        Ok(())
     }
 
     /// JOB-2, JOB-3, JOB-10.
-    pub(super) fn step_job(&self, cx: &mut Context<'_>, id: &B32, frame: &Frame) -> Effects {
-        let Some(job) = self.job(id) else { return over() };
-        let state = job.state_at(cx.now);
-        match &frame.body {
+    pub(super) fn in_job(&self, step: &mut Step<'_>, id: &B32, asked: &Asked<'_>) -> Done {
+        let job = job(step, id).ok_or(Refusal::JobOver)?;
+        let state = job.state_at(step.now);
+        match asked.body {
             Body::JobKey { recipient, signature } if state == JobState::Assigned => {
-                self.take_job_key(cx, id, &job, recipient, signature)
+                self.take_job_key(step, id, &job, recipient, signature)
             }
-            Body::ConsumeGrant { grant } => self.consume_for_job(cx, id, &job, state, grant),
-            Body::SealedKey { grant, sealed, receipt, signature } if state == JobState::Assigned => {
-                if let Err(refusal) = self.of_this_store(cx, frame) {
-                    let body = Body::Refusal { reason: refusal_code(refusal) };
-                    return Effects::refuse(refusal, Some(body)).durable(self.with_state(id, job, JobState::None));
-                }
-                let body = delivery(grant, sealed, receipt, signature);
-                Effects::accept().durable(self.with_state(id, job, JobState::KeyHeld)).send(body)
+            Body::ConsumeGrant { grant, challenge } => self.consume_for_job(step, id, &job, grant, challenge),
+            Body::SealedKey { .. } if state == JobState::Assigned => self.pass_to_job(step, id, job, asked),
+            Body::KeystoreRefusal { reason } => {
+                self.set_job(step, id, job, JobState::None);
+                step.send(Peer::Restorer, Body::Refusal { reason: *reason });
+                Ok(())
             }
-            Body::KeystoreRefusal { reason } => Effects::accept()
-                .durable(self.with_state(id, job, JobState::None))
-                .send(Body::Refusal { reason: *reason }),
             Body::JobEnd { .. } if state != JobState::None => {
-                Effects::accept().durable(self.with_state(id, job, JobState::None))
+                self.set_job(step, id, job, JobState::None);
+                Ok(())
             }
-            _ => over(),
+            _ => Err(Refusal::JobOver),
         }
+    }
+
+    /// JOB-2: the job has the key, durably, before the key leaves.
+    fn pass_to_job(&self, step: &mut Step<'_>, id: &B32, job: JobRecord, asked: &Asked<'_>) -> Done {
+        if let Err(refusal) = self.of_generation(step, asked.generation) {
+            self.set_job(step, id, job, JobState::None);
+            step.keep();
+            step.if_refused(Peer::Restorer, Body::Refusal { reason: refusal_code(refusal) });
+            return Err(refusal);
+        }
+        self.set_job(step, id, job, JobState::KeyHeld);
+        step.send(Peer::Restorer, delivery(asked.body));
+        Ok(())
     }
 
     fn take_job_key(
         &self,
-        cx: &mut Context<'_>,
+        step: &mut Step<'_>,
         id: &B32,
         job: &JobRecord,
         recipient: &B32,
         signature: &Blob,
-    ) -> Effects {
-        let signed = [&id[..], &recipient[..]].concat();
-        let Some(user) = self.user(&job.tenant, &job.user) else { return over() };
-        if !sign::verify(&self.restorer, labels::SIGN_JOB_KEY, &signed, signature) {
-            return over();
-        }
-        let mut batch = Batch::default();
-        let body = self.grant(cx, &user, *recipient, GrantHolder::Job(*id), Some(*id), &mut batch);
-        Effects::accept().durable(batch).send(body)
-    }
-
-    fn consume_for_job(&self, cx: &Context<'_>, job_id: &B32, job: &JobRecord, state: JobState, id: &B32) -> Effects {
-        let refused = |refusal| Effects::refuse(refusal, Some(Body::GrantRefused { grant: *id }));
-        let record = self.disk.get::<GrantRecord>(grant_name(id)).filter(|grant| !grant.used);
-        let record = record.filter(|grant| grant.holder == GrantHolder::Job(*job_id));
-        let (Some(mut grant), JobState::Assigned) = (record, state) else { return refused(Refusal::GrantVoid) };
-        let Some(user) = self.user(&job.tenant, &job.user) else { return refused(Refusal::GrantVoid) };
-        if let Err(refusal) = self.may_use_key(cx, &user) {
-            return refused(refusal);
-        }
-        grant.used = true;
-        self.consumed(id, &grant)
-    }
-
-    /// JOB-6.
-    ///
-    /// # Errors
-    /// `JobOver`.
-    pub fn abort(&self, now: u64) -> Result<Batch, Refusal> {
-        let (id, job) = self.running_job(now).ok_or(Refusal::JobOver)?;
-        if job.state_at(now) == JobState::Ending {
+    ) -> Done {
+        let user = user(step, &job.tenant, &job.user).ok_or(Refusal::JobOver)?;
+        if !sign::verify(&self.restorer, labels::SIGN_JOB_KEY, &job_key_body(id, recipient), signature) {
             return Err(Refusal::JobOver);
         }
-        Ok(self.with_state(&id, job, JobState::Ending))
+        self.grant(step, &user, *recipient, GrantHolder::Job(*id), (*id, job.deadline));
+        Ok(())
     }
 
-    /// JOB-7: the job whose end was ordered and not confirmed.
-    pub fn ending_job(&self, now: u64) -> Option<B32> {
-        self.running_job(now).filter(|(_, job)| job.state_at(now) == JobState::Ending).map(|(id, _)| id)
+    fn consume_for_job(
+        &self,
+        step: &mut Step<'_>,
+        job_id: &B32,
+        job: &JobRecord,
+        id: &B32,
+        challenge: &B32,
+    ) -> Done {
+        let record = step.get::<GrantRecord>(grant_name(id)).filter(|grant| !grant.used);
+        let grant = record.filter(|grant| grant.holder == GrantHolder::Job(*job_id)).ok_or(Refusal::GrantVoid)?;
+        if job.state_at(step.now) != JobState::Assigned {
+            return Err(Refusal::GrantVoid);
+        }
+        let user = user(step, &job.tenant, &job.user).ok_or(Refusal::GrantVoid)?;
+        self.may_use_key(step, &user)?;
+        self.consumed(step, id, challenge, grant);
+        Ok(())
     }
 
-    /// JOB-7: the restorer has purged.
-    pub fn job_ended(&self, id: &B32) -> Batch {
-        self.job(id).map(|job| self.with_state(id, job, JobState::None)).unwrap_or_default()
-    }
-
-    /// JOB-8.
-    ///
-    /// # Errors
-    /// `NoRestoreRight`: it was withdrawn before.
-    pub fn withdraw_right(&self, now: u64) -> Result<Batch, Refusal> {
-        if !self.admin_right() {
+    /// JOB-6: by the owner, or by an administrator of the tenant who may restore.
+    pub(super) fn abort(&self, step: &mut Step<'_>, from: &Peer, tenant: &str, name: &str) -> Done {
+        let rights = rights_over(step, from, tenant)?;
+        if let Peer::Person(Person::User { tenant: own, user, .. }) = from
+            && (own != tenant || user != name)
+        {
+            return Err(Refusal::NotYourArchive);
+        }
+        let (id, job) = job_of(step, tenant, name).ok_or(Refusal::JobOver)?;
+        if rights.is_some_and(|rights| !rights.restore && !rights.users) {
             return Err(Refusal::NoRestoreRight);
         }
-        let mut batch = match self.running_job(now) {
-            Some((id, job)) if job.kind() == Some(JobKind::OnBehalf) && job.state_at(now) != JobState::Ending => {
-                self.with_state(&id, job, JobState::Ending)
-            }
-            _ => Batch::default(),
-        };
-        batch.put("admin-right", &false);
-        Ok(batch)
+        if job.state_at(step.now) == JobState::Ending {
+            return Err(Refusal::JobOver);
+        }
+        self.set_job(step, &id, job, JobState::Ending);
+        step.send(from.clone(), Body::Done);
+        Ok(())
     }
 
-    /// JOB-8.
-    pub fn grant_right(&self) -> Batch {
-        let mut batch = Batch::default();
-        batch.put("admin-right", &true);
-        batch
+    /// JOB-8: given and withdrawn by an administrator of the same tenant who may; a withdrawal ends the jobs under the right.
+    pub(super) fn set_right(
+        &self,
+        step: &mut Step<'_>,
+        from: &Peer,
+        tenant: &str,
+        admin: &str,
+        restore: bool,
+    ) -> Done {
+        if !rights_over(step, from, tenant)?.is_some_and(|rights| rights.rights) {
+            return Err(Refusal::NoAdminRight);
+        }
+        let mut record = rights(step, tenant, admin);
+        if !restore && !record.restore {
+            return Err(Refusal::NoRestoreRight);
+        }
+        record.restore = restore;
+        step.put(admin_name(tenant, admin), &record);
+        for (id, _) in self.running(step).iter().filter(|_| !restore).take(limits::JOBS) {
+            let Some(job) = job(step, id) else { continue };
+            let state = job.state_at(step.now);
+            let under_it = job.tenant == tenant && job.admin.as_deref() == Some(admin);
+            if under_it && matches!(state, JobState::Assigned | JobState::KeyHeld) {
+                self.set_job(step, id, job, JobState::Ending);
+            }
+        }
+        step.send(from.clone(), Body::Done);
+        Ok(())
     }
 }

@@ -1,10 +1,13 @@
-//! What the authority keeps, and how it is named on its disk.
+//! What the authority keeps, and how it is named in its store (GEN-17).
 
+use bailee_spec::action::Point;
+use bailee_spec::limits;
 use bailee_spec::observation::{JobKind, JobState, Standing};
+use bailee_spec::outcome::Refusal;
 use minicbor::{Decode, Encode};
 
-use super::Authority;
-use crate::wire::{B32, Blob};
+use crate::machine::{Peer, Person, Step};
+use crate::wire::{B32, Blob, Decision, LogEntry};
 
 /// The number of a standing on disk.
 pub fn standing_code(standing: Standing) -> u8 {
@@ -24,9 +27,20 @@ pub struct UserRecord {
     #[n(3)]
     pub enrolled: Option<B32>,
     #[n(4)]
-    pub kept: Option<Blob>,
+    pub kept: Option<Kept>,
     #[n(5)]
     pub password: Blob,
+}
+
+/// An escrow message that the authority keeps until a snapshot covers it (DIS-4).
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[allow(missing_docs, reason = "named after rule DIS-4")]
+pub struct Kept {
+    #[n(0)]
+    pub escrow: Blob,
+    /// How long the log was when it named the key.
+    #[n(1)]
+    pub index: u64,
 }
 
 impl UserRecord {
@@ -40,20 +54,32 @@ impl UserRecord {
             password: password.into(),
         }
     }
+
+    /// The standing; a number that nobody knows is the least.
+    pub fn standing(&self) -> Standing {
+        Standing::ALL.get(usize::from(self.standing)).copied().unwrap_or(Standing::Purged)
+    }
+
+    /// The standing that a user needs to be served as usual.
+    pub(super) fn in_good_standing(&self) -> Result<(), Refusal> {
+        match self.standing() {
+            Standing::Active => Ok(()),
+            Standing::Suspended => Err(Refusal::UserSuspended),
+            Standing::Deactivated | Standing::Purged => Err(Refusal::UserDeactivated),
+        }
+    }
 }
 
 /// How far a device is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(index_only)]
-#[allow(missing_docs, reason = "the states of rule REV-3")]
+#[allow(missing_docs, reason = "the states of rule REV-3; a revoked device is `Revoking` until its epoch is acknowledged")]
 pub enum DeviceState {
     #[n(1)]
     Pending,
     #[n(2)]
     Active,
     #[n(3)]
-    Revoking,
-    #[n(4)]
     Revoked,
 }
 
@@ -71,6 +97,9 @@ pub struct DeviceRecord {
     pub state: DeviceState,
     #[n(4)]
     pub expiry: u64,
+    /// The revocation epoch of its deauthorization; 0 before.
+    #[n(5)]
+    pub revoked_at: u64,
 }
 
 impl DeviceRecord {
@@ -81,7 +110,7 @@ impl DeviceRecord {
 
     /// Deauthorized, acknowledged or not.
     pub fn is_revoked(&self) -> bool {
-        matches!(self.state, DeviceState::Revoking | DeviceState::Revoked)
+        self.state == DeviceState::Revoked
     }
 }
 
@@ -150,12 +179,12 @@ pub struct GrantRecord {
     #[n(2)]
     pub holder: GrantHolder,
     #[n(3)]
-    pub exchange: Option<B32>,
+    pub exchange: B32,
     #[n(4)]
     pub used: bool,
 }
 
-/// A job.
+/// A job (JOB-1). A user has one at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[allow(missing_docs, reason = "named after rule JOB-1")]
 pub struct JobRecord {
@@ -169,6 +198,9 @@ pub struct JobRecord {
     pub state: u8,
     #[n(4)]
     pub deadline: u64,
+    /// The administrator who asked; none for the user's own job and for maintenance.
+    #[n(5)]
+    pub admin: Option<String>,
 }
 
 impl JobRecord {
@@ -184,45 +216,143 @@ impl JobRecord {
     }
 }
 
-/// An admission point, as the authority knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-#[allow(missing_docs, reason = "named after rule REV-2")]
+/// An admission point, as the authority knows it (REV-2).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct PointRecord {
+    /// The newest epoch that the point confirmed.
     #[n(0)]
-    pub confirmed: u64,
+    pub epoch: u64,
+    /// How many entries of the log it confirmed.
     #[n(1)]
+    pub index: u64,
+    /// The latest end of a lease that was ever named to it, written before it was sent (REV-2e).
+    #[n(2)]
     pub lease: u64,
 }
 
-/// Counters and marks.
+/// The revocation epoch, and how far it is acknowledged (REV-3).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
-pub struct Totals {
-    /// The revocation epoch.
+pub struct Epochs {
+    /// The newest.
     #[n(0)]
-    pub epoch: u64,
-    /// Releases recorded.
+    pub newest: u64,
+    /// Every revocation up to here is acknowledged.
     #[n(1)]
-    pub released: u64,
-    /// Jobs on behalf.
+    pub acknowledged: u64,
+}
+
+/// A snapshot that may be restored (DIS-1).
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[allow(missing_docs, reason = "named after rule DIS-1")]
+pub struct Witness {
+    #[n(0)]
+    pub digest: B32,
+    #[n(1)]
+    pub share_epoch: u64,
     #[n(2)]
-    pub on_behalf: u64,
-    /// Notices to owners.
+    pub index: u64,
+}
+
+/// What the authority knows of the keystore's store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct StoreRecord {
+    /// The newest generation.
+    #[n(0)]
+    pub generation: u64,
+    /// The witnessed snapshots of the newest share epochs: at most one each of two.
+    #[n(1)]
+    pub snapshots: Vec<Witness>,
+    /// Keys that the log names up to here are in a witnessed snapshot, except those of `lost`.
+    #[n(2)]
+    pub covered: u64,
+    /// Ranges of the log, first and last entry, whose keys were lost in a restore and have not come back.
     #[n(3)]
+    pub lost: Vec<(u64, u64)>,
+}
+
+impl StoreRecord {
+    /// Whether the key that the log named as its entry `index` is in a witnessed snapshot (DIS-4).
+    pub fn covers(&self, index: u64) -> bool {
+        index <= self.covered && !self.lost.iter().any(|(first, last)| (*first..=*last).contains(&index))
+    }
+}
+
+/// Jobs on behalf, and the notices to owners that were written with them (JOB-12).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[allow(missing_docs, reason = "named after rule JOB-12")]
+pub struct OnBehalf {
+    #[n(0)]
+    pub jobs: u64,
+    #[n(1)]
     pub notices: u64,
-    /// The newest store generation that was seen.
-    #[n(4)]
-    pub store_generation: u64,
-    /// The digest of the witnessed snapshot.
-    #[n(5)]
-    pub snapshot: Option<B32>,
-    /// The job under way or last under way.
-    #[n(6)]
-    pub job: Option<B32>,
+}
+
+/// What an administrator may do in the own tenant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct AdminRecord {
+    /// Restore on a user's behalf (JOB-1).
+    #[n(0)]
+    pub restore: bool,
+    /// Suspend, deactivate and deauthorize (SUS, DEA, REV-1).
+    #[n(1)]
+    pub users: bool,
+    /// Give and withdraw rights (JOB-8).
+    #[n(2)]
+    pub rights: bool,
+}
+
+/// Wrong passwords in a row, and when the last one was (ENR-2b).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[allow(missing_docs, reason = "named after rule ENR-2b")]
+pub struct Guesses {
+    #[n(0)]
+    pub wrong: u64,
+    #[n(1)]
+    pub last: u64,
+}
+
+/// The record of the revocation epochs.
+pub const EPOCHS: &str = "epochs";
+/// The record of the length of the log.
+pub const HEAD: &str = "head";
+/// The record of the number of releases.
+pub const RELEASED: &str = "released";
+/// The record of the jobs on behalf.
+pub const ON_BEHALF: &str = "on-behalf";
+/// The record of the keystore's store.
+pub const STORE: &str = "store";
+/// The record of the jobs under way, with their deadlines.
+pub const RUNNING: &str = "running";
+
+/// A name of two parts that no other two parts have.
+fn pair_name(kind: &str, tenant: &str, other: &str) -> Vec<u8> {
+    format!("{kind}/{}/{tenant}/{other}", tenant.len()).into_bytes()
 }
 
 /// The name of a user's record.
 pub fn user_name(tenant: &str, user: &str) -> Vec<u8> {
-    format!("u/{}/{tenant}/{user}", tenant.len()).into_bytes()
+    pair_name("u", tenant, user)
+}
+
+/// The name of an administrator's record.
+pub fn admin_name(tenant: &str, admin: &str) -> Vec<u8> {
+    pair_name("ad", tenant, admin)
+}
+
+pub(super) fn guesses_name(tenant: &str, user: &str) -> Vec<u8> {
+    pair_name("gs", tenant, user)
+}
+
+pub(super) fn job_of_name(tenant: &str, user: &str) -> Vec<u8> {
+    pair_name("uj", tenant, user)
+}
+
+/// What the names of a user's devices in the list of them begin with.
+pub(super) fn devices_prefix(tenant: &str, user: &str) -> Vec<u8> {
+    let mut name = format!("ud/{}/{tenant}/{}/", tenant.len(), user.len()).into_bytes();
+    name.extend_from_slice(user.as_bytes());
+    name.push(b'/');
+    name
 }
 
 fn name(kind: u8, id: &B32) -> Vec<u8> {
@@ -249,45 +379,139 @@ pub(super) fn job_name(job: &B32) -> Vec<u8> {
     name(b'j', job)
 }
 
-impl Authority {
-    /// A user's record.
-    pub fn user(&self, tenant: &str, user: &str) -> Option<UserRecord> {
-        self.disk.get(user_name(tenant, user))
-    }
+pub(super) fn point_name(point: Point) -> [u8; 3] {
+    [b'p', b'/', point as u8]
+}
 
-    /// A device's record; a pending one whose attempt is over is none.
-    pub fn device(&self, now: u64, device: &B32) -> Option<DeviceRecord> {
-        let record: DeviceRecord = self.disk.get(device_name(device))?;
-        (record.state != DeviceState::Pending || now <= record.expiry).then_some(record)
-    }
+/// What the names of the list of kept escrow messages begin with.
+pub(super) const KEPT: &[u8] = b"k/";
 
-    /// An attempt that is open.
-    pub fn attempt(&self, now: u64, attempt: &B32) -> Option<AttemptRecord> {
-        self.last_attempt(attempt).filter(|record| record.state != AttemptState::Closed && now <= record.expiry)
-    }
+/// The place of a kept escrow message in the list of them, by its entry of the log.
+pub(super) fn kept_name(index: u64) -> Vec<u8> {
+    [KEPT, &index.to_be_bytes()].concat()
+}
 
-    /// An attempt, open or not.
-    pub(super) fn last_attempt(&self, attempt: &B32) -> Option<AttemptRecord> {
-        self.disk.get(attempt_name(attempt))
-    }
+fn entry_name(index: u64) -> Vec<u8> {
+    [b"l/".as_slice(), &index.to_be_bytes()].concat()
+}
 
-    /// A job's record.
-    pub fn job(&self, job: &B32) -> Option<JobRecord> {
-        self.disk.get(job_name(job))
-    }
+/// A user's record.
+pub fn user(step: &mut Step<'_>, tenant: &str, user: &str) -> Option<UserRecord> {
+    step.get(user_name(tenant, user))
+}
 
-    /// Counters and marks.
-    pub fn totals(&self) -> Totals {
-        self.disk.get("totals").unwrap_or_default()
-    }
+/// A device's record; a pending one whose attempt is over is none.
+pub fn device(step: &mut Step<'_>, device: &B32) -> Option<DeviceRecord> {
+    let record: DeviceRecord = step.get(device_name(device))?;
+    (record.state != DeviceState::Pending || step.now <= record.expiry).then_some(record)
+}
 
-    /// Whether the exchange's session or job is within its time.
-    pub fn exchange_is_live(&self, now: u64, exchange: &B32) -> bool {
-        match self.job(exchange) {
-            Some(job) => now <= job.deadline,
-            None => {
-                self.disk.get::<SessionRecord>(session_name(exchange)).is_some_and(|session| session.is_live(now))
-            }
-        }
+/// Writes a device's record, and its place in the list of the user's devices.
+pub(super) fn put_device(step: &mut Step<'_>, id: &B32, record: &DeviceRecord) {
+    let list = devices_prefix(&record.tenant, &record.user);
+    step.put(device_name(id), record);
+    step.put_bytes([list.as_slice(), &id[..]].concat(), Vec::new());
+}
+
+/// The devices of a user, at most `DEVICES_PER_USER` and one.
+pub(super) fn devices_of(step: &mut Step<'_>, tenant: &str, user: &str) -> Vec<B32> {
+    let prefix = devices_prefix(tenant, user);
+    let names = step.scan(&prefix, &prefix, limits::DEVICES_PER_USER + 1);
+    names.iter().filter_map(|(name, _)| <[u8; 32]>::try_from(&name[prefix.len()..]).ok()).map(B32::from).collect()
+}
+
+/// An attempt that is open: within its time, not closed, and of a device that is not deauthorized.
+pub fn attempt(step: &mut Step<'_>, attempt: &B32) -> Option<AttemptRecord> {
+    let record = last_attempt(step, attempt)?;
+    if record.state == AttemptState::Closed || step.now > record.expiry {
+        return None;
     }
+    let revoked = device(step, &record.device).is_some_and(|device| device.is_revoked());
+    (!revoked).then_some(record)
+}
+
+/// An attempt, open or not.
+pub(super) fn last_attempt(step: &mut Step<'_>, attempt: &B32) -> Option<AttemptRecord> {
+    step.get(attempt_name(attempt))
+}
+
+/// A job's record.
+pub fn job(step: &mut Step<'_>, job: &B32) -> Option<JobRecord> {
+    step.get(job_name(job))
+}
+
+/// The job of a user that is under way.
+pub fn job_of(step: &mut Step<'_>, tenant: &str, user: &str) -> Option<(B32, JobRecord)> {
+    let id: B32 = step.get(job_of_name(tenant, user))?;
+    let record = job(step, &id)?;
+    (record.state_at(step.now) != JobState::None).then_some((id, record))
+}
+
+/// The revocation epochs.
+pub fn epochs(step: &mut Step<'_>) -> Epochs {
+    step.get(EPOCHS).unwrap_or_default()
+}
+
+/// A point, as the authority knows it.
+pub fn point(step: &mut Step<'_>, point: Point) -> PointRecord {
+    step.get(point_name(point)).unwrap_or_default()
+}
+
+/// The keystore's store, as the authority knows it.
+pub fn store(step: &mut Step<'_>) -> StoreRecord {
+    step.get(STORE).unwrap_or_default()
+}
+
+/// The length of the decision log.
+pub fn head(step: &mut Step<'_>) -> u64 {
+    step.get(HEAD).unwrap_or(0)
+}
+
+/// Appends to the decision log (REV-5); how long it is then.
+pub(super) fn log(step: &mut Step<'_>, tenant: &str, user: &str, decision: Decision) -> u64 {
+    let index = head(step) + 1;
+    step.put(HEAD, &index);
+    step.put(entry_name(index), &LogEntry { tenant: tenant.into(), user: user.into(), decision });
+    index
+}
+
+/// The entries of the log after the first `from`, at most `PUBLISH_ENTRIES`.
+pub(super) fn entries_after(step: &mut Step<'_>, from: u64) -> Vec<LogEntry> {
+    let last = head(step).min(from.saturating_add(limits::PUBLISH_ENTRIES as u64));
+    (from..last).filter_map(|index| step.get(entry_name(index + 1))).collect()
+}
+
+/// Whether the exchange's session or job is within its time.
+pub fn exchange_is_live(step: &mut Step<'_>, exchange: &B32) -> bool {
+    match job(step, exchange) {
+        Some(job) => step.now <= job.deadline,
+        None => session(step, exchange).is_some_and(|session| session.is_live(step.now)),
+    }
+}
+
+/// A session's record.
+pub(super) fn session(step: &mut Step<'_>, session: &B32) -> Option<SessionRecord> {
+    step.get(session_name(session))
+}
+
+/// An administrator's rights.
+pub fn rights(step: &mut Step<'_>, tenant: &str, admin: &str) -> AdminRecord {
+    step.get(admin_name(tenant, admin)).unwrap_or_default()
+}
+
+/// The rights of a person over the users of a tenant.
+///
+/// # Errors
+/// `OtherTenant` for an administrator of another tenant.
+pub(super) fn rights_over(step: &mut Step<'_>, from: &Peer, tenant: &str) -> Result<Option<AdminRecord>, Refusal> {
+    match from {
+        Peer::Person(Person::Admin { tenant: own, .. }) if own != tenant => Err(Refusal::OtherTenant),
+        Peer::Person(Person::Admin { tenant, admin }) => Ok(Some(rights(step, tenant, admin))),
+        _ => Ok(None),
+    }
+}
+
+/// Writes a point's first record: how long its first lease runs.
+pub fn set_up_point(batch: &mut crate::store::Batch, point: Point, record: &PointRecord) {
+    batch.put(point_name(point), crate::cbor::encode(record));
 }

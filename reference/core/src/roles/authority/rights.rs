@@ -1,45 +1,22 @@
-//! Backup, revocation, suspension, deactivation, purge, and what the keystore is told (BAK, REV, SUS, DEA, DIS).
+//! Backup, revocation, suspension, deactivation and purge at the authority (BAK, REV, SUS, DEA).
 
-use bailee_spec::action::{Point, Requester};
 use bailee_spec::observation::{JobState, Standing};
 use bailee_spec::outcome::Refusal;
 
-use super::{
-    Authority, DeviceRecord, DeviceState, PointRecord, UserRecord, device_name, job_name, standing_code, user_name,
-};
+use super::*;
 use crate::cbor;
 use crate::crypto::labels;
-use crate::disk::Batch;
+use crate::machine::Person;
 use crate::quirks::Quirk;
-use crate::roles::{Context, deadline};
-use crate::wire::{B32, Blob, CapabilityBody};
-
-/// A verdict, and what is durable with it.
-type Verdict = Result<Batch, Refusal>;
-
-/// What the log says about a user, for the keystore.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogEntry {
-    /// The tenant.
-    pub tenant: String,
-    /// The user.
-    pub user: String,
-    /// The standing.
-    pub standing: Standing,
-    /// The enrolled key's commitment.
-    pub enrolled: Option<B32>,
-}
-
-fn point_name(point: Point) -> [u8; 3] {
-    [b'p', b'/', point as u8]
-}
+use crate::wire::{Blob, CapabilityBody, Decision, StandingChange};
 
 impl Authority {
-    /// BAK-1: the device's user, if the device is served.
-    pub fn serves(&self, now: u64, device: &B32) -> Result<(DeviceRecord, UserRecord), Refusal> {
-        let record = self.device(now, device);
-        let user = record.as_ref().and_then(|record| self.user(&record.tenant, &record.user));
-        if user.as_ref().is_some_and(|user| user.standing >= standing_code(Standing::Deactivated)) {
+    /// BAK-1: the device and its user, if the device is served.
+    pub(super) fn serves(&self, step: &mut Step<'_>, from: &Peer) -> Result<(DeviceRecord, UserRecord), Refusal> {
+        let Peer::Device(id) = from else { return Err(Refusal::Unauthenticated) };
+        let record = device(step, id);
+        let user = record.as_ref().and_then(|record| user(step, &record.tenant, &record.user));
+        if user.as_ref().is_some_and(|user| user.standing() >= Standing::Deactivated) {
             return Err(Refusal::UserDeactivated);
         }
         match (record, user) {
@@ -48,239 +25,153 @@ impl Authority {
         }
     }
 
-    /// BAK-1: leave to append, and its signature.
-    pub fn open_backup(&self, cx: &Context<'_>, device: &B32) -> Result<(Vec<u8>, Vec<u8>), Refusal> {
-        let (record, _) = self.serves(cx.now, device)?;
-        let body = CapabilityBody {
-            tenant: record.tenant,
-            user: record.user,
-            device: *device,
-            epoch: self.totals().epoch,
-            expiry: deadline(cx.now),
-        };
-        let body = cbor::encode(&body);
-        let signature = self.key.sign(labels::SIGN_CAPABILITY, &body);
-        Ok((body, signature))
-    }
-
-    /// BAK-3: whether the device may read.
-    pub fn may_fetch(&self, now: u64, device: &B32) -> Result<UserRecord, Refusal> {
-        let (_, user) = self.serves(now, device)?;
-        if user.standing == standing_code(Standing::Suspended) {
+    /// BAK-1, BAK-3: leave to append, or to read.
+    pub(super) fn give_capability(&self, step: &mut Step<'_>, from: &Peer, read: bool) -> Done {
+        let (record, user) = self.serves(step, from)?;
+        if read && user.standing() == Standing::Suspended {
             return Err(Refusal::RestoreSuspended);
         }
-        Ok(user)
+        let Peer::Device(id) = from else { return Err(Refusal::Unauthenticated) };
+        let expiry = step.deadline();
+        let (capability, signature) = self.capability(step, (&record.tenant, &record.user), id, expiry, read);
+        step.send(Peer::Client, Body::Capability { capability, signature });
+        Ok(())
     }
 
-    /// REV-1.
-    pub fn deauthorize(&self, cx: &Context<'_>, device: &B32, by: Requester) -> Verdict {
-        match by {
-            Requester::ForeignAdmin => return Err(Refusal::OtherTenant),
-            Requester::Neighbour => return Err(Refusal::NotYourDevice),
-            _ => {}
-        }
-        let record = self.device(cx.now, device).ok_or(Refusal::NotYourDevice)?;
-        if record.is_revoked() {
-            return Err(Refusal::AlreadyRevoked);
-        }
-        let mut batch = Batch::default();
-        self.revoke(cx, device, record, &mut batch);
-        self.raise_epoch(&mut batch);
-        Ok(batch)
-    }
-
-    fn revoke(&self, cx: &Context<'_>, device: &B32, mut record: DeviceRecord, batch: &mut Batch) {
-        let early = cx.quirks.has(Quirk::AckEarly);
-        record.state = if early { DeviceState::Revoked } else { DeviceState::Revoking };
-        batch.put(device_name(device), &record);
-        for (name, mut attempt) in self.disk.all::<super::AttemptRecord>(b"a/") {
-            if attempt.device == *device {
-                attempt.state = super::AttemptState::Closed;
-                batch.put(name, &attempt);
-            }
-        }
-    }
-
-    fn raise_epoch(&self, batch: &mut Batch) {
-        let mut totals = self.totals();
-        totals.epoch += 1;
-        batch.put("totals", &totals);
+    /// A capability and its signature.
+    pub(super) fn capability(
+        &self,
+        step: &mut Step<'_>,
+        (tenant, user): (&str, &str),
+        device: &B32,
+        expiry: u64,
+        read: bool,
+    ) -> (Blob, Blob) {
+        let epoch = epochs(step).newest;
+        let body =
+            CapabilityBody { tenant: tenant.into(), user: user.into(), device: *device, epoch, expiry, read };
+        let body = cbor::encode(&body);
+        let signature = self.key.sign(labels::SIGN_CAPABILITY, &body);
+        (body.into(), signature.into())
     }
 
     /// REV-4: whether the device must erase itself; the signed order.
-    pub fn wipe_order(&self, now: u64, device: &B32) -> Option<Vec<u8>> {
-        let record = self.device(now, device)?;
-        record.is_revoked().then(|| self.key.sign(labels::SIGN_WIPE, &device[..]))
-    }
-
-    /// REV-2: the point has stored the newest epoch.
-    pub fn confirmed(&self, now: u64, point: Point) -> Batch {
-        let mut batch = Batch::default();
-        let record = PointRecord { confirmed: self.totals().epoch, lease: deadline(now) };
-        batch.put(point_name(point), &record);
-        batch
-    }
-
-    /// A point, as the authority knows it.
-    pub fn point(&self, point: Point) -> PointRecord {
-        self.disk.get(point_name(point)).unwrap_or(PointRecord { confirmed: 0, lease: 0 })
-    }
-
-    /// REV-3: acknowledges what every point has confirmed, or can no longer contradict.
-    pub fn acknowledge(&self, now: u64) -> Batch {
-        let epoch = self.totals().epoch;
-        let open = |point: &Point| {
-            let record = self.point(*point);
-            record.confirmed < epoch && now <= record.lease
+    pub(super) fn report(&self, step: &mut Step<'_>, from: &Peer) -> Done {
+        let Peer::Device(id) = from else { return Err(Refusal::Unauthenticated) };
+        let revoked = device(step, id).is_some_and(|record| record.is_revoked());
+        let body = if revoked && !step.quirks.has(Quirk::NoWipe) {
+            Body::Erase { signature: self.key.sign(labels::SIGN_WIPE, &id[..]).into() }
+        } else {
+            Body::Served
         };
-        let mut batch = Batch::default();
-        if !Point::ALL.iter().any(open) {
-            for (name, mut device) in self.disk.all::<DeviceRecord>(b"d/") {
-                if device.state == DeviceState::Revoking {
-                    device.state = DeviceState::Revoked;
-                    batch.put(name, &device);
-                }
-            }
-        }
-        batch
+        step.send(Peer::Client, body);
+        Ok(())
     }
 
-    fn set_standing(&self, mut user: UserRecord, standing: Standing, batch: &mut Batch) {
-        user.standing = standing_code(standing);
-        batch.put(user_name(&user.tenant, &user.user), &user);
-    }
-
-    fn known(&self, tenant: &str, user: &str) -> Result<(UserRecord, Standing), Refusal> {
-        let record = self.user(tenant, user).ok_or(Refusal::BadCredential)?;
-        let standing = Standing::ALL[record.standing as usize];
-        Ok((record, standing))
-    }
-
-    /// SUS-1.
-    pub fn suspend(&self, tenant: &str, user: &str) -> Verdict {
-        let (record, standing) = self.known(tenant, user)?;
-        match standing {
-            Standing::Active => {}
-            Standing::Suspended => return Err(Refusal::AlreadySuspended),
-            Standing::Deactivated | Standing::Purged => return Err(Refusal::UserDeactivated),
-        }
-        let mut batch = Batch::default();
-        self.set_standing(record, Standing::Suspended, &mut batch);
-        Ok(batch)
-    }
-
-    /// SUS-2.
-    pub fn resume(&self, tenant: &str, user: &str) -> Verdict {
-        let (record, standing) = self.known(tenant, user)?;
-        if standing != Standing::Suspended {
-            return Err(Refusal::NotSuspended);
-        }
-        let mut batch = Batch::default();
-        self.set_standing(record, Standing::Active, &mut batch);
-        Ok(batch)
-    }
-
-    /// DEA-1.
-    pub fn deactivate(&self, cx: &Context<'_>, tenant: &str, user: &str) -> Verdict {
-        let (record, standing) = self.known(tenant, user)?;
-        if matches!(standing, Standing::Deactivated | Standing::Purged) {
-            return Err(Refusal::UserDeactivated);
-        }
-        let mut batch = Batch::default();
-        self.set_standing(record, Standing::Deactivated, &mut batch);
-        for (name, _) in self.disk.all::<DeviceRecord>(b"d/") {
-            let Ok(id) = <[u8; 32]>::try_from(&name[2..]) else { continue };
-            let id = B32::from(id);
-            let Some(device) = self.device(cx.now, &id) else { continue };
-            if device.tenant == tenant && device.user == user && !device.is_revoked() {
-                self.revoke(cx, &id, device, &mut batch);
-            }
-        }
-        if let Some((id, mut job)) = self.running_job(cx.now)
-            && job.tenant == tenant
-            && job.user == user
+    /// REV-1.
+    pub(super) fn deauthorize(
+        &self,
+        step: &mut Step<'_>,
+        from: &Peer,
+        (tenant, user): (&str, &str),
+        id: &B32,
+    ) -> Done {
+        let rights = rights_over(step, from, tenant)?;
+        if let Peer::Person(Person::User { tenant: own, user: name, .. }) = from
+            && (own != tenant || name != user)
         {
-            job.state = JobState::Ending as u8;
-            batch.put(job_name(&id), &job);
+            return Err(Refusal::NotYourDevice);
         }
-        self.raise_epoch(&mut batch);
-        Ok(batch)
-    }
-
-    /// DEA-2.
-    pub fn reactivate(&self, tenant: &str, user: &str) -> Verdict {
-        let (record, standing) = self.known(tenant, user)?;
-        if standing != Standing::Deactivated {
-            return Err(Refusal::NotDeactivated);
+        if rights.is_some_and(|rights| !rights.users) {
+            return Err(Refusal::NoAdminRight);
         }
-        let mut batch = Batch::default();
-        self.set_standing(record, Standing::Active, &mut batch);
-        self.raise_epoch(&mut batch);
-        Ok(batch)
-    }
-
-    /// DEA-3.
-    pub fn purge(&self, tenant: &str, user: &str) -> Verdict {
-        let (mut record, standing) = self.known(tenant, user)?;
-        if standing != Standing::Deactivated {
-            return Err(Refusal::NotDeactivated);
+        let known = device(step, id).filter(|record| record.tenant == tenant && record.user == user);
+        let record = known.ok_or(Refusal::NotYourDevice)?;
+        if record.is_revoked() {
+            return Err(Refusal::AlreadyRevoked);
         }
-        record.enrolled = None;
-        record.kept = None;
-        let mut batch = Batch::default();
-        self.set_standing(record, Standing::Purged, &mut batch);
-        self.raise_epoch(&mut batch);
-        Ok(batch)
+        let epoch = self.raise_epoch(step);
+        self.revoke(step, id, record, epoch);
+        step.send(from.clone(), Body::Done);
+        Ok(())
     }
 
-    /// What the log says of every user, for the keystore's sync (CER-6, DEA-4).
-    pub fn log(&self) -> Vec<LogEntry> {
-        self.disk
-            .all::<UserRecord>(b"u/")
-            .map(|(_, user)| LogEntry {
-                standing: Standing::ALL[user.standing as usize],
-                enrolled: user.enrolled,
-                tenant: user.tenant,
-                user: user.user,
-            })
-            .collect()
+    fn revoke(&self, step: &mut Step<'_>, id: &B32, mut record: DeviceRecord, epoch: u64) {
+        record.state = DeviceState::Revoked;
+        record.revoked_at = if step.quirks.has(Quirk::AckEarly) { 0 } else { epoch };
+        put_device(step, id, &record);
+        log(step, &record.tenant, &record.user, Decision::Revoked(*id));
     }
 
-    /// DIS-3: the keystore's store has a new generation.
-    pub fn sees_generation(&self, generation: u64) -> Batch {
-        let mut batch = Batch::default();
-        let mut totals = self.totals();
-        if totals.store_generation != generation {
-            totals.store_generation = generation;
-            batch.put("totals", &totals);
+    fn raise_epoch(&self, step: &mut Step<'_>) -> u64 {
+        let mut epochs = epochs(step);
+        epochs.newest += 1;
+        step.put(EPOCHS, &epochs);
+        epochs.newest
+    }
+
+    /// SUS-1, SUS-2, DEA-1 to DEA-3, by an administrator of the tenant who may manage its users; a purge also by the schedule.
+    pub(super) fn set_standing(
+        &self,
+        step: &mut Step<'_>,
+        from: &Peer,
+        tenant: &str,
+        name: &str,
+        change: StandingChange,
+    ) -> Done {
+        let may = match rights_over(step, from, tenant)? {
+            Some(rights) => rights.users,
+            None => change == StandingChange::Purge,
+        };
+        if !may {
+            return Err(Refusal::NoAdminRight);
         }
-        batch
-    }
-
-    /// DIS-1: witnesses a snapshot and drops what it covers.
-    pub fn witness(&self, digest: B32, covered: &[(String, String, B32)]) -> Batch {
-        let mut batch = Batch::default();
-        let mut totals = self.totals();
-        totals.snapshot = Some(digest);
-        batch.put("totals", &totals);
-        for (tenant, user, commitment) in covered {
-            if let Some(mut record) = self.user(tenant, user)
-                && record.kept.is_some()
-                && record.enrolled == Some(*commitment)
-            {
-                record.kept = None;
-                batch.put(user_name(tenant, user), &record);
+        let mut record = user(step, tenant, name).ok_or(Refusal::BadCredential)?;
+        let to = next_standing(record.standing(), change)?;
+        match change {
+            StandingChange::Suspend | StandingChange::Resume => {}
+            StandingChange::Deactivate => self.sign_out(step, tenant, name),
+            StandingChange::Reactivate | StandingChange::Purge => {
+                self.raise_epoch(step);
             }
         }
-        batch
+        if to == Standing::Purged {
+            record.enrolled = None;
+            record.kept = None;
+        }
+        record.standing = standing_code(to);
+        step.put(user_name(tenant, name), &record);
+        log(step, tenant, name, Decision::Standing(standing_code(to)));
+        step.send(from.clone(), Body::Done);
+        Ok(())
     }
 
-    /// DIS-5: the kept escrow message and the logged commitment.
-    pub fn kept(&self, tenant: &str, user: &str) -> Result<(Blob, B32), Refusal> {
-        let (record, _) = self.known(tenant, user)?;
-        match (record.kept, record.enrolled) {
-            (Some(kept), Some(enrolled)) => Ok((kept, enrolled)),
-            _ => Err(Refusal::NothingKept),
+    /// DEA-1: every device is deauthorized, and the job is to end.
+    fn sign_out(&self, step: &mut Step<'_>, tenant: &str, name: &str) {
+        let epoch = self.raise_epoch(step);
+        for id in devices_of(step, tenant, name) {
+            if let Some(device) = device(step, &id).filter(|device| !device.is_revoked()) {
+                self.revoke(step, &id, device, epoch);
+            }
         }
+        if let Some((id, job)) = job_of(step, tenant, name) {
+            self.set_job(step, &id, job, JobState::Ending);
+        }
+    }
+}
+
+/// The standing after a change, or why it is none.
+fn next_standing(now: Standing, change: StandingChange) -> Result<Standing, Refusal> {
+    use StandingChange as To;
+    match (change, now) {
+        (To::Suspend, Standing::Active) => Ok(Standing::Suspended),
+        (To::Suspend, Standing::Suspended) => Err(Refusal::AlreadySuspended),
+        (To::Resume, Standing::Suspended) => Ok(Standing::Active),
+        (To::Resume, _) => Err(Refusal::NotSuspended),
+        (To::Deactivate, Standing::Active | Standing::Suspended) => Ok(Standing::Deactivated),
+        (To::Suspend | To::Deactivate, Standing::Deactivated | Standing::Purged) => Err(Refusal::UserDeactivated),
+        (To::Reactivate, Standing::Deactivated) => Ok(Standing::Active),
+        (To::Purge, Standing::Deactivated) => Ok(Standing::Purged),
+        (To::Reactivate | To::Purge, _) => Err(Refusal::NotDeactivated),
     }
 }

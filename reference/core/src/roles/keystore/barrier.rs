@@ -8,12 +8,11 @@ use rand_core::CryptoRng;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::Keystore;
 use crate::cbor;
 use crate::crypto::hpke::Recipient;
 use crate::crypto::{labels, seal};
-use crate::disk::{Batch, Disk};
-use crate::roles::Context;
+use crate::machine::Step;
+use crate::store::{RECORD_BYTES, Read};
 use crate::wire::{B32, Blob, Header};
 
 /// What a sealed keyring is bound to: the header's digest, as the root is. A keyring of a retired share epoch does not open
@@ -72,31 +71,51 @@ impl Keyring {
         [b"r/".as_slice(), &mac.finalize().into_bytes()].concat()
     }
 
-    /// The record at a path, in any store of this keyring.
-    pub fn read<T: for<'a> Decode<'a, ()> + Encode<()>>(&self, disk: &Disk, path: &[u8]) -> Option<T> {
-        let sealed = disk.bytes(self.name(path))?;
-        let plain = seal::open(self.data.expose(), labels::SEAL_RECORD, path, &sealed).ok()?;
-        cbor::decode(&plain, usize::MAX).ok()
+    /// The record at a path, in any store of this keyring; none if there is none, or one that does not open there.
+    pub fn read<T: for<'a> Decode<'a, ()> + Encode<()>>(&self, store: &dyn Read, path: &[u8]) -> Option<T> {
+        let sealed = store.get(&self.name(path)).ok()??;
+        self.open_record(path, &sealed)
     }
 
-    fn write<T: Encode<()>>(&self, path: &[u8], record: &T, rng: &mut dyn CryptoRng, batch: &mut Batch) {
-        let plain = Zeroizing::new(cbor::encode(record));
-        let sealed = seal::seal_once(self.data.expose(), labels::SEAL_RECORD, path, &plain, rng);
-        batch.put_bytes(self.name(path), sealed);
+    fn open_record<T: for<'a> Decode<'a, ()> + Encode<()>>(&self, path: &[u8], sealed: &[u8]) -> Option<T> {
+        let plain = seal::open(self.data.expose(), labels::SEAL_RECORD, path, sealed).ok()?;
+        cbor::decode(&plain, RECORD_BYTES).ok()
     }
 
-    /// Puts the bytes of one user's account in another user's place: what a writer of the store could do.
-    pub(crate) fn move_account(&self, disk: &mut Disk, tenant: &str, from: &str, to: &str) {
-        if let Some(bytes) = disk.bytes(self.name(&account_path(tenant, from))) {
-            let mut batch = Batch::default();
-            batch.put_bytes(self.name(&account_path(tenant, to)), bytes.to_vec());
-            disk.commit(batch);
+    /// The record at a path, in a step. One that does not open is damage, not absence: it fails the step (GEN-27a).
+    pub(super) fn get<T: for<'a> Decode<'a, ()> + Encode<()>>(
+        &self,
+        step: &mut Step<'_>,
+        path: &[u8],
+    ) -> Option<T> {
+        let sealed = step.bytes(self.name(path))?;
+        let record = self.open_record(path, &sealed);
+        if record.is_none() {
+            step.damaged();
         }
+        record
+    }
+
+    /// Writes the record at a path.
+    pub(super) fn put<T: Encode<()>>(&self, step: &mut Step<'_>, path: &[u8], record: &T) {
+        let plain = Zeroizing::new(cbor::encode(record));
+        let sealed = seal::seal_once(self.data.expose(), labels::SEAL_RECORD, path, &plain, step.rng);
+        step.put_bytes(self.name(path), sealed);
+    }
+
+    /// The name of a user's account in the store.
+    pub fn account_name(&self, tenant: &str, user: &str) -> Vec<u8> {
+        self.name(&account_path(tenant, user))
     }
 
     /// The account of a user, in any store of this keyring.
-    pub fn account(&self, disk: &Disk, tenant: &str, user: &str) -> Option<Account> {
-        self.read(disk, &account_path(tenant, user))
+    pub fn account(&self, store: &dyn Read, tenant: &str, user: &str) -> Option<Account> {
+        self.read(store, &account_path(tenant, user))
+    }
+
+    /// An attempt, open or not, in any store of this keyring.
+    pub fn attempt(&self, store: &dyn Read, id: &B32) -> Option<Attempt> {
+        self.read(store, &attempt_path(id))
     }
 }
 
@@ -188,75 +207,15 @@ pub struct Attempt {
     pub open: bool,
 }
 
-fn account_path(tenant: &str, user: &str) -> Vec<u8> {
+pub(super) fn account_path(tenant: &str, user: &str) -> Vec<u8> {
     cbor::encode(&("account", tenant, user))
 }
 
-fn attempt_path(id: &B32) -> Vec<u8> {
+pub(super) fn attempt_path(id: &B32) -> Vec<u8> {
     cbor::encode(&("attempt", *id))
 }
 
-fn attempts_path(tenant: &str, user: &str) -> Vec<u8> {
+pub(super) fn attempts_path(tenant: &str, user: &str) -> Vec<u8> {
     cbor::encode(&("attempts", tenant, user))
 }
 
-impl Keystore {
-    /// The account of a user.
-    pub fn account(&self, keyring: &Keyring, tenant: &str, user: &str) -> Option<Account> {
-        keyring.account(&self.disk, tenant, user)
-    }
-
-    pub(super) fn put_account(
-        &self,
-        cx: &mut Context<'_>,
-        keyring: &Keyring,
-        tenant: &str,
-        user: &str,
-        account: &Account,
-        batch: &mut Batch,
-    ) {
-        keyring.write(&account_path(tenant, user), account, cx.rng, batch);
-    }
-
-    /// An attempt that is open: of this store generation and within its time.
-    pub fn attempt(&self, keyring: &Keyring, now: u64, id: &B32) -> Option<Attempt> {
-        let attempt: Attempt = keyring.read(&self.disk, &attempt_path(id))?;
-        (attempt.open && now <= attempt.expiry && attempt.generation == self.generation()).then_some(attempt)
-    }
-
-    pub(super) fn put_attempt(
-        &self,
-        cx: &mut Context<'_>,
-        keyring: &Keyring,
-        id: &B32,
-        attempt: &Attempt,
-        batch: &mut Batch,
-    ) {
-        keyring.write(&attempt_path(id), attempt, cx.rng, batch);
-        let path = attempts_path(&attempt.tenant, &attempt.user);
-        let mut ids: Vec<B32> = keyring.read(&self.disk, &path).unwrap_or_default();
-        if !ids.contains(id) {
-            ids.retain(|id| self.attempt(keyring, cx.now, id).is_some());
-            ids.push(*id);
-        }
-        keyring.write(&path, &ids, cx.rng, batch);
-    }
-
-    pub(super) fn close_attempts(
-        &self,
-        cx: &mut Context<'_>,
-        keyring: &Keyring,
-        tenant: &str,
-        user: &str,
-        batch: &mut Batch,
-    ) {
-        let path = attempts_path(tenant, user);
-        let ids: Vec<B32> = keyring.read(&self.disk, &path).unwrap_or_default();
-        for id in ids {
-            if let Some(mut attempt) = self.attempt(keyring, cx.now, &id) {
-                attempt.open = false;
-                keyring.write(&attempt_path(&id), &attempt, cx.rng, batch);
-            }
-        }
-    }
-}

@@ -4,31 +4,26 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bailee_secret::Secret;
-use bailee_spec::action::{Caller, Purpose};
 use bailee_spec::observation::CeremonyState;
 use bailee_spec::outcome::Refusal;
+use minicbor::{Decode, Encode};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::{Keyring, Keystore, LIMIT, LogEntry, Memory, Opened};
+use super::{
+    CANDIDATE, HEADER, HEADER_DIGEST, KEYRING, Keyring, Keystore, Opened, REKEY, STAGED, header,
+};
 use crate::cbor;
 use crate::crypto::hpke::{self, Recipient};
 use crate::crypto::sharing::{self, SharingError, VerifiedShare};
-use crate::crypto::sign::{self, PublicKey, Signing};
+use crate::crypto::sign;
 use crate::crypto::{labels, seal};
-use crate::disk::{Batch, Disk};
+use crate::machine::{Done, Peer, Person, Step, Timer, fresh_id};
 use crate::quirks::Quirk;
-use crate::roles::{Context, deadline, fresh_id};
-use crate::wire::{B32, Blob, CeremonyBody, CustodianKeys, Header, ShareBody};
-
-/// A ceremony as a node signed it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Announced {
-    /// The encoded [`CeremonyBody`].
-    pub body: Vec<u8>,
-    /// The node's signature.
-    pub signature: Vec<u8>,
-}
+use crate::roles::mark::{MARK, Mark};
+use crate::roles::signed::{commitments, share_context, wrap_context};
+use crate::store::Batch;
+use crate::wire::{B32, Blob, Body, CeremonyBody, CustodianKeys, Header, Roster, ShareBody};
 
 /// A new share on its way to its custodian.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,28 +36,39 @@ pub struct NewShare {
     pub header: Header,
 }
 
+/// A ceremony as the node signed it.
+#[derive(Clone)]
+struct Announced {
+    body: Blob,
+    signature: Blob,
+}
+
 /// A ceremony under way: memory only.
-#[cfg_attr(feature = "fork", derive(Clone))]
+#[derive(Clone)]
 pub(super) struct Ceremony {
     body: CeremonyBody,
     announced: Arc<Announced>,
-    recipient: Recipient,
-    shares: Vec<VerifiedShare>,
-    candidate: Option<Candidate>,
-}
-
-#[derive(Clone)]
-struct Candidate {
-    header: Header,
-    root: Arc<Secret<32>>,
+    recipient: Arc<Recipient>,
+    shares: Vec<Arc<VerifiedShare>>,
+    candidate: Option<Arc<Candidate>>,
     acked: BTreeSet<u8>,
 }
 
-impl Ceremony {
-    pub(super) fn has_candidate(&self) -> bool {
-        self.candidate.is_some()
-    }
+struct Candidate {
+    header: Header,
+    root: Arc<Secret<32>>,
+}
 
+/// Which node's rekey is under way (KEY-1a).
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+struct RekeyRecord {
+    #[n(0)]
+    node: u8,
+    #[n(1)]
+    expiry: u64,
+}
+
+impl Ceremony {
     pub(super) fn state(&self) -> CeremonyState {
         match (&self.candidate, self.body.rekey) {
             (Some(_), _) => CeremonyState::RekeyAcks,
@@ -70,49 +76,45 @@ impl Ceremony {
             (None, false) => CeremonyState::Unseal,
         }
     }
+
+    fn counts(&self, index: u8) -> bool {
+        self.shares.iter().any(|share| share.index() == index)
+    }
 }
 
 /// What a new keystore starts with.
 pub struct Setup {
-    /// The keystore, every node unsealed.
-    pub keystore: Keystore,
+    /// What is to be written into the empty store.
+    pub batch: Batch,
+    /// The open barrier, for the nodes that are present.
+    pub opened: Opened,
     /// The first shares.
     pub shares: Vec<NewShare>,
 }
 
-/// The context that binds a wrapped share to its header and custodian.
-pub(crate) fn wrap_context(header: &B32, index: u8) -> Vec<u8> {
-    [&header[..], &[index]].concat()
-}
-
-/// The context that binds a submitted share to its ceremony and custodian.
-pub(crate) fn share_context(ceremony: &B32, index: u8) -> Vec<u8> {
-    [&ceremony[..], &[index]].concat()
-}
-
 /// A new header with a new root under new shares, and the shares sealed to their custodians.
 fn deal(
-    custodians: &[CustodianKeys],
-    threshold: u8,
+    roster: &Roster,
     share_epoch: u64,
     rng: &mut dyn CryptoRng,
 ) -> Result<(Header, Arc<Secret<32>>, Vec<NewShare>), SharingError> {
-    let sharing = sharing::split(threshold, custodians.len() as u8, rng)?;
+    let count = u8::try_from(roster.custodians.len()).map_err(|_| SharingError::BadParameters)?;
+    let sharing = sharing::split(roster.threshold, count, rng)?;
     let id = fresh_id(rng);
     let root = Secret::random(rng);
     let kek = sharing::unseal_key(&sharing.secret, &id, share_epoch);
     let mut header = Header {
         id,
         share_epoch,
-        threshold,
+        threshold: roster.threshold,
         commitments: sharing.commitments.iter().copied().map(B32::from).collect(),
-        custodians: custodians.to_vec(),
+        custodians: roster.custodians.clone(),
         root: Vec::new().into(),
     };
     let digest = header.digest();
     header.root = seal::seal_once(&kek, labels::SEAL_ROOT, &digest[..], root.expose(), rng).into();
     let mut shares = Vec::new();
-    for ((index, keys), value) in (1u8..).zip(custodians).zip(&sharing.shares) {
+    for ((index, keys), value) in (1u8..).zip(&roster.custodians).zip(&sharing.shares) {
         let context = wrap_context(&digest, index);
         let sealed = hpke::seal_to(&keys.recipient, labels::HPKE_WRAP, &context, &value[..], rng)
             .ok_or(SharingError::BadParameters)?;
@@ -121,148 +123,150 @@ fn deal(
     Ok((header, Arc::new(root), shares))
 }
 
-/// The commitments of a header, as the sharing wants them.
-pub(crate) fn commitments(header: &Header) -> sharing::Commitments {
-    header.commitments.iter().map(|point| **point).collect()
+fn ceremonies_name(node: u8) -> [u8; 3] {
+    [b'c', b'/', node]
+}
+
+fn channel_name(node: u8) -> [u8; 3] {
+    [b'n', b'/', node]
 }
 
 impl Keystore {
-    /// A new keystore: a fresh root under fresh shares, every node unsealed.
+    /// A new keystore: a fresh root under fresh shares. The mark begins with a lease up to `lease`.
     ///
     /// # Errors
     /// When the parameters allow no sharing, or a custodian's key is not usable.
     pub fn initialise(
-        nodes: u8,
         custodians: &[CustodianKeys],
         threshold: u8,
-        key: Signing,
-        authority: PublicKey,
+        lease: u64,
         rng: &mut dyn CryptoRng,
     ) -> Result<Setup, SharingError> {
-        let (header, root, shares) = deal(custodians, threshold, 1, rng)?;
+        let roster = Roster { threshold, custodians: custodians.to_vec() };
+        let (header, root, shares) = deal(&roster, 1, rng)?;
         let keyring = Arc::new(Keyring::generate(rng));
         let mut batch = Batch::default();
-        batch.put("header", &header);
-        batch.put_bytes("keyring", keyring.seal(&root, &header, rng));
-        batch.put("mark", &(0u64, deadline(0)));
-        let mut disk = Disk::default();
-        disk.commit(batch);
-        let open = Opened { root, keyring };
-        let memory = || Memory { open: Some(open.clone()), ..Memory::default() };
-        let nodes = (0..nodes).map(|_| memory()).collect();
-        Ok(Setup { keystore: Keystore { disk, nodes, key, authority }, shares })
+        batch.put(HEADER, cbor::encode(&header));
+        batch.put(HEADER_DIGEST, cbor::encode(&header.digest()));
+        batch.put(KEYRING, keyring.seal(&root, &header, rng));
+        batch.put(MARK, cbor::encode(&Mark { lease, ..Mark::default() }));
+        let opened = Opened { root, keyring, header: header.digest(), ready: true };
+        Ok(Setup { batch, opened, shares })
     }
 
-    /// The header in force.
-    pub fn header(&self) -> Option<Header> {
-        self.disk.get("header")
+    /// A node that is present at the initialisation starts unsealed.
+    pub fn present(&mut self, opened: Opened) {
+        self.memory.open = Some(opened);
     }
 
-    pub(super) fn live_ceremony(&self, now: u64, node: u8) -> Option<&Ceremony> {
-        self.nodes[node as usize].ceremony.as_ref().filter(|ceremony| now <= ceremony.body.expiry)
+    pub(super) fn live_ceremony(&self, step: &mut Step<'_>) -> Option<&Ceremony> {
+        let ceremony = self.memory.ceremony.as_ref().filter(|ceremony| step.now <= ceremony.body.expiry)?;
+        // KEY-3f: a ceremony for a header that is no longer in force is over.
+        (step.get::<B32>(HEADER_DIGEST) == Some(ceremony.body.header)).then_some(ceremony)
     }
 
-    /// The id of the ceremony that collects shares at a node.
-    pub fn collecting(&self, now: u64, node: u8) -> Option<B32> {
-        self.live_ceremony(now, node).filter(|ceremony| !ceremony.has_candidate()).map(|ceremony| ceremony.body.id)
+    /// The ceremony that collects shares, as the node signed it.
+    pub fn collecting(&self, step: &mut Step<'_>) -> Option<&CeremonyBody> {
+        self.live_ceremony(step).filter(|ceremony| ceremony.candidate.is_none()).map(|ceremony| &ceremony.body)
+    }
+
+    /// The node's ceremony, signed, for the operator to announce.
+    pub fn announced(&self, step: &mut Step<'_>) -> Option<(Blob, Blob)> {
+        let announced = &self.live_ceremony(step)?.announced;
+        Some((announced.body.clone(), announced.signature.clone()))
     }
 
     /// Whether the node counted the custodian's share.
-    pub fn counted(&self, now: u64, node: u8, index: u8) -> bool {
-        self.live_ceremony(now, node).is_some_and(|c| c.shares.iter().any(|share| share.index() == index))
+    pub fn counted(&self, step: &mut Step<'_>, index: u8) -> bool {
+        self.live_ceremony(step).is_some_and(|ceremony| ceremony.counts(index))
     }
 
     /// Whether the custodian has acknowledged the new share.
-    pub fn acked(&self, now: u64, node: u8, index: u8) -> bool {
-        let candidate = self.live_ceremony(now, node).and_then(|ceremony| ceremony.candidate.as_ref());
-        candidate.is_some_and(|candidate| candidate.acked.contains(&index))
+    pub fn acked(&self, step: &mut Step<'_>, index: u8) -> bool {
+        self.live_ceremony(step).is_some_and(|ceremony| ceremony.acked.contains(&index))
     }
 
-    /// TIME-1: what is over is forgotten.
-    pub fn expire(&mut self, now: u64) {
-        self.nodes[0].pending.clear();
-        for node in 0..self.nodes.len() as u8 {
-            if self.nodes[node as usize].ceremony.is_some() && self.live_ceremony(now, node).is_none() {
-                self.drop_ceremony(node);
-            }
+    /// KEY-3b: a candidate whose ceremony is gone is removed.
+    pub(super) fn clear_rekey(&self, step: &mut Step<'_>) {
+        if step.get::<RekeyRecord>(REKEY).is_some_and(|rekey| rekey.node == self.node) {
+            step.remove(REKEY);
+            step.remove(CANDIDATE);
         }
     }
 
-    fn drop_ceremony(&mut self, node: u8) {
-        let dropped = self.nodes[node as usize].ceremony.take();
-        if dropped.is_some_and(|ceremony| ceremony.has_candidate()) {
-            let mut batch = Batch::default();
-            batch.remove("candidate");
-            self.disk.commit(batch);
+    pub(super) fn drop_ceremony(&mut self, step: &mut Step<'_>) {
+        if self.memory.ceremony.take().is_some_and(|ceremony| ceremony.body.rekey) {
+            self.clear_rekey(step);
         }
     }
 
     /// CER-2.
-    ///
-    /// # Errors
-    /// The first failed check.
-    pub fn open_ceremony(
+    pub(super) fn open_ceremony(
         &mut self,
-        cx: &mut Context<'_>,
-        node: u8,
-        purpose: Purpose,
-        by: Caller,
-    ) -> Result<Arc<Announced>, Refusal> {
-        if by == Caller::Stranger && !cx.quirks.has(Quirk::StrangerOpens) {
+        step: &mut Step<'_>,
+        from: &Peer,
+        rekey: bool,
+        roster: Option<&Roster>,
+    ) -> Done {
+        if *from == Peer::Person(Person::Stranger) && !step.quirks.has(Quirk::StrangerOpens) {
             return Err(Refusal::Unauthenticated);
         }
-        let unsealed = self.nodes[node as usize].open.is_some();
-        match purpose {
-            Purpose::Unseal if unsealed => return Err(Refusal::AlreadyUnsealed),
-            Purpose::Rekey if !unsealed => return Err(Refusal::NotUnsealed),
+        let unsealed = self.unsealed(step).is_ok();
+        match rekey {
+            false if unsealed => return Err(Refusal::AlreadyUnsealed),
+            true if !unsealed => return Err(Refusal::NotUnsealed),
             _ => {}
         }
-        if self.live_ceremony(cx.now, node).is_some() {
+        if self.live_ceremony(step).is_some() {
             return Err(Refusal::CeremonyOpen);
         }
         // KEY-1a: there is one candidate header, so one rekey at a time, whichever node it is at.
-        let rekeys = |node: u8| self.live_ceremony(cx.now, node).is_some_and(|ceremony| ceremony.body.rekey);
-        if purpose == Purpose::Rekey && (0..self.nodes.len() as u8).any(rekeys) {
+        let under_way: Option<RekeyRecord> = step.get(REKEY);
+        if rekey && under_way.is_some_and(|rekey| step.now <= rekey.expiry && rekey.node != self.node) {
             return Err(Refusal::CeremonyOpen);
         }
-        let header = self.header().ok_or(Refusal::Malformed)?;
-        let recipient = Recipient::generate(cx.rng);
+        let header = header(step).ok_or(Refusal::Malformed)?;
+        let number = step.get::<u64>(ceremonies_name(self.node)).unwrap_or(0) + 1;
+        step.put(ceremonies_name(self.node), &number);
+        let expiry = step.deadline();
+        if rekey {
+            step.put(REKEY, &RekeyRecord { node: self.node, expiry });
+        }
+        let recipient = Recipient::generate(step.rng);
         let body = CeremonyBody {
-            id: fresh_id(cx.rng),
-            node,
-            rekey: purpose == Purpose::Rekey,
+            id: step.fresh_id(),
+            node: self.node,
+            rekey,
             recipient: recipient.public().into(),
             header: header.digest(),
             share_epoch: header.share_epoch,
-            expiry: deadline(cx.now),
+            expiry,
+            number,
+            roster: roster.filter(|_| rekey).cloned(),
         };
-        let announced = Arc::new(self.sign_ceremony(&body));
-        let ceremony =
-            Ceremony { body, announced: announced.clone(), recipient, shares: Vec::new(), candidate: None };
-        self.nodes[node as usize].ceremony = Some(ceremony);
-        Ok(announced)
+        let encoded = cbor::encode(&body);
+        let signature: Blob = self.key.sign(labels::SIGN_CEREMONY, &encoded).into();
+        let announced = Announced { body: encoded.into(), signature };
+        let (ceremony, signature) = (announced.body.clone(), announced.signature.clone());
+        step.send(from.clone(), Body::Ceremony { ceremony, signature });
+        step.set_timer(expiry.saturating_add(1), Timer::Ceremony);
+        self.memory.ceremony = Some(Ceremony {
+            body,
+            announced: Arc::new(announced),
+            recipient: Arc::new(recipient),
+            shares: Vec::new(),
+            candidate: None,
+            acked: BTreeSet::new(),
+        });
+        Ok(())
     }
 
-    fn sign_ceremony(&self, body: &CeremonyBody) -> Announced {
-        let body = cbor::encode(body);
-        let signature = self.key.sign(labels::SIGN_CEREMONY, &body);
-        Announced { body, signature }
-    }
-
-    /// The node's ceremony, signed, for the operator to announce.
-    pub fn announced(&self, now: u64, node: u8) -> Option<Arc<Announced>> {
-        Some(self.live_ceremony(now, node)?.announced.clone())
-    }
-
-    /// CER-5 at the node; true when the share was the last one needed.
-    ///
-    /// # Errors
-    /// The first failed check; none raises the count.
-    pub fn submit(&mut self, cx: &Context<'_>, node: u8, share: &Blob, signature: &Blob) -> Result<bool, Refusal> {
-        let header = self.header().ok_or(Refusal::Malformed)?;
-        let said: ShareBody = cbor::decode(share, LIMIT).map_err(|_| Refusal::Malformed)?;
-        let id = self.collecting(cx.now, node);
-        if id != Some(said.ceremony) {
+    /// CER-5: no refusal raises the count.
+    pub(super) fn submit(&mut self, step: &mut Step<'_>, from: &Peer, share: &Blob, signature: &Blob) -> Done {
+        let header = header(step).ok_or(Refusal::Malformed)?;
+        let limit = bailee_spec::limits::MESSAGE_BYTES;
+        let said: ShareBody = cbor::decode(share, limit).map_err(|_| Refusal::Malformed)?;
+        if self.collecting(step).map(|body| body.id) != Some(said.ceremony) {
             return Err(Refusal::CeremonyExpired);
         }
         let keys = usize::from(said.index).checked_sub(1).and_then(|i| header.custodians.get(i));
@@ -273,117 +277,165 @@ impl Keystore {
         if said.share_epoch != header.share_epoch || said.header != header.digest() {
             return Err(Refusal::WrongEpoch);
         }
-        let again = self.counted(cx.now, node, said.index);
-        if again && !cx.quirks.has(Quirk::ShareCountsTwice) {
+        let ceremony = self.memory.ceremony.as_mut().ok_or(Refusal::CeremonyExpired)?;
+        let again = ceremony.counts(said.index);
+        if again && !step.quirks.has(Quirk::ShareCountsTwice) {
             return Err(Refusal::DuplicateShare);
         }
-        let Some(ceremony) = &mut self.nodes[node as usize].ceremony else { return Err(Refusal::CeremonyExpired) };
         let context = share_context(&said.ceremony, said.index);
         let opened = ceremony.recipient.open(labels::HPKE_SHARE, &context, &said.sealed);
         let value = opened.and_then(|bytes| <[u8; 32]>::try_from(&bytes[..]).ok()).map(Zeroizing::new);
         let value = value.ok_or(Refusal::WrongShare)?;
         match sharing::verify(said.index, &value, &commitments(&header), header.threshold) {
             Ok(_) if again => {}
-            Ok(share) => ceremony.shares.push(share),
-            Err(_) if cx.quirks.has(Quirk::WrongShareCounts) => {}
+            Ok(share) => ceremony.shares.push(Arc::new(share)),
+            Err(_) if step.quirks.has(Quirk::WrongShareCounts) => {}
             Err(_) => return Err(Refusal::WrongShare),
         }
-        let needed = usize::from(header.threshold) - usize::from(cx.quirks.has(Quirk::OneShareFewer));
-        Ok(ceremony.shares.len() >= needed)
+        step.send(from.clone(), Body::ShareCounted { index: said.index });
+        let needed = usize::from(header.threshold) - usize::from(step.quirks.has(Quirk::OneShareFewer));
+        if ceremony.shares.len() < needed {
+            return Ok(());
+        }
+        if ceremony.body.rekey { self.make_candidate(step, &header) } else { self.complete_unseal(step, &header) }
     }
 
-    /// The opened root of a complete unseal ceremony; none if the shares do not open it.
-    fn open_root(&self, node: u8) -> Option<Arc<Secret<32>>> {
-        let header = self.header()?;
-        let ceremony = self.nodes[node as usize].ceremony.as_ref()?;
-        let scalar = sharing::combine(&ceremony.shares, &commitments(&header)).ok()?;
+    /// The opened root of a complete ceremony; none if the shares do not open it.
+    fn open_root(ceremony: &Ceremony, header: &Header) -> Option<Arc<Secret<32>>> {
+        let shares: Vec<&VerifiedShare> = ceremony.shares.iter().map(|share| &**share).collect();
+        let scalar = sharing::combine(&shares, &commitments(header)).ok()?;
         let kek = sharing::unseal_key(&scalar, &header.id, header.share_epoch);
         let mut root = seal::open(&kek, labels::SEAL_ROOT, &header.digest()[..], &header.root).ok()?;
         Secret::take_slice(&mut root).map(Arc::new)
     }
 
-    /// CER-6, unseal: opens root and keyring, finishes a staged restore, and follows the authority's log. Nothing is admitted
-    /// before that.
-    ///
-    /// # Errors
-    /// `Malformed` when root or keyring do not open, `SnapshotDamaged` when a staged snapshot is forged.
-    pub fn complete_unseal(
-        &mut self,
-        cx: &mut Context<'_>,
-        node: u8,
-        epoch: u64,
-        log: &[LogEntry],
-    ) -> Result<Batch, Refusal> {
-        let root = self.open_root(node);
-        self.drop_ceremony(node);
-        let root = root.ok_or(Refusal::Malformed)?;
-        let sealed = self.disk.bytes("keyring").ok_or(Refusal::Malformed)?;
-        let header = self.header().ok_or(Refusal::Malformed)?;
-        let keyring = Arc::new(Keyring::open(&root, &header, &sealed).ok_or(Refusal::Malformed)?);
-        if node == 0 && self.disk.bytes("staged").is_some() {
-            self.finish_restore(cx, &root, &keyring, log).inspect_err(|_| self.unstage())?;
+    /// CER-6, unseal: opens root and keyring, finishes a staged restore, and asks the authority what happened since. Nothing is
+    /// admitted before its answer was followed.
+    fn complete_unseal(&mut self, step: &mut Step<'_>, header: &Header) -> Done {
+        let ceremony = self.memory.ceremony.take().ok_or(Refusal::CeremonyExpired)?;
+        let root = Self::open_root(&ceremony, header).ok_or(Refusal::Malformed)?;
+        let sealed = step.bytes(KEYRING).ok_or(Refusal::Malformed)?;
+        let keyring = Arc::new(Keyring::open(&root, header, &sealed).ok_or(Refusal::Malformed)?);
+        if self.node == 0 && step.bytes(STAGED).is_some() {
+            self.finish_restore(step, &root)?;
         }
-        self.nodes[node as usize].open = Some(Opened { root, keyring: keyring.clone() });
-        Ok(self.hear_with(cx, &keyring, epoch, log))
+        let channel = Recipient::generate(step.rng);
+        step.put(channel_name(self.node), &B32::from(channel.public()));
+        self.memory.channel = Some(Arc::new(channel));
+        self.memory.open = Some(Opened { root, keyring, header: header.digest(), ready: false });
+        self.wake(step);
+        Ok(())
     }
 
-    /// KEY-1: a durable candidate, and the new shares.
-    ///
-    /// # Errors
-    /// `Malformed` when the sharing fails.
-    pub fn make_candidate(&mut self, cx: &mut Context<'_>, node: u8) -> Result<(Batch, Vec<NewShare>), Refusal> {
-        let header = self.header().ok_or(Refusal::Malformed)?;
-        let (candidate, root, shares) = deal(&header.custodians, header.threshold, header.share_epoch + 1, cx.rng)
-            .map_err(|_| Refusal::Malformed)?;
-        let mut batch = Batch::default();
-        batch.put("candidate", &candidate);
-        if let Some(ceremony) = &mut self.nodes[node as usize].ceremony {
-            ceremony.shares.clear();
-            ceremony.candidate = Some(Candidate { header: candidate, root, acked: BTreeSet::new() });
-        }
-        Ok((batch, shares))
+    /// Asks the authority for what its log says after what this store has followed.
+    pub(super) fn wake(&self, step: &mut Step<'_>) {
+        let generation = super::generation(step);
+        step.speak_for(generation);
+        let index = Mark::of(step).index;
+        step.send_in(Peer::Authority, None, Body::Awake { index });
     }
 
-    /// KEY-2, KEY-3 at the node: the batch that makes the candidate the header, when the last acknowledgement is in.
-    ///
-    /// # Errors
-    /// `CeremonyExpired`, `BadSignature`.
-    pub fn acknowledge_share(
-        &mut self,
-        cx: &mut Context<'_>,
-        node: u8,
-        index: u8,
-        signature: &[u8],
-    ) -> Result<Option<Batch>, Refusal> {
-        let open = self.nodes[node as usize].open.clone().ok_or(Refusal::Sealed)?;
-        let candidate = self.nodes[node as usize].ceremony.as_mut().and_then(|c| c.candidate.as_mut());
+    /// KEY-1: a durable candidate, and the new shares, each to its custodian.
+    fn make_candidate(&mut self, step: &mut Step<'_>, header: &Header) -> Done {
+        let ceremony = self.memory.ceremony.as_mut().ok_or(Refusal::CeremonyExpired)?;
+        let same = Roster { threshold: header.threshold, custodians: header.custodians.clone() };
+        let roster = ceremony.body.roster.as_ref().unwrap_or(&same);
+        let (candidate, root, shares) =
+            deal(roster, header.share_epoch + 1, step.rng).map_err(|_| Refusal::Malformed)?;
+        step.put(CANDIDATE, &candidate);
+        ceremony.shares.clear();
+        ceremony.candidate = Some(Arc::new(Candidate { header: candidate, root }));
+        for share in shares {
+            let (ceremony, signature) = (ceremony.announced.body.clone(), ceremony.announced.signature.clone());
+            let (index, wrapped, header) = (share.index, share.sealed.into(), share.header);
+            let body = Body::NewShare { index, wrapped, header, ceremony, signature };
+            step.send_in(Peer::Custodian(index), None, body);
+        }
+        Ok(())
+    }
+
+    /// KEY-2, KEY-3 at the node: when the last acknowledgement is in, the candidate becomes the header.
+    pub(super) fn acknowledged(&mut self, step: &mut Step<'_>, index: u8, signature: &Blob) -> Done {
+        self.unsealed(step)?;
+        let candidate = self.live_ceremony(step).and_then(|ceremony| ceremony.candidate.clone());
         let candidate = candidate.ok_or(Refusal::CeremonyExpired)?;
         let keys = usize::from(index).checked_sub(1).and_then(|i| candidate.header.custodians.get(i));
         let keys = keys.ok_or(Refusal::BadSignature)?;
         if !sign::verify(&keys.sign, labels::SIGN_ACK, &candidate.header.digest()[..], signature) {
             return Err(Refusal::BadSignature);
         }
-        candidate.acked.insert(index);
-        let early = cx.quirks.has(Quirk::RekeyEarly);
-        let needed = if early { candidate.header.threshold as usize } else { candidate.header.custodians.len() };
-        if candidate.acked.len() < needed {
-            return Ok(None);
+        let ceremony = self.memory.ceremony.as_mut().ok_or(Refusal::CeremonyExpired)?;
+        ceremony.acked.insert(index);
+        let early = step.quirks.has(Quirk::RekeyEarly);
+        let all = candidate.header.custodians.len();
+        let needed = if early { usize::from(candidate.header.threshold) } else { all };
+        if ceremony.acked.len() >= needed {
+            self.commit_rekey(step, &candidate)?;
         }
-        let candidate = candidate.clone();
-        // KEY-3f: this ceremony is over, and so is every other: it collects shares of the former header.
-        for node in &mut self.nodes {
-            node.ceremony = None;
-        }
-        let mut batch = Batch::default();
-        batch.put("header", &candidate.header);
-        batch.put_bytes("keyring", open.keyring.seal(&candidate.root, &candidate.header, cx.rng));
-        batch.remove("candidate");
-        // KEY-3g: a staged snapshot is of the former share epoch, which nothing restores any more.
-        batch.remove("staged");
-        // KEY-3d: every unsealed node goes on with the new root, or it could never finish a restore again.
-        for open in self.nodes.iter_mut().filter_map(|node| node.open.as_mut()) {
-            open.root = candidate.root.clone();
-        }
-        Ok(Some(batch))
+        Ok(())
     }
+
+    /// KEY-3: one write.
+    fn commit_rekey(&mut self, step: &mut Step<'_>, candidate: &Candidate) -> Done {
+        let open = self.memory.open.as_mut().ok_or(Refusal::Sealed)?;
+        let digest = candidate.header.digest();
+        step.put(HEADER, &candidate.header);
+        step.put(HEADER_DIGEST, &digest);
+        let sealed = open.keyring.seal(&candidate.root, &candidate.header, step.rng);
+        step.put_bytes(KEYRING, sealed);
+        step.remove(CANDIDATE);
+        step.remove(REKEY);
+        // KEY-3g: a staged snapshot is of the former share epoch, which nothing restores any more.
+        step.remove(STAGED);
+        open.root = candidate.root.clone();
+        open.header = digest;
+        self.memory.ceremony = None;
+        for index in (1u8..).take(candidate.header.custodians.len()) {
+            step.send_in(Peer::Custodian(index), None, Body::Rekeyed { header: digest });
+        }
+        self.tell_nodes(step, candidate);
+        Ok(())
+    }
+
+    /// KEY-3d: the other nodes take the new root over a channel of their own, or find out that they must seal themselves.
+    fn tell_nodes(&self, step: &mut Step<'_>, candidate: &Candidate) {
+        let digest = candidate.header.digest();
+        for node in (0..self.nodes).filter(|node| *node != self.node) {
+            let Some(channel) = step.get::<B32>(channel_name(node)) else { continue };
+            let root = candidate.root.expose();
+            let sealed = hpke::seal_to(&channel, labels::HPKE_ROOT, &root_context(&digest, node), root, step.rng);
+            if let Some(sealed) = sealed {
+                step.send_in(Peer::Keystore(node), None, Body::NewRoot { header: digest, sealed: sealed.into() });
+            }
+        }
+    }
+
+    /// KEY-3d at another node: the root opens the keyring that is in the store now, or it is not the root.
+    pub(super) fn take_root(&mut self, step: &mut Step<'_>, digest: &B32, sealed: &Blob) -> Done {
+        let header = header(step).filter(|header| header.digest() == *digest).ok_or(Refusal::WrongEpoch)?;
+        let (Some(channel), Some(open)) = (&self.memory.channel, &self.memory.open) else {
+            return Err(Refusal::Sealed);
+        };
+        let context = root_context(digest, self.node);
+        let mut root = channel.open(labels::HPKE_ROOT, &context, sealed).ok_or(Refusal::BadSignature)?;
+        let root = Secret::take_slice(&mut root).map(Arc::new).ok_or(Refusal::Malformed)?;
+        let keyring = step.bytes(KEYRING).ok_or(Refusal::Malformed)?;
+        let keyring = Arc::new(Keyring::open(&root, &header, &keyring).ok_or(Refusal::Malformed)?);
+        let ready = open.ready;
+        self.memory.ceremony = None;
+        self.memory.open = Some(Opened { root, keyring, header: *digest, ready });
+        Ok(())
+    }
+
+    /// The channel key of a node that is present at the initialisation.
+    pub fn open_channel(&mut self, batch: &mut Batch, rng: &mut dyn CryptoRng) {
+        let channel = Recipient::generate(rng);
+        batch.put(channel_name(self.node), cbor::encode(&B32::from(channel.public())));
+        self.memory.channel = Some(Arc::new(channel));
+    }
+}
+
+/// The context that binds a root on its way to another node.
+fn root_context(header: &B32, node: u8) -> Vec<u8> {
+    [&header[..], &[node]].concat()
 }

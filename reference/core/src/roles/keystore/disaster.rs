@@ -7,13 +7,16 @@ use hmac::{Hmac, KeyInit, Mac};
 use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
 
-use super::{Account, Keyring, Keystore, LogEntry};
+use super::{
+    GENERATION, HEADER, HEADER_DIGEST, KEYRING, Keyring, Keystore, RECORDS, STAGED, generation, header,
+};
 use crate::cbor;
 use crate::crypto::labels;
-use crate::disk::{Batch, Disk};
+use crate::machine::{Done, Peer, Step};
 use crate::quirks::Quirk;
-use crate::roles::Context;
-use crate::wire::{B32, Blob, Header};
+use crate::roles::mark::{MARK, Mark};
+use crate::store::{Batch, MemoryStore, RECORD_BYTES, Store};
+use crate::wire::{B32, Blob, Body, Header};
 
 /// A snapshot: everything but the keys to it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -27,16 +30,47 @@ pub struct Snapshot {
     /// The store generation at the time.
     #[n(2)]
     pub generation: u64,
-    /// The sealed records, by their hidden names.
+    /// How many entries of the authority's log the store had followed.
     #[n(3)]
+    pub index: u64,
+    /// The sealed records, by their hidden names.
+    #[n(4)]
     pub records: Vec<(Blob, Blob)>,
     /// HMAC-SHA-256 under a key of the root, over all the rest.
-    #[n(4)]
+    #[n(5)]
     pub mac: B32,
 }
 
-/// An account that a snapshot covers: tenant, user, commitment.
-pub type Covered = (String, String, B32);
+/// A snapshot on a node, to be restored at the next unsealing (DIS-2).
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Staged {
+    /// The snapshot's bytes.
+    #[n(0)]
+    pub snapshot: Blob,
+    /// The generation that the authority knows: the restored store gets a higher one (DIS-3b).
+    #[n(1)]
+    pub above: u64,
+}
+
+/// How far a snapshot is that is being taken.
+#[derive(Clone, Default)]
+pub(super) enum Taking {
+    /// None is.
+    #[default]
+    None,
+    /// Ordered by this person: the node catches up with the log first.
+    Wanted(Peer),
+    /// On its way to where snapshots are kept.
+    Written(Taken),
+}
+
+/// What the authority will be told of a snapshot, once it is kept.
+#[derive(Clone)]
+pub(super) struct Taken {
+    digest: B32,
+    share_epoch: u64,
+    index: u64,
+}
 
 impl Snapshot {
     /// Its bytes.
@@ -44,9 +78,9 @@ impl Snapshot {
         cbor::encode(self)
     }
 
-    /// From bytes.
+    /// From bytes; none if they are larger than a record may be, or no snapshot.
     pub fn decode(bytes: &[u8]) -> Option<Snapshot> {
-        cbor::decode(bytes, 1 << 30).ok()
+        cbor::decode(bytes, RECORD_BYTES).ok()
     }
 
     /// The digest of a snapshot's bytes, as the authority witnesses it.
@@ -55,150 +89,171 @@ impl Snapshot {
     }
 
     /// Its records as a store.
-    pub fn store(&self) -> Disk {
+    pub fn store(&self) -> MemoryStore {
         let mut batch = Batch::default();
         for (name, record) in &self.records {
-            batch.put_bytes(&name[..], record.to_vec());
+            batch.put(&name[..], record.to_vec());
         }
-        let mut disk = Disk::default();
-        disk.commit(batch);
-        disk
+        let mut store = MemoryStore::default();
+        // A snapshot that is over the limits of a store is an empty one, in which nothing opens.
+        let _ = store.apply(&batch);
+        store
     }
 
-    fn code(&self, root: &Secret<32>) -> [u8; 32] {
+    fn code(&self, root: &Secret<32>) -> Hmac<Sha256> {
         let unsigned = Snapshot { mac: B32::from([0; 32]), ..self.clone() };
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(root.expose()) else {
             unreachable!("HMAC takes a key of any length")
         };
         mac.update(labels::SNAPSHOT_MAC.as_bytes());
         mac.update(&unsigned.encode());
-        mac.finalize().into_bytes().into()
+        mac
+    }
+
+    /// Whether the code verifies under a root, compared in constant time (DIS-3a).
+    fn is_genuine(&self, root: &Secret<32>) -> bool {
+        self.code(root).verify_slice(&self.mac[..]).is_ok()
     }
 }
 
 impl Keystore {
-    /// DIS-1: the snapshot's bytes, and the accounts that it covers.
-    ///
-    /// # Errors
-    /// `Sealed`.
-    pub fn snapshot(&self, users: &[(String, String)]) -> Result<(Vec<u8>, Vec<Covered>), Refusal> {
-        let open = self.nodes[0].open.as_ref().ok_or(Refusal::Sealed)?;
+    /// DIS-1: first the node catches up with the log, so that the snapshot covers what the log names.
+    pub(super) fn begin_snapshot(&mut self, step: &mut Step<'_>, from: &Peer) -> Done {
+        self.serving(step)?;
+        self.memory.snapshot = Taking::Wanted(from.clone());
+        self.wake(step);
+        Ok(())
+    }
+
+    /// DIS-1: the snapshot goes to where it is kept. Its size is that of the store.
+    pub(super) fn snapshot_if_wanted(&mut self, step: &mut Step<'_>) -> Done {
+        let Taking::Wanted(to) = self.memory.snapshot.clone() else { return Ok(()) };
+        let open = self.unsealed(step)?;
+        let header = header(step).ok_or(Refusal::Malformed)?;
         let mut snapshot = Snapshot {
-            header: self.header().ok_or(Refusal::Malformed)?,
-            keyring: self.disk.bytes("keyring").ok_or(Refusal::Malformed)?.to_vec().into(),
-            generation: self.generation(),
-            records: self
-                .disk
-                .with_prefix(b"r/")
-                .map(|(name, record)| (name.to_vec().into(), record.to_vec().into()))
+            keyring: step.bytes(KEYRING).ok_or(Refusal::Malformed)?.to_vec().into(),
+            generation: generation(step),
+            index: Mark::of(step).index,
+            records: step
+                .scan(RECORDS, RECORDS, usize::MAX)
+                .into_iter()
+                .map(|(name, record)| (name.into(), record.to_vec().into()))
                 .collect(),
             mac: B32::from([0; 32]),
+            header,
         };
-        snapshot.mac = snapshot.code(&open.root).into();
-        let covered = users
-            .iter()
-            .filter_map(|(tenant, user)| {
-                let account = self.account(&open.keyring, tenant, user).filter(Account::holds_key)?;
-                Some((tenant.clone(), user.clone(), account.commitment?))
-            })
-            .collect();
-        Ok((snapshot.encode(), covered))
+        let code: [u8; 32] = snapshot.code(&open.root).finalize().into_bytes().into();
+        snapshot.mac = code.into();
+        let bytes = snapshot.encode();
+        let taken = Taken {
+            digest: Snapshot::digest(&bytes),
+            share_epoch: snapshot.header.share_epoch,
+            index: snapshot.index,
+        };
+        self.memory.snapshot = Taking::Written(taken);
+        step.send_in(to, None, Body::Snapshot { snapshot: bytes.into() });
+        Ok(())
     }
 
-    /// DIS-2, given the digest that the authority witnessed.
-    ///
-    /// # Errors
-    /// The first failed check.
-    pub fn stage(&self, cx: &Context<'_>, bytes: Option<&[u8]>, witnessed: Option<B32>) -> Result<Batch, Refusal> {
-        if self.nodes[0].open.is_some() {
+    /// DIS-1a: the snapshot is durable where it is kept; only now the authority witnesses it.
+    pub(super) fn snapshot_kept(&mut self, step: &mut Step<'_>, digest: &B32) -> Done {
+        let Taking::Written(taken) = std::mem::take(&mut self.memory.snapshot) else {
+            return Err(Refusal::OutOfTurn);
+        };
+        if taken.digest != *digest {
+            return Err(Refusal::SnapshotUnknown);
+        }
+        let Taken { digest, share_epoch, index } = taken;
+        step.send_in(Peer::Authority, None, Body::SnapshotTaken { digest, share_epoch, index });
+        Ok(())
+    }
+
+    /// DIS-2: asks the authority which snapshots are witnessed.
+    pub(super) fn stage(&mut self, step: &mut Step<'_>, snapshot: &Blob) -> Done {
+        if self.unsealed(step).is_ok() {
             return Err(Refusal::NotSealed);
         }
-        let (Some(bytes), Some(witnessed)) = (bytes, witnessed) else { return Err(Refusal::SnapshotUnknown) };
-        if Snapshot::digest(bytes) != witnessed && !cx.quirks.has(Quirk::DamagedSnapshot) {
+        self.memory.staging = Some(snapshot.clone());
+        step.send_in(Peer::Authority, None, Body::GetWitness);
+        Ok(())
+    }
+
+    /// DIS-2, given the digests that the authority witnessed. An empty machine takes header and keyring from the snapshot
+    /// (DIS-2b).
+    pub(super) fn stage_witnessed(&mut self, step: &mut Step<'_>, digests: &[B32], above: u64) -> Done {
+        let bytes = self.memory.staging.take().ok_or(Refusal::OutOfTurn)?;
+        if self.unsealed(step).is_ok() {
+            return Err(Refusal::NotSealed);
+        }
+        if bytes.is_empty() || digests.is_empty() {
+            return Err(Refusal::SnapshotUnknown);
+        }
+        if !digests.contains(&Snapshot::digest(&bytes)) && !step.quirks.has(Quirk::DamagedSnapshot) {
             return Err(Refusal::SnapshotDamaged);
         }
-        let snapshot = Snapshot::decode(bytes).ok_or(Refusal::SnapshotDamaged)?;
-        let epoch = self.header().map(|header| header.share_epoch);
-        if epoch != Some(snapshot.header.share_epoch) && !cx.quirks.has(Quirk::RetiredSnapshot) {
-            return Err(Refusal::EpochRetired);
-        }
-        let mut batch = Batch::default();
-        batch.put_bytes("staged", bytes.to_vec());
-        Ok(batch)
-    }
-
-    /// Whether a restore is staged.
-    pub fn restoring(&self) -> bool {
-        self.disk.bytes("staged").is_some()
-    }
-
-    /// DIS-3e: a staged snapshot that turns out forged is given up, or no unsealing would succeed again.
-    pub(super) fn unstage(&mut self) {
-        let mut batch = Batch::default();
-        batch.remove("staged");
-        self.disk.commit(batch);
-    }
-
-    /// DIS-3: the store becomes the snapshot's, and what the log knows better is `Lost`. One write.
-    pub(super) fn finish_restore(
-        &mut self,
-        cx: &mut Context<'_>,
-        root: &Secret<32>,
-        keyring: &Keyring,
-        log: &[LogEntry],
-    ) -> Result<(), Refusal> {
-        let staged = self.disk.bytes("staged").ok_or(Refusal::SnapshotUnknown)?;
-        let snapshot = Snapshot::decode(&staged).ok_or(Refusal::SnapshotDamaged)?;
-        let genuine = *snapshot.mac == snapshot.code(root);
-        if !genuine && !cx.quirks.has(Quirk::DamagedSnapshot) && !cx.quirks.has(Quirk::RetiredSnapshot) {
-            return Err(Refusal::SnapshotDamaged);
-        }
-        let mut batch = Batch::default();
-        for (name, _) in self.disk.with_prefix(b"r/") {
-            batch.remove(name);
-        }
-        for (name, record) in &snapshot.records {
-            batch.put_bytes(&name[..], record.to_vec());
-        }
-        batch.put("generation", &(self.generation().max(snapshot.generation) + 1));
-        batch.remove("staged");
-        let restored = snapshot.store();
-        for entry in log {
-            let Some(logged) = entry.enrolled else { continue };
-            let account = keyring.account(&restored, &entry.tenant, &entry.user);
-            let as_logged = account.is_some_and(|account| account.holds_key() && account.commitment == Some(logged));
-            if !as_logged {
-                self.put_account(cx, keyring, &entry.tenant, &entry.user, &Account::lost(), &mut batch);
+        let snapshot = Snapshot::decode(&bytes).ok_or(Refusal::SnapshotDamaged)?;
+        match header(step) {
+            Some(header) if header.share_epoch != snapshot.header.share_epoch => {
+                if !step.quirks.has(Quirk::RetiredSnapshot) {
+                    return Err(Refusal::EpochRetired);
+                }
+            }
+            Some(_) => {}
+            None => {
+                step.put(HEADER, &snapshot.header);
+                step.put(HEADER_DIGEST, &snapshot.header.digest());
+                step.put_bytes(KEYRING, snapshot.keyring.to_vec());
             }
         }
-        self.disk.commit(batch);
+        step.put(STAGED, &Staged { snapshot: bytes, above });
+        Ok(())
+    }
+
+    /// DIS-3: the store becomes the snapshot's. What the log says after it is followed before the node serves, and what the log
+    /// names and the snapshot has not is `Lost` then.
+    pub(super) fn finish_restore(&mut self, step: &mut Step<'_>, root: &Secret<32>) -> Done {
+        let staged: Staged = step.get(STAGED).ok_or(Refusal::SnapshotUnknown)?;
+        let snapshot = Snapshot::decode(&staged.snapshot);
+        let lenient = step.quirks.has(Quirk::DamagedSnapshot) || step.quirks.has(Quirk::RetiredSnapshot);
+        let Some(snapshot) = snapshot.filter(|snapshot| lenient || snapshot.is_genuine(root)) else {
+            // DIS-3e: a forged one is given up, or no unsealing would succeed again.
+            step.remove(STAGED);
+            step.keep();
+            return Err(Refusal::SnapshotDamaged);
+        };
+        for (name, _) in step.scan(RECORDS, RECORDS, usize::MAX) {
+            step.remove(name);
+        }
+        for (name, record) in &snapshot.records {
+            if name.starts_with(RECORDS) {
+                step.put_bytes(&name[..], record.to_vec());
+            }
+        }
+        let generation = generation(step).max(snapshot.generation).max(staged.above) + 1;
+        step.put(GENERATION, &generation);
+        step.remove(STAGED);
+        let mark = Mark { index: snapshot.index, ..Mark::of(step) };
+        step.put(MARK, &mark);
         Ok(())
     }
 
     /// DIS-5, DIS-6: a key comes back, as an escrow message, if it is the logged one.
-    ///
-    /// # Errors
-    /// The first failed check.
-    pub fn take_back(
-        &self,
-        cx: &mut Context<'_>,
-        entry: &LogEntry,
-        escrow: &[u8],
-        logged: B32,
-    ) -> Result<Batch, Refusal> {
-        let open = self.nodes[0].open.clone().ok_or(Refusal::Sealed)?;
-        let account = self.account(&open.keyring, &entry.tenant, &entry.user);
+    pub(super) fn take_back(&self, step: &mut Step<'_>, keyring: &Keyring, body: &Body) -> Done {
+        let Body::ReturnKey { tenant, user, dormant, logged, escrow } = body else {
+            return Err(Refusal::Malformed);
+        };
+        let of = (tenant.as_str(), user.as_str());
+        let account = self.account(step, keyring, of);
         if account.is_none_or(|account| account.state() != AccountState::Lost) {
             return Err(Refusal::NotLost);
         }
-        let (account, _) = self
-            .open_escrow(&open.keyring, &entry.tenant, &entry.user, escrow)
-            .filter(|(account, _)| account.commitment == Some(logged))
+        let account = Self::open_escrow(keyring, of, escrow)
+            .filter(|account| account.commitment == Some(*logged))
             .ok_or(Refusal::CommitmentMismatch)?;
-        let dormant = entry.standing == bailee_spec::observation::Standing::Deactivated;
-        let account = if dormant { account.with_state(AccountState::Dormant) } else { account };
-        let mut batch = Batch::default();
-        self.put_account(cx, &open.keyring, &entry.tenant, &entry.user, &account, &mut batch);
-        Ok(batch)
+        let account = if *dormant { account.with_state(AccountState::Dormant) } else { account };
+        self.put_account(step, keyring, of, &account);
+        let (tenant, user) = (tenant.clone(), user.clone());
+        step.send(Peer::Authority, Body::KeyReturned { tenant, user, commitment: *logged });
+        Ok(())
     }
 }

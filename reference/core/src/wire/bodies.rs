@@ -1,79 +1,18 @@
-//! The messages, as canonical CBOR (`spec/formats.cddl`). Every frame is decoded with [`crate::cbor::decode`].
+//! What is signed, sealed and stored inside frames (`spec/formats.cddl`).
 
-use bailee_spec::observation::Message as Kind;
+use bailee_spec::outcome::Refusal;
 use minicbor::bytes::{ByteArray, ByteVec};
 use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
+
+use crate::crypto::sign::{self, PublicKey};
 
 /// 32 bytes: a key, a digest, an id.
 pub type B32 = ByteArray<32>;
 /// Bytes of any length up to the frame's limit.
 pub type Blob = ByteVec;
 
-/// A frame: the exchange it belongs to (a session or a job), and what it says.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Frame {
-    /// The session or job; none before there is one.
-    #[n(0)]
-    pub exchange: Option<B32>,
-    /// The store generation, in what the keystore sends.
-    #[n(1)]
-    pub generation: Option<u64>,
-    /// What it says.
-    #[n(2)]
-    pub body: Body,
-}
-
-macro_rules! bodies {
-    ($($(#[$doc:meta])* $n:literal $name:ident $({ $($(#[$fdoc:meta])* $fn:literal $field:ident: $ty:ty,)* })?)*) => {
-        /// What a frame says; the variants are the kinds of `bailee_spec::observation::Message`.
-        #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-        #[allow(missing_docs, reason = "spec/protocol.md describes each field")]
-        pub enum Body {
-            $($(#[$doc])* #[n($n)] $name $({ $($(#[$fdoc])* #[n($fn)] $field: $ty,)* })?,)*
-        }
-
-        impl Body {
-            /// The kind of the message.
-            pub fn kind(&self) -> Kind {
-                match self { $(Body::$name { .. } => Kind::$name,)* }
-            }
-        }
-    };
-}
-
-bodies! {
-    0 SignIn { 0 tenant: String, 1 user: String, 2 password: Blob, }
-    1 SessionOpened { 0 enrolled: Option<B32>, }
-    2 BeginEnrolment { 0 attempt: B32, 1 device: B32, 2 recipient: B32, 3 proof: Blob, }
-    3 OpenEnrolment { 0 tenant: String, 1 user: String, 2 attempt: B32, 3 device: B32, }
-    4 EnrolmentOpened { 0 attempt: B32, 1 nonce: B32, 2 intake: B32, }
-    5 Nonce { 0 nonce: B32, 1 intake: B32, }
-    6 PresentCertificate { 0 certificate: Blob, 1 signature: Blob, }
-    7 CreateAccount { 0 admission: Blob, 1 signature: Blob, }
-    8 AccountCreated { 0 attempt: B32, }
-    9 Admission
-    10 EscrowKey { 0 escrow: Blob, 1 signature: Blob, }
-    11 Escrow { 0 tenant: String, 1 user: String, 2 device: B32, 3 escrow: Blob, 4 signature: Blob, }
-    12 Receipt { 0 receipt: Blob, 1 signature: Blob, 2 escrow: Blob, 3 attempt: B32, }
-    13 Authorised { 0 receipt: Blob, 1 signature: Blob, }
-    14 AddDevice { 0 device: B32, 1 recipient: B32, 2 proof: Blob, }
-    15 ReleaseKey { 0 grant: Blob, 1 signature: Blob, }
-    16 ConsumeGrant { 0 grant: B32, }
-    17 GrantConsumed { 0 grant: B32, 1 epoch: u64, 2 signature: Blob, }
-    18 GrantRefused { 0 grant: B32, }
-    19 SealedKey { 0 grant: B32, 1 sealed: Blob, 2 receipt: Blob, 3 signature: Blob, }
-    20 KeyDelivery { 0 grant: B32, 1 sealed: Blob, 2 receipt: Blob, 3 signature: Blob, }
-    21 AlreadyEscrowed { 0 receipt: Blob, 1 signature: Blob, 2 escrow: Blob, 3 attempt: B32, }
-    22 GoReplace
-    23 KeystoreRefusal { 0 reason: u8, }
-    24 Refusal { 0 reason: u8, }
-    25 AssignJob { 0 job: B32, 1 tenant: String, 2 user: String, }
-    26 JobKey { 0 recipient: B32, 1 signature: Blob, }
-    27 JobEnd { 0 completed: bool, }
-}
-
-/// Who a device is, and for which attempt (rule ENR-7, decision D3).
+/// Who a device is, and for which attempt (ENR-7).
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[allow(missing_docs, reason = "spec/protocol.md describes each field")]
 pub struct Certificate {
@@ -161,6 +100,9 @@ pub struct CapabilityBody {
     pub epoch: u64,
     #[n(4)]
     pub expiry: u64,
+    /// Leave to read, in place of leave to append.
+    #[n(5)]
+    pub read: bool,
 }
 
 /// A ceremony, signed by its node (CER-2).
@@ -181,6 +123,22 @@ pub struct CeremonyBody {
     pub share_epoch: u64,
     #[n(6)]
     pub expiry: u64,
+    /// How many ceremonies the node has opened: a later one has a higher number (CER-3b).
+    #[n(7)]
+    pub number: u64,
+    /// Who holds the new shares after a rekey; none: those who hold them now.
+    #[n(8)]
+    pub roster: Option<Roster>,
+}
+
+/// Who holds the shares of a share epoch (KEY-5).
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[allow(missing_docs, reason = "named after rule KEY-5")]
+pub struct Roster {
+    #[n(0)]
+    pub threshold: u8,
+    #[n(1)]
+    pub custodians: Vec<CustodianKeys>,
 }
 
 /// A share, sealed to a ceremony and signed by its custodian (CER-5).
@@ -199,7 +157,7 @@ pub struct ShareBody {
     pub sealed: Blob,
 }
 
-/// The seal header: what the shares are checked against (brief §3).
+/// The seal header: what the shares are checked against (GEN-26).
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[allow(missing_docs, reason = "spec/protocol.md describes each field")]
 pub struct Header {
@@ -236,4 +194,66 @@ pub struct CustodianKeys {
     pub sign: B32,
     #[n(1)]
     pub recipient: B32,
+}
+
+/// A second factor: the authenticator's signature over a code that only grows, for one ceremony (CER-4a).
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[allow(missing_docs, reason = "named after rule CER-4a")]
+pub struct Factor {
+    #[n(0)]
+    pub code: u64,
+    #[n(1)]
+    pub signature: Blob,
+}
+
+/// What the authority decided, as its log says it (REV-5).
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Decision {
+    /// The user's key is the one with this commitment.
+    #[n(0)]
+    Enrolled(#[n(0)] B32),
+    /// The user's standing, as its place in `Standing::ALL`.
+    #[n(1)]
+    Standing(#[n(0)] u8),
+    /// The device was deauthorized.
+    #[n(2)]
+    Revoked(#[n(0)] B32),
+}
+
+/// An entry of the decision log (REV-5).
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[allow(missing_docs, reason = "named after rule REV-5")]
+pub struct LogEntry {
+    #[n(0)]
+    pub tenant: String,
+    #[n(1)]
+    pub user: String,
+    #[n(2)]
+    pub decision: Decision,
+}
+
+/// A body and its signature as they travel: decoded, verified and checked for its signer in one call.
+#[derive(Clone, Copy)]
+pub struct Signed<'a> {
+    /// The encoded body.
+    pub body: &'a [u8],
+    /// The signature over it.
+    pub signature: &'a [u8],
+}
+
+impl Signed<'_> {
+    /// The body, if it is canonical and this key signed it for this purpose.
+    ///
+    /// # Errors
+    /// `malformed` when it does not decode, `forged` when the signature does not verify; in that order.
+    pub fn open<T: for<'b> Decode<'b, ()> + Encode<()>>(
+        self,
+        signer: &PublicKey,
+        label: &str,
+        malformed: Refusal,
+        forged: Refusal,
+    ) -> Result<T, Refusal> {
+        let body = crate::cbor::decode(self.body, bailee_spec::limits::MESSAGE_BYTES).map_err(|_| malformed)?;
+        if sign::verify(signer, label, self.body, self.signature) { Ok(body) } else { Err(forged) }
+    }
 }

@@ -3,12 +3,15 @@
 use bailee_spec::action::{Lane, Point};
 use bailee_spec::observation::*;
 
-use super::{Ensemble, grant_of, name_of, tenant_of};
+use super::super::{At, Ensemble, name_of, tenant_of};
 use crate::cbor;
 use crate::crypto::keys::{ArchiveKey, Owner, commitment};
-use crate::roles::authority::{AttemptState, DeviceState as Recorded};
-use crate::roles::keystore::{Account, Snapshot};
-use crate::wire::{Body, CapabilityBody, EscrowBody, Frame, ReceiptBody};
+use crate::roles::authority::{self, AttemptState, DeviceState as Recorded};
+use crate::roles::keystore::{self, Account, Snapshot};
+use crate::roles::mark::Mark;
+use crate::roles::{custody, storage};
+use crate::store::Read;
+use crate::wire::{B32, Body, CapabilityBody, EscrowBody, Frame, ReceiptBody};
 
 /// Names for commitments, in order of first appearance.
 #[derive(Default)]
@@ -51,10 +54,20 @@ fn message_key(body: &Body) -> Option<[u8; 32]> {
     }
 }
 
-fn freshness(mark: u64, lease: u64, epoch: u64, now: u64) -> Freshness {
-    if mark == epoch {
+/// The grant that a frame is about.
+fn grant_of(frame: &Frame) -> Option<B32> {
+    match &frame.body {
+        Body::ConsumeGrant { grant, .. } | Body::GrantConsumed { grant, .. } | Body::GrantRefused { grant } => {
+            Some(*grant)
+        }
+        _ => None,
+    }
+}
+
+fn freshness(mark: &Mark, epoch: u64, now: u64) -> Freshness {
+    if mark.epoch == epoch {
         Freshness::Current
-    } else if now <= lease {
+    } else if mark.in_lease(now) {
         Freshness::Behind
     } else {
         Freshness::Fenced
@@ -70,17 +83,11 @@ impl Ensemble {
             (0..self.size.users).map(|user| self.view_user(user, snapshot.as_ref(), opened, &mut names)).collect();
         let devices = (0..self.devices.len() as u8).map(|device| self.view_device(device, &mut names)).collect();
         let job = self.view_job(&mut names);
-        let epoch = self.authority.totals().epoch;
-        let points = Point::ALL.map(|point| {
-            let (mark, lease) = match point {
-                Point::Keystore => (self.keystore.mark(), self.keystore.lease()),
-                Point::Storage => self.storage.mark(),
-                Point::Restorer => self.restorer.mark(),
-            };
-            freshness(mark, lease, epoch, self.now)
-        });
-        let header = self.keystore.header();
+        let epoch = self.epoch();
+        let points = Point::ALL.map(|point| freshness(&self.mark(point), epoch, self.now));
+        let header = self.peek(At::Keystore(0), keystore::header);
         let share_epoch = header.map_or(0, |header| header.share_epoch);
+        let staged = self.stores.keystore.get(keystore::STAGED.as_bytes());
         Observation {
             users,
             devices,
@@ -91,33 +98,38 @@ impl Ensemble {
             store: StoreView {
                 snapshot: snapshot.is_some(),
                 snapshot_current: snapshot.is_some_and(|snapshot| snapshot.header.share_epoch == share_epoch),
-                restoring: self.keystore.restoring(),
+                restoring: staged.is_ok_and(|staged| staged.is_some()),
                 retired_shares: share_epoch > 1,
             },
             alerts_up: self.alerts_up,
-            admin_right: self.authority.admin_right(),
+            admin_right: self
+                .peek(At::Authority, |step| authority::rights(step, &tenant_of(0), super::super::ADMIN))
+                .restore,
             records: self.view_records(),
         }
     }
 
     fn view_user(&self, user: u8, snapshot: Option<&Snapshot>, opened: &[bool], names: &mut Names) -> UserView {
         let (tenant, name) = (tenant_of(user), name_of(user));
-        let record = self.authority.user(&tenant, &name);
-        let account = self.keystore.account(&self.onlooker, &tenant, &name);
+        let record = self.peek(At::Authority, |step| authority::user(step, &tenant, &name));
+        let store = self.peek(At::Authority, authority::store);
+        let account = self.onlooker.account(&self.stores.keystore, &tenant, &name);
         let stored = snapshot.and_then(|snapshot| self.onlooker.account(&snapshot.store(), &tenant, &name));
         let key_of = |account: &Option<Account>, names: &mut Names| {
             account.as_ref().and_then(|account| account.commitment).map(|commitment| names.of(&commitment))
         };
         let state = |account: &Option<Account>| account.as_ref().map_or(AccountState::None, Account::state);
         let enrolled = record.as_ref().and_then(|record| record.enrolled);
-        let kept = record.as_ref().and_then(|record| escrow_commitment(record.kept.as_deref()?));
+        let kept = record.as_ref().and_then(|record| record.kept.as_ref()).filter(|kept| !store.covers(kept.index));
+        let kept = kept.and_then(|kept| escrow_commitment(&kept.escrow));
+        let (first, end) = self.peek(At::Storage, |step| storage::extent(step, &tenant, &name));
         UserView {
-            standing: record.as_ref().map_or(Standing::Active, |record| Standing::ALL[record.standing as usize]),
+            standing: record.as_ref().map_or(Standing::Active, |record| record.standing()),
             enrolled: enrolled.map(|commitment| names.of(&commitment)),
             kept: kept.map(|commitment| names.of(&commitment)),
             account: state(&account),
             escrowed: key_of(&account, names),
-            archive: !self.storage.blocks(&tenant, &name).is_empty(),
+            archive: first < end,
             snapshot_account: state(&stored),
             snapshot_key: key_of(&stored, names),
             opened: opened.get(user as usize).copied().unwrap_or(false),
@@ -126,43 +138,51 @@ impl Ensemble {
 
     fn view_lane(&self, lane: Lane, names: &mut Names) -> Option<LaneView> {
         let frame: Frame = self.in_flight(lane)?;
-        let generation = self.keystore.generation();
+        let generation = self.peek(At::Keystore(0), keystore::generation);
+        let live = |exchange| self.peek(At::Authority, |step| authority::exchange_is_live(step, &exchange));
+        let pending = |grant| self.keystore[0].is_pending(self.now, &grant);
         Some(LaneView {
-            message: frame.body.kind(),
+            message: frame.body.message()?,
             key: message_key(&frame.body).map(|commitment| names.of(&commitment)),
-            live: frame.exchange.is_some_and(|exchange| self.authority.exchange_is_live(self.now, &exchange)),
-            pending: grant_of(&frame).is_some_and(|grant| self.keystore.is_pending(&grant)),
+            live: frame.exchange.is_some_and(live),
+            pending: grant_of(&frame).is_some_and(pending),
             outdated: frame.generation.is_some_and(|sent| sent < generation),
         })
     }
 
     fn view_device(&self, device: u8, names: &mut Names) -> DeviceView {
         let d = &self.devices[device as usize];
+        let disk = self.device_disk(device);
         let owner = d.owner();
-        let record = d.id().and_then(|id| self.authority.device(self.now, &id));
-        let attempt = d.attempt();
-        let at_authority = match record.map(|record| record.state) {
+        let record = disk.id().and_then(|id| self.peek(At::Authority, |step| authority::device(step, &id)));
+        let acknowledged = self.peek(At::Authority, authority::epochs).acknowledged;
+        let attempt = disk.attempt();
+        let at_authority = match record.map(|record| (record.state, record.revoked_at)) {
             None => DeviceState::None,
-            Some(Recorded::Pending) => DeviceState::Pending,
-            Some(Recorded::Active) => DeviceState::Active,
-            Some(Recorded::Revoking) => DeviceState::Revoking,
-            Some(Recorded::Revoked) => DeviceState::Revoked,
+            Some((Recorded::Pending, _)) => DeviceState::Pending,
+            Some((Recorded::Active, _)) => DeviceState::Active,
+            Some((Recorded::Revoked, at)) if at <= acknowledged => DeviceState::Revoked,
+            Some((Recorded::Revoked, _)) => DeviceState::Revoking,
         };
-        let known = attempt.and_then(|id| self.authority.attempt(self.now, &id)).map(|attempt| attempt.state);
+        let known = attempt.and_then(|id| self.peek(At::Authority, |step| authority::attempt(step, &id)));
+        let generation = self.peek(At::Keystore(0), keystore::generation);
+        let is_open = |attempt: keystore::Attempt| {
+            attempt.open && self.now <= attempt.expiry && attempt.generation == generation
+        };
+        let at_keystore = attempt.and_then(|id| self.onlooker.attempt(&self.stores.keystore, &id));
         DeviceView {
-            disk: d.disk_view(),
-            disk_key: d.kept_key().map(|key| names.key(&key, owner)),
+            disk: disk.view(),
+            disk_key: disk.key().map(|key| names.key(&key, owner)),
             program: d.program(),
             memory_key: d.memory_key().map(|key| names.key(key, owner)),
             capability: self.view_capability(device),
             at_authority,
-            attempt: match known {
+            attempt: match known.map(|attempt| attempt.state) {
                 None | Some(AttemptState::Closed) => Attempt::None,
                 Some(AttemptState::Opened) => Attempt::Opened,
                 Some(AttemptState::Admitted) => Attempt::Admitted,
             },
-            attempt_at_keystore: attempt
-                .is_some_and(|id| self.keystore.attempt(&self.onlooker, self.now, &id).is_some()),
+            attempt_at_keystore: at_keystore.is_some_and(is_open),
             lane: self.view_lane(Lane::Device(device), names),
             late: self.view_lane(Lane::Late(device), names),
         }
@@ -171,23 +191,26 @@ impl Ensemble {
     fn view_capability(&self, device: u8) -> Capability {
         let held = self.devices[device as usize].capability();
         let body =
-            held.and_then(|(body, _)| cbor::decode::<CapabilityBody>(body, bailee_spec::limits::MESSAGE_BYTES).ok());
+            held.and_then(|body| cbor::decode::<CapabilityBody>(body, bailee_spec::limits::MESSAGE_BYTES).ok());
         match body {
             None => Capability::None,
-            Some(body) if self.now > body.expiry || body.epoch < self.storage.mark().0 => Capability::Dead,
-            Some(body) if body.epoch == self.authority.totals().epoch => Capability::Current,
+            Some(body) if self.now > body.expiry || body.epoch < self.mark(Point::Storage).epoch => Capability::Dead,
+            Some(body) if body.epoch == self.epoch() => Capability::Current,
             Some(_) => Capability::Overtaken,
         }
     }
 
     fn view_node(&self, node: u8) -> NodeView {
-        let collecting = self.keystore.collecting(self.now, node);
-        let counted = |index: u8| collecting.is_some() && self.keystore.counted(self.now, node, index);
+        let keystore = &self.keystore[node as usize];
+        let at = At::Keystore(node);
+        let collecting = self.collecting(node).map(|ceremony| ceremony.id);
+        let counted =
+            |index: u8| collecting.is_some() && self.peek(at, |step| keystore.counted(step, index));
         NodeView {
-            sealed: self.keystore.opened(node).is_none(),
-            ceremony: self.keystore.ceremony_state(self.now, node),
+            sealed: self.is_sealed(node),
+            ceremony: self.ceremony_state(node),
             counted: (1..=self.size.custodians).map(counted).collect(),
-            window: match self.custody.window(self.now, node) {
+            window: match self.peek(At::Custody, |step| custody::window(step, node)) {
                 None => Window::None,
                 Some(window) if Some(window.id) == collecting => Window::Live,
                 Some(_) => Window::Dead,
@@ -196,24 +219,23 @@ impl Ensemble {
     }
 
     fn view_custodian(&self, custodian: u8) -> CustodianView {
-        let nodes = 0..self.size.nodes;
         let share = match self.custodians[custodian as usize].holds_for() {
             None => ShareHeld::None,
-            Some(id) => nodes
-                .clone()
-                .find(|node| self.keystore.collecting(self.now, *node) == Some(*id))
+            Some(held) => (0..self.size.nodes)
+                .find(|node| self.collecting(*node).is_some_and(|ceremony| ceremony.id == held.id))
                 .map_or(ShareHeld::Old, ShareHeld::For),
         };
-        let acked = nodes.clone().any(|node| self.keystore.acked(self.now, node, custodian + 1));
+        let acked = (0..self.size.nodes).any(|node| {
+            self.peek(At::Keystore(node), |step| self.keystore[node as usize].acked(step, custodian + 1))
+        });
         CustodianView { share, acked }
     }
 
     fn view_job(&self, names: &mut Names) -> JobView {
-        let job = self.authority.running_job(self.now).map(|(_, job)| job);
-        let held = self.restorer.held().map(|(key, owner)| names.key(key, owner));
-        let subject = job.as_ref().and_then(|job| {
-            (0..self.size.users).find(|user| tenant_of(*user) == job.tenant && name_of(*user) == job.user)
-        });
+        let job = self.job();
+        let subject = job.as_ref().map(|(user, ..)| *user);
+        let job = job.map(|(_, _, job)| job);
+        let held = self.restorer.held().next().map(|(key, owner)| names.key(key, owner));
         JobView {
             state: job.as_ref().map_or(JobState::None, |job| job.state_at(self.now)),
             kind: job.as_ref().and_then(|job| job.kind()),
@@ -225,67 +247,15 @@ impl Ensemble {
     }
 
     fn view_records(&self) -> RecordsView {
-        let (reads, alerts) = self.custody.counts();
-        let totals = self.authority.totals();
+        let (reads, alerts) = self.custody_counts();
+        let logged: u64 = self.peek(At::Authority, |step| step.get(authority::RELEASED)).unwrap_or(0);
+        let released: u64 = self.peek(At::Keystore(0), |step| step.get(keystore::RELEASED)).unwrap_or(0);
+        let on_behalf: Option<authority::OnBehalf> = self.peek(At::Authority, |step| step.get(authority::ON_BEHALF));
+        let on_behalf = on_behalf.unwrap_or_default();
         RecordsView {
             share_without_alert: reads > alerts,
-            release_without_record: self.keystore.released() > totals.released,
-            job_without_notice: totals.on_behalf > totals.notices,
+            release_without_record: released > logged,
+            job_without_notice: on_behalf.jobs > on_behalf.notices,
         }
-    }
-}
-
-/// What an adversary can copy: bytes, for the locksmith.
-#[cfg(feature = "fork")]
-impl Ensemble {
-    /// The root in an unsealed node's memory, and the node's disk (ADV-1).
-    pub fn host(&self, node: u8) -> Option<([u8; 32], crate::disk::Disk)> {
-        let opened = self.keystore.opened(node)?;
-        Some((*opened.root.expose(), self.keystore.disk.clone()))
-    }
-
-    /// A custodian's present share, unwrapped with the custodian's own keys, and its header (ADV-2).
-    pub fn share_of(&self, custodian: u8) -> Option<(crate::wire::Header, [u8; 32])> {
-        let header = self.keystore.header()?;
-        let wrapped = self.custody.wrapped(header.share_epoch, custodian + 1)?;
-        let value = self.custodians[custodian as usize].unwrap(&header, &wrapped).ok()?;
-        Some((header, *value))
-    }
-
-    /// The snapshot's bytes (ADV-3).
-    pub fn snapshot_bytes(&self) -> Option<Vec<u8>> {
-        self.snapshot.as_deref().map(<[u8]>::to_vec)
-    }
-
-    /// The restorer's memory: whose key it holds, and the key, while it holds one (JOB-3).
-    pub fn restorer_memory(&self) -> Vec<u8> {
-        let image =
-            |(key, owner): (&ArchiveKey, &Owner)| [crate::cbor::encode(owner), key.expose().to_vec()].concat();
-        self.restorer.held().map(image).unwrap_or_default()
-    }
-}
-
-/// What tests look at: raw bytes of disks.
-impl Ensemble {
-    /// Every record of the keystore's barrier, as name and bytes.
-    pub fn keystore_records(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        self.keystore.disk.with_prefix(b"r/").map(|(name, bytes)| (name.to_vec(), bytes.to_vec())).collect()
-    }
-
-    /// Whether a user's account opens.
-    pub fn account_opens(&self, tenant: &str, user: &str) -> bool {
-        self.keystore.account(&self.onlooker, tenant, user).is_some()
-    }
-
-    /// Whether a user's account opens when its bytes are put in another user's place.
-    pub fn account_opens_at(&self, tenant: &str, user: &str, place: &str) -> bool {
-        let mut moved = self.keystore.disk.clone();
-        self.onlooker.move_account(&mut moved, tenant, user, place);
-        self.onlooker.account(&moved, tenant, place).is_some()
-    }
-
-    /// The names of a device's records.
-    pub fn device_record_names(&self, device: u8) -> Vec<Vec<u8>> {
-        self.devices[device as usize].disk.with_prefix(b"").map(|(name, _)| name.to_vec()).collect()
     }
 }

@@ -1,0 +1,174 @@
+//! What the admission points are told, what they confirm, and when a revocation is acknowledged (REV-2, REV-3).
+
+use bailee_spec::action::Point;
+use bailee_spec::limits;
+use bailee_spec::outcome::Refusal;
+
+use super::*;
+
+/// Kept escrow messages that one step looks at.
+const COVERED_AT_ONCE: usize = 32;
+
+/// Who serves a point.
+fn peer_of(point: Point) -> Peer {
+    match point {
+        Point::Keystore => Peer::Keystore(0),
+        Point::Storage => Peer::Storage,
+        Point::Restorer => Peer::Restorer,
+    }
+}
+
+fn point_of(peer: &Peer) -> Option<Point> {
+    match peer {
+        Peer::Keystore(_) => Some(Point::Keystore),
+        Peer::Storage => Some(Point::Storage),
+        Peer::Restorer => Some(Point::Restorer),
+        _ => None,
+    }
+}
+
+impl Authority {
+    /// After a start every point is told what is new.
+    pub(super) fn start(&self, step: &mut Step<'_>) {
+        for point in Point::ALL {
+            step.set_timer(step.now, Timer::Publish(point));
+        }
+    }
+
+    /// REV-2, and the next time.
+    pub(super) fn publish(&self, step: &mut Step<'_>, at: Point) -> Done {
+        self.acknowledge(step);
+        let known = store(step);
+        self.forget_covered(step, &known);
+        let index = point(step, at).index;
+        self.tell(step, at, peer_of(at), index);
+        step.set_timer(step.now.saturating_add(limits::PUBLISH_SECONDS), Timer::Publish(at));
+        Ok(())
+    }
+
+    /// Tells a point what the log says after its first `from` entries. A lease is named only to a point that has confirmed
+    /// the newest revocation, and it is written before it is sent: the point never admits longer than the authority believes
+    /// (REV-2e).
+    fn tell(&self, step: &mut Step<'_>, at: Point, to: Peer, from: u64) {
+        let (newest, head) = (epochs(step).newest, head(step));
+        let entries = entries_after(step, from);
+        let reaches = from.saturating_add(entries.len() as u64) >= head;
+        let mut record = point(step, at);
+        let lease = (reaches && record.epoch == newest).then(|| step.deadline());
+        if let Some(lease) = lease {
+            record.lease = record.lease.max(lease);
+            step.put(point_name(at), &record);
+        }
+        let epoch = if reaches { newest } else { 0 };
+        step.send_in(to, None, Body::Publish { from, entries, epoch, head, lease });
+    }
+
+    /// REV-2: a point has stored what it was told, up to this epoch and no further. What it confirms for the first time may
+    /// earn it a lease, or the next entries.
+    pub(super) fn confirmed(&self, step: &mut Step<'_>, from: &Peer, index: u64, epoch: u64) -> Done {
+        let at = point_of(from).ok_or(Refusal::Malformed)?;
+        if epoch > epochs(step).newest || index > head(step) {
+            return Err(Refusal::StoreRolledBack);
+        }
+        let mut record = point(step, at);
+        let is_new = epoch > record.epoch || index > record.index;
+        if is_new {
+            record.epoch = record.epoch.max(epoch);
+            record.index = record.index.max(index);
+            step.put(point_name(at), &record);
+            self.acknowledge(step);
+            self.tell(step, at, from.clone(), index);
+        }
+        Ok(())
+    }
+
+    /// REV-3: acknowledges what every point has confirmed, or can no longer contradict because its lease is over.
+    fn acknowledge(&self, step: &mut Step<'_>) {
+        let mut epochs = epochs(step);
+        let now = step.now;
+        let mut heard = |at: &Point| {
+            let record = point(step, *at);
+            if now > record.lease { epochs.newest } else { record.epoch }
+        };
+        let safe = Point::ALL.iter().map(&mut heard).min().unwrap_or(0);
+        if safe > epochs.acknowledged {
+            epochs.acknowledged = safe;
+            step.put(EPOCHS, &epochs);
+        }
+    }
+
+    /// CER-6, DIS-3: a node is open and says how much of the log its store has followed. A store of a higher generation has
+    /// lost the keys that the log named after that.
+    pub(super) fn awake(&self, step: &mut Step<'_>, from: &Peer, generation: Option<u64>, index: u64) -> Done {
+        let head = head(step);
+        let generation = generation.ok_or(Refusal::Malformed)?;
+        let mut known = store(step);
+        if index > head || generation < known.generation {
+            return Err(Refusal::StoreRolledBack);
+        }
+        if generation > known.generation {
+            known.generation = generation;
+            if index < head {
+                known.lost.push((index + 1, head));
+            }
+            step.put(STORE, &known);
+        }
+        self.tell(step, Point::Keystore, from.clone(), index);
+        Ok(())
+    }
+
+    /// DIS-1: a snapshot may be restored from now on, and what it covers need not be kept. Of an older share epoch the
+    /// newest one stays beside it, until a snapshot of the newer epoch is followed by another.
+    pub(super) fn witness(
+        &self,
+        step: &mut Step<'_>,
+        from: &Peer,
+        digest: &B32,
+        share_epoch: u64,
+        index: u64,
+    ) -> Done {
+        if index > head(step) {
+            return Err(Refusal::StoreRolledBack);
+        }
+        let mut known = store(step);
+        let newest = known.snapshots.iter().map(|snapshot| snapshot.share_epoch).max().unwrap_or(0);
+        if share_epoch < newest {
+            return Err(Refusal::EpochRetired);
+        }
+        known.snapshots.retain(|snapshot| snapshot.share_epoch != share_epoch && snapshot.share_epoch + 1 >= share_epoch);
+        known.snapshots.push(Witness { digest: *digest, share_epoch, index });
+        known.covered = known.snapshots.iter().map(|snapshot| snapshot.index).min().unwrap_or(0);
+        step.put(STORE, &known);
+        self.forget_covered(step, &known);
+        step.send_in(from.clone(), None, Body::Witnessed { digest: *digest });
+        Ok(())
+    }
+
+    /// DIS-4: escrow messages that a witnessed snapshot covers are erased, a few in each step.
+    fn forget_covered(&self, step: &mut Step<'_>, known: &StoreRecord) {
+        for (name, _) in step.scan(KEPT, KEPT, COVERED_AT_ONCE) {
+            let Ok(index) = name[KEPT.len()..].try_into().map(u64::from_be_bytes) else { continue };
+            if !known.covers(index) {
+                continue;
+            }
+            let of: Option<(String, String)> = step.get(&name);
+            let Some((tenant, name_of)) = of else { continue };
+            if let Some(mut record) = user(step, &tenant, &name_of)
+                && record.kept.as_ref().is_some_and(|kept| kept.index == index)
+            {
+                record.kept = None;
+                step.put(user_name(&tenant, &name_of), &record);
+            }
+            step.remove(&name);
+        }
+    }
+
+    /// DIS-2: which snapshots may be restored, and what the restored store must not fall below.
+    pub(super) fn tell_witness(&self, step: &mut Step<'_>, from: &Peer) -> Done {
+        let known = store(step);
+        let digests = known.snapshots.iter().map(|snapshot| snapshot.digest).collect();
+        let body = Body::Witness { digests, generation: known.generation, index: head(step) };
+        step.send_in(from.clone(), None, body);
+        Ok(())
+    }
+}

@@ -1,0 +1,260 @@
+//! Enrolment at the keystore, and accounts that follow the authority's log (ENR, DEA-4).
+
+use bailee_secret::Secret;
+use bailee_spec::limits;
+use bailee_spec::observation::{AccountState, Standing};
+use bailee_spec::outcome::Refusal;
+
+use super::barrier::{account_path, attempt_path, attempts_path};
+use super::{Account, Attempt, Keyring, Keystore, generation};
+use crate::cbor;
+use crate::crypto::keys::{Owner, commitment};
+use crate::crypto::{labels, sign};
+use crate::machine::{Done, Peer, Step};
+use crate::quirks::Quirk;
+use crate::roles::signed::{escrow_context, intake_body};
+use crate::wire::{AdmissionBody, B32, Blob, Body, Decision, EscrowBody, LogEntry, ReceiptBody, Signed};
+
+/// Whose account is meant.
+type Of<'a> = (&'a str, &'a str);
+
+impl Keystore {
+    pub(super) fn enrol(&self, step: &mut Step<'_>, keyring: &Keyring, body: &Body) -> Done {
+        match body {
+            Body::OpenEnrolment { tenant, user, attempt, device } => {
+                self.open_enrolment(step, keyring, (tenant, user), attempt, device)
+            }
+            Body::CreateAccount { admission, signature } => self.create(step, keyring, admission, signature),
+            Body::Escrow { tenant, user, device, escrow, signature } => {
+                self.escrow(step, keyring, (tenant, user), device, Signed { body: escrow, signature })
+            }
+            _ => Err(Refusal::Malformed),
+        }
+    }
+
+    /// The keystore's word that it holds an account's key, and its signature.
+    pub(super) fn receipt(&self, step: &mut Step<'_>, (tenant, user): Of<'_>, account: &Account) -> (Blob, Blob) {
+        let body = ReceiptBody {
+            tenant: tenant.into(),
+            user: user.into(),
+            commitment: account.commitment.unwrap_or(B32::from([0; 32])),
+            generation: generation(step),
+        };
+        let body = cbor::encode(&body);
+        let signature = self.key.sign(labels::SIGN_RECEIPT, &body);
+        (body.into(), signature.into())
+    }
+
+    pub(super) fn account(&self, step: &mut Step<'_>, keyring: &Keyring, (tenant, user): Of<'_>) -> Option<Account> {
+        keyring.get(step, &account_path(tenant, user))
+    }
+
+    pub(super) fn put_account(
+        &self,
+        step: &mut Step<'_>,
+        keyring: &Keyring,
+        (tenant, user): Of<'_>,
+        account: &Account,
+    ) {
+        keyring.put(step, &account_path(tenant, user), account);
+    }
+
+    /// An attempt that is open: of this store generation and within its time.
+    fn attempt(&self, step: &mut Step<'_>, keyring: &Keyring, id: &B32) -> Option<Attempt> {
+        let attempt: Attempt = keyring.get(step, &attempt_path(id))?;
+        let open = attempt.open && step.now <= attempt.expiry && attempt.generation == generation(step);
+        open.then_some(attempt)
+    }
+
+    /// ENR-5b: the attempts of a user that are open, with the new one among them.
+    fn list_attempt(&self, step: &mut Step<'_>, keyring: &Keyring, of: Of<'_>, id: &B32) -> Done {
+        let path = attempts_path(of.0, of.1);
+        let mut ids: Vec<B32> = keyring.get(step, &path).unwrap_or_default();
+        ids.retain(|known| known != id && self.attempt(step, keyring, known).is_some());
+        if ids.len() >= limits::OPEN_ATTEMPTS_PER_USER {
+            return Err(Refusal::Busy);
+        }
+        ids.push(*id);
+        keyring.put(step, &path, &ids);
+        Ok(())
+    }
+
+    fn close_attempts(&self, step: &mut Step<'_>, keyring: &Keyring, (tenant, user): Of<'_>) {
+        let ids: Vec<B32> = keyring.get(step, &attempts_path(tenant, user)).unwrap_or_default();
+        for id in ids {
+            if let Some(mut attempt) = self.attempt(step, keyring, &id) {
+                attempt.open = false;
+                keyring.put(step, &attempt_path(&id), &attempt);
+            }
+        }
+    }
+
+    /// ENR-19: an account that takes no further key refuses, and says what it holds.
+    fn takes_key(&self, step: &mut Step<'_>, keyring: &Keyring, of: Of<'_>, attempt: &B32) -> Done {
+        let Some(account) = self.account(step, keyring, of) else { return Ok(()) };
+        match account.state() {
+            AccountState::None | AccountState::Empty => Ok(()),
+            AccountState::Purged => Err(Refusal::AccountPurged),
+            AccountState::Active | AccountState::Lost | AccountState::Dormant => {
+                let (receipt, signature) = self.receipt(step, of, &account);
+                let escrow = account.escrow.clone();
+                let body = Body::AlreadyEscrowed { receipt, signature, escrow, attempt: *attempt };
+                step.if_refused(Peer::Authority, body);
+                Err(Refusal::AlreadyEscrowed)
+            }
+        }
+    }
+
+    /// ENR-5.
+    fn open_enrolment(
+        &self,
+        step: &mut Step<'_>,
+        keyring: &Keyring,
+        of: Of<'_>,
+        id: &B32,
+        device: &B32,
+    ) -> Done {
+        self.takes_key(step, keyring, of, id)?;
+        let known: Option<Attempt> = keyring.get(step, &attempt_path(id));
+        // An attempt's nonce is told to the one whose attempt it is (ENR-5c).
+        let is_own = |a: &Attempt| a.tenant == of.0 && a.user == of.1 && a.device == *device;
+        if known.as_ref().is_some_and(|attempt| !is_own(attempt)) {
+            return Err(Refusal::NotYourAttempt);
+        }
+        let nonce = match self.attempt(step, keyring, id) {
+            Some(open) => open.nonce,
+            None => {
+                self.list_attempt(step, keyring, of, id)?;
+                let nonce = step.fresh_id();
+                let attempt = Attempt {
+                    tenant: of.0.into(),
+                    user: of.1.into(),
+                    device: *device,
+                    nonce,
+                    expiry: step.deadline(),
+                    generation: generation(step),
+                    open: true,
+                };
+                keyring.put(step, &attempt_path(id), &attempt);
+                nonce
+            }
+        };
+        let (intake, signature) = self.signed_intake(keyring, &nonce);
+        step.send(Peer::Authority, Body::EnrolmentOpened { attempt: *id, nonce, intake, signature });
+        Ok(())
+    }
+
+    /// ENR-7a: the intake key, signed for one nonce.
+    fn signed_intake(&self, keyring: &Keyring, nonce: &B32) -> (B32, Blob) {
+        let intake = B32::from(keyring.intake.public());
+        (intake, self.key.sign(labels::SIGN_INTAKE, &intake_body(nonce, &intake)).into())
+    }
+
+    /// DIS-6.
+    pub(super) fn offer_intake(&self, step: &mut Step<'_>, keyring: &Keyring, nonce: &B32) -> Done {
+        let (intake, signature) = self.signed_intake(keyring, nonce);
+        step.send(Peer::Authority, Body::Intake { nonce: *nonce, intake, signature });
+        Ok(())
+    }
+
+    /// ENR-9.
+    fn create(&self, step: &mut Step<'_>, keyring: &Keyring, admission: &Blob, signature: &Blob) -> Done {
+        let signed = Signed { body: admission, signature };
+        let admitted: AdmissionBody =
+            signed.open(&self.authority, labels::SIGN_ADMISSION, Refusal::Malformed, Refusal::AdmissionInvalid)?;
+        let of = (admitted.tenant.as_str(), admitted.user.as_str());
+        self.takes_key(step, keyring, of, &admitted.attempt)?;
+        let open = self
+            .attempt(step, keyring, &admitted.attempt)
+            .filter(|attempt| attempt.nonce == admitted.nonce && attempt.tenant == of.0 && attempt.user == of.1);
+        if open.is_none() && !step.quirks.has(Quirk::AccountWithoutAttempt) {
+            return Err(Refusal::AdmissionInvalid);
+        }
+        if self.account(step, keyring, of).is_none() {
+            self.put_account(step, keyring, of, &Account::empty());
+        }
+        step.send(Peer::Authority, Body::AccountCreated { attempt: admitted.attempt });
+        Ok(())
+    }
+
+    /// The key inside an escrow message, if it is the one that its commitment names.
+    pub(super) fn open_escrow(keyring: &Keyring, (tenant, user): Of<'_>, escrow: &[u8]) -> Option<Account> {
+        let said: EscrowBody = cbor::decode(escrow, limits::MESSAGE_BYTES).ok()?;
+        let context = escrow_context(tenant, user, &said.commitment);
+        let mut opened = keyring.intake.open(labels::HPKE_INTAKE, &context, &said.sealed)?;
+        let key = Secret::<32>::take_slice(&mut opened)?;
+        let owner = Owner { tenant: tenant.into(), user: user.into(), epoch: 0 };
+        if commitment(&key, &owner) != *said.commitment {
+            return None;
+        }
+        Some(Account::active(said.commitment, &key, escrow))
+    }
+
+    /// ENR-13.
+    fn escrow(
+        &self,
+        step: &mut Step<'_>,
+        keyring: &Keyring,
+        of: Of<'_>,
+        device: &B32,
+        message: Signed<'_>,
+    ) -> Done {
+        let limit = limits::MESSAGE_BYTES;
+        let said: EscrowBody = cbor::decode(message.body, limit).map_err(|_| Refusal::Malformed)?;
+        let overwrites = step.quirks.has(Quirk::EscrowOverwrites);
+        if !overwrites {
+            self.takes_key(step, keyring, of, &said.attempt)?;
+        }
+        let of_this_device = |open: &Attempt| open.device == *device && open.tenant == of.0 && open.user == of.1;
+        let admitted = self.attempt(step, keyring, &said.attempt).as_ref().is_some_and(of_this_device) || overwrites;
+        if !admitted || self.account(step, keyring, of).is_none() {
+            return Err(Refusal::NotAdmitted);
+        }
+        if !sign::verify(device, labels::SIGN_ESCROW, message.body, message.signature) {
+            return Err(Refusal::Unauthenticated);
+        }
+        let account = Self::open_escrow(keyring, of, message.body).ok_or(Refusal::CommitmentMismatch)?;
+        self.put_account(step, keyring, of, &account);
+        self.close_attempts(step, keyring, of);
+        let (receipt, signature) = self.receipt(step, of, &account);
+        let (escrow, attempt) = (message.body.to_vec().into(), said.attempt);
+        step.send(Peer::Authority, Body::Receipt { receipt, signature, escrow, attempt });
+        Ok(())
+    }
+
+    /// DEA-4, DIS-3: the account follows one entry of the log.
+    pub(super) fn follow(&self, step: &mut Step<'_>, keyring: &Keyring, entry: &LogEntry) {
+        let of = (entry.tenant.as_str(), entry.user.as_str());
+        let account = self.account(step, keyring, of);
+        let state = account.as_ref().map_or(AccountState::None, Account::state);
+        let next = match &entry.decision {
+            Decision::Revoked(_) => return,
+            Decision::Enrolled(logged) => {
+                let as_logged = account.as_ref().is_some_and(|a| a.holds_key() && a.commitment == Some(*logged));
+                if as_logged || state == AccountState::Purged {
+                    return;
+                }
+                Account::lost()
+            }
+            Decision::Standing(standing) => {
+                let standing = Standing::ALL.get(usize::from(*standing)).copied();
+                match (standing, state, account) {
+                    (Some(Standing::Purged), AccountState::Purged, _) => return,
+                    (Some(Standing::Purged), ..) if step.quirks.has(Quirk::PurgedReturns) => return,
+                    (Some(Standing::Purged), ..) => {
+                        self.close_attempts(step, keyring, of);
+                        Account::tombstone()
+                    }
+                    (Some(Standing::Deactivated), AccountState::Active, Some(account)) => {
+                        account.with_state(AccountState::Dormant)
+                    }
+                    (Some(Standing::Active | Standing::Suspended), AccountState::Dormant, Some(account)) => {
+                        account.with_state(AccountState::Active)
+                    }
+                    _ => return,
+                }
+            }
+        };
+        self.put_account(step, keyring, of, &next);
+    }
+}
