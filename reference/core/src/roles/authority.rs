@@ -88,7 +88,7 @@ impl Authority {
             Body::GetCapability { read } => self.give_capability(step, from, *read),
             Body::Report => self.report(step, from),
             Body::Confirm { index, epoch } => self.confirmed(step, from, *index, *epoch),
-            Body::Awake { index } => self.awake(step, from, frame.generation, *index),
+            Body::Awake { index, covers } => self.awake(step, from, frame.generation, *index, *covers),
             Body::GetIntake { nonce } => self.ask_intake(step, from, nonce),
             Body::Intake { nonce: _, intake, signature } => {
                 step.send(Peer::Client, Body::IntakeOffered { intake: *intake, signature: signature.clone() });
@@ -96,8 +96,8 @@ impl Authority {
             }
             Body::ReEscrow { escrow } => self.re_escrow(step, from, escrow),
             Body::KeyReturned { tenant, user, commitment } => self.key_returned(step, tenant, user, commitment),
-            Body::SnapshotTaken { digest, share_epoch, index } => {
-                self.witness(step, from, digest, *share_epoch, *index)
+            Body::SnapshotTaken { digest, share_epoch, covers } => {
+                self.witness(step, from, digest, *share_epoch, *covers)
             }
             Body::GetWitness => self.tell_witness(step, from),
             _ => self.order(step, from, &frame.body),

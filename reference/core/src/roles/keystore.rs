@@ -40,6 +40,8 @@ pub const REKEY: &str = "rekey";
 pub const GENERATION: &str = "generation";
 /// The record of the number of releases.
 pub const RELEASED: &str = "released";
+/// The record of how much of the authority's log the restored snapshot covers.
+pub const COVERS: &str = "covers";
 /// The record of a staged snapshot.
 pub const STAGED: &str = "staged";
 /// What the names of sealed records begin with.
@@ -174,7 +176,6 @@ impl Keystore {
             if let Some(open) = &mut self.memory.open {
                 open.ready = true;
             }
-            self.snapshot_if_wanted(step)?;
         }
         Ok(())
     }
@@ -195,7 +196,7 @@ impl Keystore {
             Body::TakeSnapshot => self.begin_snapshot(step, from),
             Body::SnapshotKept { digest } => self.snapshot_kept(step, digest),
             Body::Stage { snapshot } => self.stage(step, snapshot),
-            Body::Witness { digests, generation, .. } => self.stage_witnessed(step, digests, *generation),
+            Body::Witness { digests, generation, index } => self.told_witness(step, digests, *generation, *index),
             Body::Witnessed { .. } => Ok(()),
             _ => Err(Refusal::Malformed),
         }

@@ -181,11 +181,11 @@ bodies! {
     64 NewRoot: Keystore => Keystore { 0 header: B32, 1 sealed: Blob, };
     65 SealNode: Operator => Keystore;
     66 SetLogin: Operator => Custody { 0 index: u8, 1 authenticator: B32, };
-    67 Awake: Keystore => Authority { 0 index: u64, };
+    67 Awake: Keystore => Authority { 0 index: u64, 1 covers: u64, };
 
     // Snapshots.
     68 TakeSnapshot: Operator | Schedule => Keystore;
-    69 SnapshotTaken: Keystore => Authority { 0 digest: B32, 1 share_epoch: u64, 2 index: u64, };
+    69 SnapshotTaken: Keystore => Authority { 0 digest: B32, 1 share_epoch: u64, 2 covers: u64, };
     70 Witnessed: Authority => Keystore { 0 digest: B32, };
     71 Stage: Operator => Keystore { 0 snapshot: Blob, };
     72 GetWitness: Keystore => Authority;

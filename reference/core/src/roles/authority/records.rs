@@ -249,8 +249,9 @@ pub struct Witness {
     pub digest: B32,
     #[n(1)]
     pub share_epoch: u64,
+    /// How long the log was before it was taken: every key that the log named by then is in it, except those of `lost`.
     #[n(2)]
-    pub index: u64,
+    pub covers: u64,
 }
 
 /// What the authority knows of the keystore's store.
@@ -259,21 +260,19 @@ pub struct StoreRecord {
     /// The newest generation.
     #[n(0)]
     pub generation: u64,
-    /// The witnessed snapshots of the newest share epochs: at most one each of two.
+    /// The snapshot that may be restored.
     #[n(1)]
-    pub snapshots: Vec<Witness>,
-    /// Keys that the log names up to here are in a witnessed snapshot, except those of `lost`.
-    #[n(2)]
-    pub covered: u64,
+    pub snapshot: Option<Witness>,
     /// Ranges of the log, first and last entry, whose keys were lost in a restore and have not come back.
-    #[n(3)]
+    #[n(2)]
     pub lost: Vec<(u64, u64)>,
 }
 
 impl StoreRecord {
     /// Whether the key that the log named as its entry `index` is in a witnessed snapshot (DIS-4).
     pub fn covers(&self, index: u64) -> bool {
-        index <= self.covered && !self.lost.iter().any(|(first, last)| (*first..=*last).contains(&index))
+        let covered = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.covers);
+        index <= covered && !self.lost.iter().any(|(first, last)| (*first..=*last).contains(&index))
     }
 }
 

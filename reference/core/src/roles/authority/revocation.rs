@@ -97,9 +97,16 @@ impl Authority {
         }
     }
 
-    /// CER-6, DIS-3: a node is open and says how much of the log its store has followed. A store of a higher generation has
-    /// lost the keys that the log named after that.
-    pub(super) fn awake(&self, step: &mut Step<'_>, from: &Peer, generation: Option<u64>, index: u64) -> Done {
+    /// CER-6, DIS-3: a node is open and says how much of the log its store has followed. A store of a higher generation was
+    /// restored: it has lost the keys that the log named after what its snapshot covers.
+    pub(super) fn awake(
+        &self,
+        step: &mut Step<'_>,
+        from: &Peer,
+        generation: Option<u64>,
+        index: u64,
+        covers: u64,
+    ) -> Done {
         let head = head(step);
         let generation = generation.ok_or(Refusal::Malformed)?;
         let mut known = store(step);
@@ -108,36 +115,35 @@ impl Authority {
         }
         if generation > known.generation {
             known.generation = generation;
-            if index < head {
-                known.lost.push((index + 1, head));
+            if covers < head {
+                known.lost.push((covers + 1, head));
             }
             step.put(STORE, &known);
         }
+        // What the store followed may be less than what it once confirmed.
+        let record = PointRecord { index, ..point(step, Point::Keystore) };
+        step.put(point_name(Point::Keystore), &record);
         self.tell(step, Point::Keystore, from.clone(), index);
         Ok(())
     }
 
-    /// DIS-1: a snapshot may be restored from now on, and what it covers need not be kept. Of an older share epoch the
-    /// newest one stays beside it, until a snapshot of the newer epoch is followed by another.
+    /// DIS-1: the snapshot may be restored from now on, and no older one. What it covers need not be kept.
     pub(super) fn witness(
         &self,
         step: &mut Step<'_>,
         from: &Peer,
         digest: &B32,
         share_epoch: u64,
-        index: u64,
+        covers: u64,
     ) -> Done {
-        if index > head(step) {
+        if covers > head(step) {
             return Err(Refusal::StoreRolledBack);
         }
         let mut known = store(step);
-        let newest = known.snapshots.iter().map(|snapshot| snapshot.share_epoch).max().unwrap_or(0);
-        if share_epoch < newest {
+        if known.snapshot.as_ref().is_some_and(|snapshot| share_epoch < snapshot.share_epoch) {
             return Err(Refusal::EpochRetired);
         }
-        known.snapshots.retain(|snapshot| snapshot.share_epoch != share_epoch && snapshot.share_epoch + 1 >= share_epoch);
-        known.snapshots.push(Witness { digest: *digest, share_epoch, index });
-        known.covered = known.snapshots.iter().map(|snapshot| snapshot.index).min().unwrap_or(0);
+        known.snapshot = Some(Witness { digest: *digest, share_epoch, covers });
         step.put(STORE, &known);
         self.forget_covered(step, &known);
         step.send_in(from.clone(), None, Body::Witnessed { digest: *digest });
@@ -166,7 +172,7 @@ impl Authority {
     /// DIS-2: which snapshots may be restored, and what the restored store must not fall below.
     pub(super) fn tell_witness(&self, step: &mut Step<'_>, from: &Peer) -> Done {
         let known = store(step);
-        let digests = known.snapshots.iter().map(|snapshot| snapshot.digest).collect();
+        let digests = known.snapshot.iter().map(|snapshot| snapshot.digest).collect();
         let body = Body::Witness { digests, generation: known.generation, index: head(step) };
         step.send_in(from.clone(), None, body);
         Ok(())

@@ -11,7 +11,7 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::{
-    CANDIDATE, HEADER, HEADER_DIGEST, KEYRING, Keyring, Keystore, Opened, REKEY, STAGED, header,
+    CANDIDATE, COVERS, HEADER, HEADER_DIGEST, KEYRING, Keyring, Keystore, Opened, REKEY, STAGED, header,
 };
 use crate::cbor;
 use crate::crypto::hpke::{self, Recipient};
@@ -332,7 +332,8 @@ impl Keystore {
         let generation = super::generation(step);
         step.speak_for(generation);
         let index = Mark::of(step).index;
-        step.send_in(Peer::Authority, None, Body::Awake { index });
+        let covers = step.get(COVERS).unwrap_or(0);
+        step.send_in(Peer::Authority, None, Body::Awake { index, covers });
     }
 
     /// KEY-1: a durable candidate, and the new shares, each to its custodian.

@@ -8,7 +8,7 @@ use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
 
 use super::{
-    GENERATION, HEADER, HEADER_DIGEST, KEYRING, Keyring, Keystore, RECORDS, STAGED, generation, header,
+    COVERS, GENERATION, HEADER, HEADER_DIGEST, KEYRING, Keyring, Keystore, RECORDS, STAGED, generation, header,
 };
 use crate::cbor;
 use crate::crypto::labels;
@@ -33,11 +33,14 @@ pub struct Snapshot {
     /// How many entries of the authority's log the store had followed.
     #[n(3)]
     pub index: u64,
-    /// The sealed records, by their hidden names.
+    /// How long that log was before the snapshot was taken: every key that it named by then is in the snapshot.
     #[n(4)]
+    pub covers: u64,
+    /// The sealed records, by their hidden names.
+    #[n(5)]
     pub records: Vec<(Blob, Blob)>,
     /// HMAC-SHA-256 under a key of the root, over all the rest.
-    #[n(5)]
+    #[n(6)]
     pub mac: B32,
 }
 
@@ -58,7 +61,7 @@ pub(super) enum Taking {
     /// None is.
     #[default]
     None,
-    /// Ordered by this person: the node catches up with the log first.
+    /// Ordered by this person: the authority says first how long its log is.
     Wanted(Peer),
     /// On its way to where snapshots are kept.
     Written(Taken),
@@ -69,7 +72,7 @@ pub(super) enum Taking {
 pub(super) struct Taken {
     digest: B32,
     share_epoch: u64,
-    index: u64,
+    covers: u64,
 }
 
 impl Snapshot {
@@ -117,23 +120,41 @@ impl Snapshot {
 }
 
 impl Keystore {
-    /// DIS-1: first the node catches up with the log, so that the snapshot covers what the log names.
+    /// DIS-1: first the authority says how long its log is: what the log names by then is in the store already.
     pub(super) fn begin_snapshot(&mut self, step: &mut Step<'_>, from: &Peer) -> Done {
         self.serving(step)?;
         self.memory.snapshot = Taking::Wanted(from.clone());
-        self.wake(step);
+        step.send_in(Peer::Authority, None, Body::GetWitness);
         Ok(())
     }
 
+    /// What the authority says of its log and of snapshots: for a snapshot to be taken, or one to be staged.
+    pub(super) fn told_witness(
+        &mut self,
+        step: &mut Step<'_>,
+        digests: &[B32],
+        generation: u64,
+        covers: u64,
+    ) -> Done {
+        match std::mem::take(&mut self.memory.snapshot) {
+            Taking::Wanted(to) => self.take_snapshot(step, to, covers),
+            other => {
+                self.memory.snapshot = other;
+                self.stage_witnessed(step, digests, generation)
+            }
+        }
+    }
+
     /// DIS-1: the snapshot goes to where it is kept. Its size is that of the store.
-    pub(super) fn snapshot_if_wanted(&mut self, step: &mut Step<'_>) -> Done {
-        let Taking::Wanted(to) = self.memory.snapshot.clone() else { return Ok(()) };
+    fn take_snapshot(&mut self, step: &mut Step<'_>, to: Peer, covers: u64) -> Done {
+        self.serving(step)?;
         let open = self.unsealed(step)?;
         let header = header(step).ok_or(Refusal::Malformed)?;
         let mut snapshot = Snapshot {
             keyring: step.bytes(KEYRING).ok_or(Refusal::Malformed)?.to_vec().into(),
             generation: generation(step),
             index: Mark::of(step).index,
+            covers,
             records: step
                 .scan(RECORDS, RECORDS, usize::MAX)
                 .into_iter()
@@ -148,7 +169,7 @@ impl Keystore {
         let taken = Taken {
             digest: Snapshot::digest(&bytes),
             share_epoch: snapshot.header.share_epoch,
-            index: snapshot.index,
+            covers,
         };
         self.memory.snapshot = Taking::Written(taken);
         step.send_in(to, None, Body::Snapshot { snapshot: bytes.into() });
@@ -163,8 +184,8 @@ impl Keystore {
         if taken.digest != *digest {
             return Err(Refusal::SnapshotUnknown);
         }
-        let Taken { digest, share_epoch, index } = taken;
-        step.send_in(Peer::Authority, None, Body::SnapshotTaken { digest, share_epoch, index });
+        let Taken { digest, share_epoch, covers } = taken;
+        step.send_in(Peer::Authority, None, Body::SnapshotTaken { digest, share_epoch, covers });
         Ok(())
     }
 
@@ -180,7 +201,7 @@ impl Keystore {
 
     /// DIS-2, given the digests that the authority witnessed. An empty machine takes header and keyring from the snapshot
     /// (DIS-2b).
-    pub(super) fn stage_witnessed(&mut self, step: &mut Step<'_>, digests: &[B32], above: u64) -> Done {
+    fn stage_witnessed(&mut self, step: &mut Step<'_>, digests: &[B32], above: u64) -> Done {
         let bytes = self.memory.staging.take().ok_or(Refusal::OutOfTurn)?;
         if self.unsealed(step).is_ok() {
             return Err(Refusal::NotSealed);
@@ -234,6 +255,7 @@ impl Keystore {
         step.remove(STAGED);
         let mark = Mark { index: snapshot.index, ..Mark::of(step) };
         step.put(MARK, &mark);
+        step.put(COVERS, &snapshot.covers);
         Ok(())
     }
 
