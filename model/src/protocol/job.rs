@@ -33,7 +33,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         };
         self.w.job.noticed = self.w.job.kind == JobKind::OnBehalf && !self.rules.has(Mutation::NoNotice);
         self.w.job.user = user;
-        self.w.job.lane = LaneState { message: Slot::of(Message::AssignJob), live: true, ..LaneState::EMPTY };
+        self.w.job.lane = LaneState { message: Slot::of(Message::AssignJob), live: true, ..LaneState::fresh() };
         Ok(())
     }
 
@@ -84,7 +84,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         if !self.rules.has(kept_by) && !self.rules.has(Mutation::KeyWaitsForClock) {
             self.w.job.held = NO_KEY;
         }
-        self.w.job.lane = LaneState { message: Slot::of(Message::JobEnd), live: true, ..LaneState::EMPTY };
+        self.w.job.lane = LaneState { message: Slot::of(Message::JobEnd), live: true, ..LaneState::fresh() };
     }
 
     /// JOB-6.

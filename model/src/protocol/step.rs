@@ -180,7 +180,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     fn tidy(&mut self) {
         self.w.each_lane(|lane| {
             if lane.message.is_none() {
-                *lane = LaneState::EMPTY;
+                *lane = LaneState::fresh();
             }
         });
         if self.w.job.state == JobState::None {
@@ -236,7 +236,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     fn drop_late(&mut self, device: Device) -> Check {
         let late = &mut self.w.devices[device as usize].late;
         late.message.get().ok_or(Refusal::NothingInFlight)?;
-        *late = LaneState::EMPTY;
+        *late = LaneState::fresh();
         Ok(())
     }
 
@@ -248,7 +248,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         d.memory_key = NO_KEY;
         d.capability = Capability::None;
         let lost = d.lane;
-        d.lane = LaneState::EMPTY;
+        d.lane = LaneState::fresh();
         if let Some(message) = lost.message.get()
             && receiver(message, Lane::Device(device)) != Receiver::Device
             && late_allowed
@@ -295,7 +295,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
             return Err(Refusal::OutOfTurn);
         }
         d.program = Program::SigningIn;
-        d.lane = LaneState { message: Slot::of(Message::SignIn), ..LaneState::EMPTY };
+        d.lane = LaneState { message: Slot::of(Message::SignIn), ..LaneState::fresh() };
         Ok(())
     }
 
