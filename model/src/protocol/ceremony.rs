@@ -5,43 +5,43 @@ use bailee_spec::observation::{CeremonyState, ShareHeld, Window};
 use bailee_spec::outcome::Refusal;
 
 use super::mutation::Mutation;
-use super::step::{Check, Rules};
-use super::world::{Share, SnapshotState, World};
+use super::step::{Check, Rules, Turn};
+use super::world::{Share, SnapshotState};
 
-impl Rules {
+impl<const U: usize, const N: usize> Turn<'_, U, N> {
     /// CER-1, CER-7.
-    pub(super) fn restart<const U: usize, const N: usize>(&self, w: &mut World<U, N>, node: Node) {
-        w.nodes[node as usize].sealed = !self.has(Mutation::StartsUnsealed);
-        self.end_ceremony(w, node);
+    pub(super) fn restart(&mut self, node: Node) {
+        self.w.nodes[node as usize].sealed = !self.rules.has(Mutation::StartsUnsealed);
+        self.end_ceremony(node);
         if node == 0 {
-            w.each_lane(|lane| lane.pending = false);
+            self.w.each_lane(|lane| lane.pending = false);
         }
     }
 
     /// CER-1: a ceremony of the node is over.
-    pub(super) fn end_ceremony<const U: usize, const N: usize>(&self, w: &mut World<U, N>, node: Node) {
-        let n = &mut w.nodes[node as usize];
+    pub(super) fn end_ceremony(&mut self, node: Node) {
+        let n = &mut self.w.nodes[node as usize];
         let candidate_dropped = n.ceremony == CeremonyState::RekeyAcks;
         n.ceremony = CeremonyState::None;
-        self.close_collection(w, node);
+        self.close_collection(node);
         if candidate_dropped {
-            for custodian in &mut w.custodians {
+            for custodian in &mut self.w.custodians {
                 custodian.acked = false;
             }
         }
     }
 
     /// No more shares for the node's ceremony: what custodians hold for it is old.
-    fn close_collection<const U: usize, const N: usize>(&self, w: &mut World<U, N>, node: Node) {
-        let (window, share) = match self.has(Mutation::SharesDieAtOnce) {
+    fn close_collection(&mut self, node: Node) {
+        let (window, share) = match self.rules.has(Mutation::SharesDieAtOnce) {
             false => (Window::Dead, Share::OLD),
             true => (Window::None, Share::NONE),
         };
-        let n = &mut w.nodes[node as usize];
+        let n = &mut self.w.nodes[node as usize];
         if n.window == Window::Live {
             n.window = window;
         }
-        for custodian in &mut w.custodians {
+        for custodian in &mut self.w.custodians {
             custodian.counted[node as usize] = false;
             if custodian.share == Share::released_for(node) {
                 custodian.share = share;
@@ -50,30 +50,25 @@ impl Rules {
     }
 
     /// TIME-1 for ceremonies.
-    pub(super) fn end_ceremonies<const U: usize, const N: usize>(&self, w: &mut World<U, N>) {
-        if self.has(Mutation::CeremonyNeverEnds) {
+    pub(super) fn end_ceremonies(&mut self) {
+        if self.rules.has(Mutation::CeremonyNeverEnds) {
             return;
         }
-        for node in 0..self.nodes {
-            self.end_ceremony(w, node);
-            w.nodes[node as usize].window = Window::None;
+        for node in 0..self.rules.nodes {
+            self.end_ceremony(node);
+            self.w.nodes[node as usize].window = Window::None;
         }
-        for custodian in &mut w.custodians {
+        for custodian in &mut self.w.custodians {
             custodian.share = Share::NONE;
         }
     }
 
     /// CER-2.
-    pub(super) fn open_ceremony<const U: usize, const N: usize>(
-        &self,
-        w: &mut World<U, N>,
-        node: Node,
-        purpose: Purpose,
-        by: Caller,
-    ) -> Check {
-        self.may_open(by)?;
-        let rekeys = w.nodes.iter().any(|n| matches!(n.ceremony, CeremonyState::Rekey | CeremonyState::RekeyAcks));
-        let n = &mut w.nodes[node as usize];
+    pub(super) fn open_ceremony(&mut self, node: Node, purpose: Purpose, by: Caller) -> Check {
+        self.rules.may_open(by)?;
+        let rekeys =
+            self.w.nodes.iter().any(|n| matches!(n.ceremony, CeremonyState::Rekey | CeremonyState::RekeyAcks));
+        let n = &mut self.w.nodes[node as usize];
         match purpose {
             Purpose::Unseal if !n.sealed => return Err(Refusal::AlreadyUnsealed),
             Purpose::Rekey if n.sealed => return Err(Refusal::NotUnsealed),
@@ -89,17 +84,9 @@ impl Rules {
         Ok(())
     }
 
-    /// CER-2, first check: whatever the world is like.
-    pub(super) fn may_open(&self, by: Caller) -> Check {
-        if by == Caller::Stranger && !self.has(Mutation::StrangerOpens) {
-            return Err(Refusal::Unauthenticated);
-        }
-        Ok(())
-    }
-
     /// CER-3.
-    pub(super) fn announce<const U: usize, const N: usize>(&self, w: &mut World<U, N>, node: Node) -> Check {
-        let n = &mut w.nodes[node as usize];
+    pub(super) fn announce(&mut self, node: Node) -> Check {
+        let n = &mut self.w.nodes[node as usize];
         match n.ceremony {
             CeremonyState::None => Err(Refusal::OutOfTurn),
             CeremonyState::RekeyAcks => Ok(()),
@@ -111,23 +98,165 @@ impl Rules {
     }
 
     /// CER-4.
-    pub(super) fn request_share<const U: usize, const N: usize>(
-        &self,
-        w: &mut World<U, N>,
-        custodian: Custodian,
-        node: Node,
-        asking: Asking,
-    ) -> Check {
-        self.may_ask(asking)?;
-        let window = w.nodes[node as usize].window;
-        if window == Window::None && !self.has(Mutation::ShareWithoutRestart) {
+    pub(super) fn request_share(&mut self, custodian: Custodian, node: Node, asking: Asking) -> Check {
+        self.rules.may_ask(asking)?;
+        let window = self.w.nodes[node as usize].window;
+        if window == Window::None && !self.rules.has(Mutation::ShareWithoutRestart) {
             return Err(Refusal::NoRestartPending);
         }
-        if !w.alerts_up && !self.has(Mutation::ShareWithoutAlert) {
+        if !self.w.alerts_up && !self.rules.has(Mutation::ShareWithoutAlert) {
             return Err(Refusal::AlertUnavailable);
         }
-        w.custodians[custodian as usize].share =
+        self.w.custodians[custodian as usize].share =
             if window == Window::Live { Share::released_for(node) } else { Share::OLD };
+        Ok(())
+    }
+
+    /// CER-5.
+    pub(super) fn submit_share(&mut self, custodian: Custodian, node: Node, handing: Handing) -> Check {
+        match handing {
+            Handing::Right => self.submit_right(custodian, node),
+            Handing::Retired if !self.w.retired_shares => Err(Refusal::OutOfTurn),
+            _ => self.submit_bad(custodian, node, handing),
+        }
+    }
+
+    fn submit_right(&mut self, custodian: Custodian, node: Node) -> Check {
+        let c = &mut self.w.custodians[custodian as usize];
+        match c.share.held() {
+            ShareHeld::None => Err(Refusal::OutOfTurn),
+            ShareHeld::For(other) if other != node => Err(Refusal::OutOfTurn),
+            ShareHeld::Old => {
+                c.share = Share::NONE;
+                Err(Refusal::CeremonyExpired)
+            }
+            ShareHeld::For(_) => {
+                c.share = Share::NONE;
+                self.count(custodian, node)
+            }
+        }
+    }
+
+    fn submit_bad(&mut self, custodian: Custodian, node: Node, handing: Handing) -> Check {
+        if !matches!(self.w.nodes[node as usize].ceremony, CeremonyState::Unseal | CeremonyState::Rekey) {
+            return Err(Refusal::CeremonyExpired);
+        }
+        let refusal = match handing {
+            Handing::AsAnother => Refusal::BadSignature,
+            Handing::Retired => Refusal::WrongEpoch,
+            _ if self.w.custodians[custodian as usize].counted[node as usize] => return Err(Refusal::DuplicateShare),
+            _ => Refusal::WrongShare,
+        };
+        if self.rules.may_count(handing) { self.count(custodian, node) } else { Err(refusal) }
+    }
+
+    fn count(&mut self, custodian: Custodian, node: Node) -> Check {
+        if self.w.retired_shares && self.rules.has(Mutation::RekeyLosesShares) {
+            return Err(Refusal::WrongEpoch);
+        }
+        let mut extra = 0;
+        let c = &mut self.w.custodians[custodian as usize];
+        if c.counted[node as usize] {
+            if !self.rules.has(Mutation::ShareCountsTwice) {
+                return Err(Refusal::DuplicateShare);
+            }
+            extra = 1;
+        }
+        c.counted[node as usize] = true;
+        if self.rules.has(Mutation::OneShareFewer) {
+            extra = 1;
+        }
+        let counted = self.w.custodians.iter().filter(|c| c.counted[node as usize]).count() as u8;
+        if counted + extra >= self.rules.threshold {
+            match self.w.nodes[node as usize].ceremony {
+                CeremonyState::Unseal => self.unseal(node),
+                CeremonyState::Rekey => self.make_candidate(node),
+                CeremonyState::None | CeremonyState::RekeyAcks => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// CER-6.
+    fn unseal(&mut self, node: Node) {
+        self.end_ceremony(node);
+        if self.rules.has(Mutation::UnsealFails) {
+            return;
+        }
+        self.w.nodes[node as usize].sealed = false;
+        if node == 0 && self.w.restoring {
+            self.finish_restore();
+        }
+        self.keystore_hears();
+        self.acknowledge();
+    }
+
+    /// CER-8.
+    pub(super) fn unseal_together(&mut self, node: Node) -> Check {
+        if !self.w.nodes[node as usize].sealed {
+            return Err(Refusal::AlreadyUnsealed);
+        }
+        self.unseal(node);
+        Ok(())
+    }
+
+    /// KEY-1.
+    fn make_candidate(&mut self, node: Node) {
+        self.close_collection(node);
+        self.w.nodes[node as usize].ceremony = CeremonyState::RekeyAcks;
+    }
+
+    /// KEY-2.
+    pub(super) fn ack_share(&mut self, custodian: Custodian, condition: Condition) -> Check {
+        let collecting = |n: usize| self.w.nodes[n].ceremony == CeremonyState::RekeyAcks;
+        if !(0..self.rules.nodes as usize).any(collecting) {
+            return Err(Refusal::OutOfTurn);
+        }
+        if condition == Condition::Damaged {
+            return Err(Refusal::OwnShareDamaged);
+        }
+        self.w.custodians[custodian as usize].acked = true;
+        let acked = self.w.custodians.iter().filter(|c| c.acked).count() as u8;
+        let needed = match self.rules.mutation {
+            Some(Mutation::RekeyEarly) => self.rules.threshold,
+            Some(Mutation::RekeyNeverEnds) => self.rules.custodians + 1,
+            _ => self.rules.custodians,
+        };
+        if acked >= needed {
+            self.rekeyed();
+        }
+        Ok(())
+    }
+
+    /// KEY-3: every ceremony is over, for whoever collects has shares of the former header, and so is a restore of its epoch.
+    fn rekeyed(&mut self) {
+        for node in 0..self.rules.nodes {
+            self.end_ceremony(node);
+        }
+        self.w.restoring = false;
+        self.w.retired_shares = true;
+        if self.w.snapshot == SnapshotState::Current {
+            self.w.snapshot = SnapshotState::Retired;
+        }
+    }
+
+    /// KEY-4.
+    pub(super) fn rekey_together(&mut self) -> Check {
+        if self.w.nodes[0].sealed {
+            return Err(Refusal::NotUnsealed);
+        }
+        self.rekeyed();
+        Ok(())
+    }
+}
+
+/// What is refused whatever the world is like.
+impl Rules {
+    /// CER-2, first check: whatever the world is like.
+    pub(super) fn may_open(&self, by: Caller) -> Check {
+        if by == Caller::Stranger && !self.has(Mutation::StrangerOpens) {
+            return Err(Refusal::Unauthenticated);
+        }
         Ok(())
     }
 
@@ -141,61 +270,6 @@ impl Rules {
         }
     }
 
-    /// CER-5.
-    pub(super) fn submit_share<const U: usize, const N: usize>(
-        &self,
-        w: &mut World<U, N>,
-        custodian: Custodian,
-        node: Node,
-        handing: Handing,
-    ) -> Check {
-        match handing {
-            Handing::Right => self.submit_right(w, custodian, node),
-            Handing::Retired if !w.retired_shares => Err(Refusal::OutOfTurn),
-            _ => self.submit_bad(w, custodian, node, handing),
-        }
-    }
-
-    fn submit_right<const U: usize, const N: usize>(
-        &self,
-        w: &mut World<U, N>,
-        custodian: Custodian,
-        node: Node,
-    ) -> Check {
-        let c = &mut w.custodians[custodian as usize];
-        match c.share.held() {
-            ShareHeld::None => Err(Refusal::OutOfTurn),
-            ShareHeld::For(other) if other != node => Err(Refusal::OutOfTurn),
-            ShareHeld::Old => {
-                c.share = Share::NONE;
-                Err(Refusal::CeremonyExpired)
-            }
-            ShareHeld::For(_) => {
-                c.share = Share::NONE;
-                self.count(w, custodian, node)
-            }
-        }
-    }
-
-    fn submit_bad<const U: usize, const N: usize>(
-        &self,
-        w: &mut World<U, N>,
-        custodian: Custodian,
-        node: Node,
-        handing: Handing,
-    ) -> Check {
-        if !matches!(w.nodes[node as usize].ceremony, CeremonyState::Unseal | CeremonyState::Rekey) {
-            return Err(Refusal::CeremonyExpired);
-        }
-        let refusal = match handing {
-            Handing::AsAnother => Refusal::BadSignature,
-            Handing::Retired => Refusal::WrongEpoch,
-            _ if w.custodians[custodian as usize].counted[node as usize] => return Err(Refusal::DuplicateShare),
-            _ => Refusal::WrongShare,
-        };
-        if self.may_count(handing) { self.count(w, custodian, node) } else { Err(refusal) }
-    }
-
     /// Whether a share so handed in can count at all: a bad one only by a bug.
     pub(super) fn may_count(&self, handing: Handing) -> bool {
         match handing {
@@ -204,109 +278,5 @@ impl Rules {
             Handing::AsAnother => self.has(Mutation::IndexNotSigned),
             Handing::Retired => self.has(Mutation::RetiredShareCounts),
         }
-    }
-
-    fn count<const U: usize, const N: usize>(&self, w: &mut World<U, N>, custodian: Custodian, node: Node) -> Check {
-        let counted = |w: &World<U, N>| w.custodians.iter().filter(|c| c.counted[node as usize]).count() as u8;
-        if w.retired_shares && self.has(Mutation::RekeyLosesShares) {
-            return Err(Refusal::WrongEpoch);
-        }
-        let mut extra = 0;
-        let c = &mut w.custodians[custodian as usize];
-        if c.counted[node as usize] {
-            if !self.has(Mutation::ShareCountsTwice) {
-                return Err(Refusal::DuplicateShare);
-            }
-            extra = 1;
-        }
-        c.counted[node as usize] = true;
-        if self.has(Mutation::OneShareFewer) {
-            extra = 1;
-        }
-        if counted(w) + extra >= self.threshold {
-            match w.nodes[node as usize].ceremony {
-                CeremonyState::Unseal => self.unseal(w, node),
-                CeremonyState::Rekey => self.make_candidate(w, node),
-                CeremonyState::None | CeremonyState::RekeyAcks => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// CER-6.
-    fn unseal<const U: usize, const N: usize>(&self, w: &mut World<U, N>, node: Node) {
-        self.end_ceremony(w, node);
-        if self.has(Mutation::UnsealFails) {
-            return;
-        }
-        w.nodes[node as usize].sealed = false;
-        if node == 0 && w.restoring {
-            self.finish_restore(w);
-        }
-        self.keystore_hears(w);
-        self.acknowledge(w);
-    }
-
-    /// CER-8.
-    pub(super) fn unseal_together<const U: usize, const N: usize>(&self, w: &mut World<U, N>, node: Node) -> Check {
-        if !w.nodes[node as usize].sealed {
-            return Err(Refusal::AlreadyUnsealed);
-        }
-        self.unseal(w, node);
-        Ok(())
-    }
-
-    /// KEY-1.
-    fn make_candidate<const U: usize, const N: usize>(&self, w: &mut World<U, N>, node: Node) {
-        self.close_collection(w, node);
-        w.nodes[node as usize].ceremony = CeremonyState::RekeyAcks;
-    }
-
-    /// KEY-2.
-    pub(super) fn ack_share<const U: usize, const N: usize>(
-        &self,
-        w: &mut World<U, N>,
-        custodian: Custodian,
-        condition: Condition,
-    ) -> Check {
-        let collecting = |w: &World<U, N>, n: usize| w.nodes[n].ceremony == CeremonyState::RekeyAcks;
-        if !(0..self.nodes as usize).any(|n| collecting(w, n)) {
-            return Err(Refusal::OutOfTurn);
-        }
-        if condition == Condition::Damaged {
-            return Err(Refusal::OwnShareDamaged);
-        }
-        w.custodians[custodian as usize].acked = true;
-        let acked = w.custodians.iter().filter(|c| c.acked).count() as u8;
-        let needed = match self.mutation {
-            Some(Mutation::RekeyEarly) => self.threshold,
-            Some(Mutation::RekeyNeverEnds) => self.custodians + 1,
-            _ => self.custodians,
-        };
-        if acked >= needed {
-            self.rekeyed(w);
-        }
-        Ok(())
-    }
-
-    /// KEY-3: every ceremony is over, for whoever collects has shares of the former header, and so is a restore of its epoch.
-    fn rekeyed<const U: usize, const N: usize>(&self, w: &mut World<U, N>) {
-        for node in 0..self.nodes {
-            self.end_ceremony(w, node);
-        }
-        w.restoring = false;
-        w.retired_shares = true;
-        if w.snapshot == SnapshotState::Current {
-            w.snapshot = SnapshotState::Retired;
-        }
-    }
-
-    /// KEY-4.
-    pub(super) fn rekey_together<const U: usize, const N: usize>(&self, w: &mut World<U, N>) -> Check {
-        if w.nodes[0].sealed {
-            return Err(Refusal::NotUnsealed);
-        }
-        self.rekeyed(w);
-        Ok(())
     }
 }

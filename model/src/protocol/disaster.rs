@@ -5,21 +5,21 @@ use bailee_spec::observation::{AccountState, Message};
 use bailee_spec::outcome::Refusal;
 
 use super::mutation::Mutation;
-use super::step::{Check, Rules};
-use super::world::{Key, NO_KEY, SnapshotState, World};
+use super::step::{Check, Turn};
+use super::world::{Key, NO_KEY, SnapshotState};
 
 /// The account holds a key that can be released now or after a reactivation.
 fn holds_key(account: AccountState) -> bool {
     matches!(account, AccountState::Active | AccountState::Dormant)
 }
 
-impl Rules {
+impl<const U: usize, const N: usize> Turn<'_, U, N> {
     /// DIS-1.
-    pub(super) fn take_snapshot<const U: usize, const N: usize>(&self, w: &mut World<U, N>) -> Check {
-        self.unsealed(w)?;
-        w.snapshot = SnapshotState::Current;
-        for user in &mut w.users {
-            if !self.has(Mutation::EmptySnapshot) {
+    pub(super) fn take_snapshot(&mut self) -> Check {
+        self.unsealed()?;
+        self.w.snapshot = SnapshotState::Current;
+        for user in &mut self.w.users {
+            if !self.rules.has(Mutation::EmptySnapshot) {
                 user.snapshot_account = user.account;
                 user.snapshot_key = user.escrowed;
             }
@@ -31,44 +31,42 @@ impl Rules {
     }
 
     /// DIS-2.
-    pub(super) fn stage_restore<const U: usize, const N: usize>(
-        &self,
-        w: &mut World<U, N>,
-        condition: Condition,
-    ) -> Check {
-        if !w.nodes[0].sealed {
+    pub(super) fn stage_restore(&mut self, condition: Condition) -> Check {
+        if !self.w.nodes[0].sealed {
             return Err(Refusal::NotSealed);
         }
-        match w.snapshot {
+        match self.w.snapshot {
             SnapshotState::None => return Err(Refusal::SnapshotUnknown),
-            _ if condition == Condition::Damaged && !self.has(Mutation::DamagedSnapshot) => {
+            _ if condition == Condition::Damaged && !self.rules.has(Mutation::DamagedSnapshot) => {
                 return Err(Refusal::SnapshotDamaged);
             }
-            SnapshotState::Retired if !self.has(Mutation::RetiredSnapshot) => return Err(Refusal::EpochRetired),
+            SnapshotState::Retired if !self.rules.has(Mutation::RetiredSnapshot) => {
+                return Err(Refusal::EpochRetired);
+            }
             SnapshotState::Current | SnapshotState::Retired => {}
         }
-        w.restoring = true;
+        self.w.restoring = true;
         Ok(())
     }
 
     /// DIS-3, up to the sync that every unsealing makes.
-    pub(super) fn finish_restore<const U: usize, const N: usize>(&self, w: &mut World<U, N>) {
-        w.restoring = false;
-        for user in 0..self.users {
-            self.close_attempts(w, user);
-            let u = &mut w.users[user as usize];
+    pub(super) fn finish_restore(&mut self) {
+        self.w.restoring = false;
+        for user in 0..self.rules.users {
+            self.close_attempts(user);
+            let u = &mut self.w.users[user as usize];
             u.account = u.snapshot_account;
             u.escrowed = u.snapshot_key;
             let as_logged = holds_key(u.account) && u.escrowed == u.enrolled;
-            if u.enrolled != NO_KEY && !as_logged && !self.has(Mutation::LossNotNoticed) {
+            if u.enrolled != NO_KEY && !as_logged && !self.rules.has(Mutation::LossNotNoticed) {
                 u.account = AccountState::Lost;
                 u.escrowed = NO_KEY;
             }
         }
-        if self.has(Mutation::GenerationStays) {
+        if self.rules.has(Mutation::GenerationStays) {
             return;
         }
-        w.each_lane(|lane| {
+        self.w.each_lane(|lane| {
             lane.outdated |= matches!(
                 lane.message.get(),
                 Some(
@@ -85,25 +83,25 @@ impl Rules {
     }
 
     /// DIS-5.
-    pub(super) fn replay<const U: usize, const N: usize>(&self, w: &mut World<U, N>, user: User) -> Check {
-        let kept = w.users[user as usize].kept;
+    pub(super) fn replay(&mut self, user: User) -> Check {
+        let kept = self.w.users[user as usize].kept;
         if kept == NO_KEY {
             return Err(Refusal::NothingKept);
         }
-        self.take_back(w, user, kept)
+        self.take_back(user, kept)
     }
 
     /// DIS-6.
-    pub(super) fn re_escrow<const U: usize, const N: usize>(&self, w: &mut World<U, N>, device: Device) -> Check {
-        self.device_may_ask(w, device)?;
-        self.authority_serves(w, device)?;
-        let key = w.devices[device as usize].disk_key;
-        self.take_back(w, self.user_of(device), key)
+    pub(super) fn re_escrow(&mut self, device: Device) -> Check {
+        self.device_may_ask(device)?;
+        self.authority_serves(device)?;
+        let key = self.w.devices[device as usize].disk_key;
+        self.take_back(self.rules.user_of(device), key)
     }
 
-    fn take_back<const U: usize, const N: usize>(&self, w: &mut World<U, N>, user: User, key: Key) -> Check {
-        self.unsealed(w)?;
-        let u = &mut w.users[user as usize];
+    fn take_back(&mut self, user: User, key: Key) -> Check {
+        self.unsealed()?;
+        let u = &mut self.w.users[user as usize];
         if u.account != AccountState::Lost {
             return Err(Refusal::NotLost);
         }
@@ -112,58 +110,54 @@ impl Rules {
         }
         u.account = AccountState::Active;
         u.escrowed = key;
-        if self.has(Mutation::AnyKeyComesBack) {
-            let fresh = w.fresh_key();
-            w.users[user as usize].escrowed = fresh;
+        if self.rules.has(Mutation::AnyKeyComesBack) {
+            let fresh = self.w.fresh_key();
+            self.w.users[user as usize].escrowed = fresh;
         }
-        self.accounts_follow_log(w);
+        self.accounts_follow_log();
         Ok(())
     }
 
     /// ADV-1.
-    pub(super) fn read_host<const U: usize, const N: usize>(&self, w: &mut World<U, N>, node: Node) -> Check {
-        if w.nodes[node as usize].sealed {
+    pub(super) fn read_host(&mut self, node: Node) -> Check {
+        if self.w.nodes[node as usize].sealed {
             return Err(Refusal::Sealed);
         }
-        for user in &mut w.users {
-            user.opened_by_root |= holds_key(user.account) && !self.has(Mutation::EscrowStaysSealed);
+        for user in &mut self.w.users {
+            user.opened_by_root |= holds_key(user.account) && !self.rules.has(Mutation::EscrowStaysSealed);
         }
         Ok(())
     }
 
     /// ADV-2.
-    pub(super) fn corrupt_custodian<const U: usize, const N: usize>(
-        &self,
-        w: &mut World<U, N>,
-        custodian: Custodian,
-    ) -> Check {
-        w.custodians[custodian as usize].corrupt = true;
-        self.combine_loot(w);
+    pub(super) fn corrupt_custodian(&mut self, custodian: Custodian) -> Check {
+        self.w.custodians[custodian as usize].corrupt = true;
+        self.combine_loot();
         Ok(())
     }
 
     /// ADV-3.
-    pub(super) fn steal_snapshot<const U: usize, const N: usize>(&self, w: &mut World<U, N>) -> Check {
-        if w.snapshot == SnapshotState::None {
+    pub(super) fn steal_snapshot(&mut self) -> Check {
+        if self.w.snapshot == SnapshotState::None {
             return Err(Refusal::SnapshotUnknown);
         }
-        for user in &mut w.users {
+        for user in &mut self.w.users {
             user.stolen |= holds_key(user.snapshot_account);
         }
-        self.combine_loot(w);
+        self.combine_loot();
         Ok(())
     }
 
     /// ADV-4.
-    fn combine_loot<const U: usize, const N: usize>(&self, w: &mut World<U, N>) {
-        let shares = w.custodians.iter().filter(|c| c.corrupt).count() as u8;
-        let needed = match self.mutation {
+    fn combine_loot(&mut self) {
+        let shares = self.w.custodians.iter().filter(|c| c.corrupt).count() as u8;
+        let needed = match self.rules.mutation {
             Some(Mutation::TwoSharesOpen) => 2,
             Some(Mutation::StoreInClear) => 0,
             Some(Mutation::EscrowStaysSealed) => u8::MAX,
-            _ => self.threshold,
+            _ => self.rules.threshold,
         };
-        for user in &mut w.users {
+        for user in &mut self.w.users {
             user.opened_by_shares |= user.stolen && shares >= needed;
         }
     }

@@ -5,51 +5,135 @@ use bailee_spec::observation::{Freshness, JobKind, JobState, Message};
 use bailee_spec::outcome::Refusal;
 
 use super::mutation::Mutation;
-use super::step::{Check, Rules};
-use super::world::{LaneState, NO_KEY, Slot, World};
+use super::step::{Check, Rules, Turn};
+use super::world::{LaneState, NO_KEY, Slot};
 
-impl Rules {
+impl<const U: usize, const N: usize> Turn<'_, U, N> {
     /// JOB-1.
-    pub(super) fn request<const U: usize, const N: usize>(
-        &self,
-        w: &mut World<U, N>,
-        by: Requester,
-        user: User,
-    ) -> Check {
-        if w.job.lane.message.is_some() {
+    pub(super) fn request(&mut self, by: Requester, user: User) -> Check {
+        if self.w.job.lane.message.is_some() {
             return Err(Refusal::LaneBusy);
         }
-        self.may_request(w, by)?;
-        self.may_use_key(w, user)?;
-        if w.users[user as usize].enrolled == NO_KEY {
+        self.may_request(by)?;
+        self.may_use_key(user)?;
+        if self.w.users[user as usize].enrolled == NO_KEY {
             return Err(Refusal::NotEnrolled);
         }
-        if w.job.state != JobState::None {
+        if self.w.job.state != JobState::None {
             return Err(Refusal::Busy);
         }
-        if w.points[2] == Freshness::Fenced {
+        if self.w.points[2] == Freshness::Fenced {
             return Err(Refusal::NoRestorer);
         }
-        w.job.state = JobState::Assigned;
-        w.job.kind = match by {
+        self.w.job.state = JobState::Assigned;
+        self.w.job.kind = match by {
             Requester::Admin | Requester::ForeignAdmin => JobKind::OnBehalf,
             Requester::Schedule => JobKind::Maintenance,
             _ => JobKind::Own,
         };
-        w.job.noticed = w.job.kind == JobKind::OnBehalf && !self.has(Mutation::NoNotice);
-        w.job.user = user;
-        w.job.lane = LaneState { message: Slot::of(Message::AssignJob), live: true, ..LaneState::EMPTY };
+        self.w.job.noticed = self.w.job.kind == JobKind::OnBehalf && !self.rules.has(Mutation::NoNotice);
+        self.w.job.user = user;
+        self.w.job.lane = LaneState { message: Slot::of(Message::AssignJob), live: true, ..LaneState::fresh() };
         Ok(())
     }
 
-    fn may_request<const U: usize, const N: usize>(&self, w: &World<U, N>, by: Requester) -> Check {
-        self.may_ever_request(by)?;
-        if by == Requester::Admin && !w.admin_right && !self.has(Mutation::RightNotChecked) {
+    fn may_request(&self, by: Requester) -> Check {
+        self.rules.may_ever_request(by)?;
+        if by == Requester::Admin && !self.w.admin_right && !self.rules.has(Mutation::RightNotChecked) {
             return Err(Refusal::NoRestoreRight);
         }
         Ok(())
     }
 
+    /// JOB-4.
+    pub(super) fn finish_job(&mut self) -> Check {
+        self.restorer_may_end()?;
+        let outcome = if self.w.points[1] == Freshness::Fenced || self.w.points[2] == Freshness::Fenced {
+            Err(Refusal::LeaseExpired)
+        } else if !self.w.users[self.w.job.user as usize].archive {
+            Err(Refusal::NothingStored)
+        } else {
+            Ok(())
+        };
+        let kept = match outcome {
+            Ok(()) => Mutation::KeyLeftOnSuccess,
+            Err(_) => Mutation::KeyLeftOnFailure,
+        };
+        self.restorer_ends(kept);
+        outcome
+    }
+
+    /// JOB-5.
+    pub(super) fn fail_job(&mut self) -> Check {
+        self.restorer_may_end()?;
+        self.restorer_ends(Mutation::KeyLeftOnFailure);
+        Ok(())
+    }
+
+    fn restorer_may_end(&self) -> Check {
+        if self.w.job.held == NO_KEY {
+            return Err(Refusal::OutOfTurn);
+        }
+        if self.w.job.lane.message.is_some() {
+            return Err(Refusal::LaneBusy);
+        }
+        Ok(())
+    }
+
+    fn restorer_ends(&mut self, kept_by: Mutation) {
+        if !self.rules.has(kept_by) && !self.rules.has(Mutation::KeyWaitsForClock) {
+            self.w.job.held = NO_KEY;
+        }
+        self.w.job.lane = LaneState { message: Slot::of(Message::JobEnd), live: true, ..LaneState::fresh() };
+    }
+
+    /// JOB-6.
+    pub(super) fn abort(&mut self) -> Check {
+        let too_late = self.w.job.state == JobState::KeyHeld && self.rules.has(Mutation::AbortTooLate);
+        if too_late || !matches!(self.w.job.state, JobState::Assigned | JobState::KeyHeld) {
+            return Err(Refusal::JobOver);
+        }
+        self.w.job.state = JobState::Ending;
+        Ok(())
+    }
+
+    /// JOB-7.
+    pub(super) fn deliver_abort(&mut self) -> Check {
+        if self.w.job.state != JobState::Ending {
+            return Err(Refusal::NothingInFlight);
+        }
+        if !self.rules.has(Mutation::KeyLeftOnAbort) && !self.rules.has(Mutation::KeyWaitsForClock) {
+            self.w.job.held = NO_KEY;
+        }
+        self.w.job.waiting = false;
+        self.w.job.state = JobState::None;
+        Ok(())
+    }
+
+    /// JOB-8.
+    pub(super) fn withdraw_right(&mut self) -> Check {
+        if !self.w.admin_right {
+            return Err(Refusal::NoRestoreRight);
+        }
+        self.w.admin_right = false;
+        let running = matches!(self.w.job.state, JobState::Assigned | JobState::KeyHeld);
+        if running && self.w.job.kind == JobKind::OnBehalf {
+            self.w.job.state = JobState::Ending;
+        }
+        Ok(())
+    }
+
+    /// JOB-9.
+    pub(super) fn crash_restorer(&mut self) {
+        if !self.rules.has(Mutation::KeyOnRestorerDisk) {
+            self.w.job.held = NO_KEY;
+        }
+        self.w.job.waiting = false;
+    }
+}
+
+/// What is refused whatever the world is like.
+impl Rules {
     /// Whoever is refused a request whatever the world is like.
     pub(super) fn may_ever_request(&self, by: Requester) -> Check {
         match by {
@@ -60,91 +144,5 @@ impl Rules {
             Requester::Schedule if self.has(Mutation::NoMaintenance) => Err(Refusal::NoRestoreRight),
             _ => Ok(()),
         }
-    }
-
-    /// JOB-4.
-    pub(super) fn finish_job<const U: usize, const N: usize>(&self, w: &mut World<U, N>) -> Check {
-        self.restorer_may_end(w)?;
-        let outcome = if w.points[1] == Freshness::Fenced || w.points[2] == Freshness::Fenced {
-            Err(Refusal::LeaseExpired)
-        } else if !w.users[w.job.user as usize].archive {
-            Err(Refusal::NothingStored)
-        } else {
-            Ok(())
-        };
-        let kept = match outcome {
-            Ok(()) => Mutation::KeyLeftOnSuccess,
-            Err(_) => Mutation::KeyLeftOnFailure,
-        };
-        self.restorer_ends(w, kept);
-        outcome
-    }
-
-    /// JOB-5.
-    pub(super) fn fail_job<const U: usize, const N: usize>(&self, w: &mut World<U, N>) -> Check {
-        self.restorer_may_end(w)?;
-        self.restorer_ends(w, Mutation::KeyLeftOnFailure);
-        Ok(())
-    }
-
-    fn restorer_may_end<const U: usize, const N: usize>(&self, w: &World<U, N>) -> Check {
-        if w.job.held == NO_KEY {
-            return Err(Refusal::OutOfTurn);
-        }
-        if w.job.lane.message.is_some() {
-            return Err(Refusal::LaneBusy);
-        }
-        Ok(())
-    }
-
-    fn restorer_ends<const U: usize, const N: usize>(&self, w: &mut World<U, N>, kept_by: Mutation) {
-        if !self.has(kept_by) && !self.has(Mutation::KeyWaitsForClock) {
-            w.job.held = NO_KEY;
-        }
-        w.job.lane = LaneState { message: Slot::of(Message::JobEnd), live: true, ..LaneState::EMPTY };
-    }
-
-    /// JOB-6.
-    pub(super) fn abort<const U: usize, const N: usize>(&self, w: &mut World<U, N>) -> Check {
-        let too_late = w.job.state == JobState::KeyHeld && self.has(Mutation::AbortTooLate);
-        if too_late || !matches!(w.job.state, JobState::Assigned | JobState::KeyHeld) {
-            return Err(Refusal::JobOver);
-        }
-        w.job.state = JobState::Ending;
-        Ok(())
-    }
-
-    /// JOB-7.
-    pub(super) fn deliver_abort<const U: usize, const N: usize>(&self, w: &mut World<U, N>) -> Check {
-        if w.job.state != JobState::Ending {
-            return Err(Refusal::NothingInFlight);
-        }
-        if !self.has(Mutation::KeyLeftOnAbort) && !self.has(Mutation::KeyWaitsForClock) {
-            w.job.held = NO_KEY;
-        }
-        w.job.waiting = false;
-        w.job.state = JobState::None;
-        Ok(())
-    }
-
-    /// JOB-8.
-    pub(super) fn withdraw_right<const U: usize, const N: usize>(&self, w: &mut World<U, N>) -> Check {
-        if !w.admin_right {
-            return Err(Refusal::NoRestoreRight);
-        }
-        w.admin_right = false;
-        let running = matches!(w.job.state, JobState::Assigned | JobState::KeyHeld);
-        if running && w.job.kind == JobKind::OnBehalf {
-            w.job.state = JobState::Ending;
-        }
-        Ok(())
-    }
-
-    /// JOB-9.
-    pub(super) fn crash_restorer<const U: usize, const N: usize>(&self, w: &mut World<U, N>) {
-        if !self.has(Mutation::KeyOnRestorerDisk) {
-            w.job.held = NO_KEY;
-        }
-        w.job.waiting = false;
     }
 }

@@ -4,226 +4,168 @@ use bailee_spec::scope::{Part, Scope, Start};
 use zerocopy::TryFromBytes;
 
 use super::SmallWorld;
-use super::world::{CUSTODIANS, NODES};
+use super::world::{CUSTODIANS, CustodianState, LaneState};
 
-/// Users and devices of a packed world.
-const USERS: usize = 2;
-const DEVICES: usize = 2;
-
-/// What a field is: decides how many bits a scope needs for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `Standing`.
-    Standing,
-    /// The key in the log, in the account, on a disk.
-    StoredKey,
-    /// A kept escrow message.
-    KeptKey,
-    /// An account.
-    Account,
-    /// An archive.
-    Archive,
-    /// Anything of a snapshot's accounts.
-    SnapshotAccount,
-    /// The key in such an account.
-    SnapshotKey,
-    /// The adversary's.
-    Loot,
-    /// A disk.
-    Disk,
-    /// A program.
-    Program,
-    /// A key in a device's memory.
-    MemoryKey,
-    /// A capability.
-    Capability,
-    /// A device at the authority.
-    AtAuthority,
-    /// An attempt.
-    Attempt,
-    /// An attempt at the keystore.
-    AttemptAtKeystore,
-    /// A message in a device's lane.
-    LaneMessage,
-    /// Its key.
-    LaneKey,
-    /// Its marks.
-    LaneMark,
-    /// A message in a late lane.
-    LateMessage,
-    /// Its key.
-    LateKey,
-    /// Its marks.
-    LateMark,
-    /// The outdated mark of any device lane.
-    Outdated,
-    /// Sealed.
-    Sealed,
-    /// A ceremony.
-    Ceremony,
-    /// A window.
-    Window,
-    /// A share in memory.
-    Share,
-    /// A counted share.
-    Counted,
-    /// An acknowledgement.
-    Acked,
-    /// A job's state.
-    JobState,
-    /// A job's kind.
-    JobKind,
-    /// A job's notice.
-    JobNotice,
-    /// A job's user.
-    JobUser,
-    /// A job key.
-    Waiting,
-    /// A job's message.
-    JobMessage,
-    /// A key of a job.
-    JobKey,
-    /// A mark of a job's lane.
-    JobMark,
-    /// The outdated mark of the job's lane.
-    JobOutdated,
-    /// A point.
-    Point,
-    /// The snapshot.
-    Snapshot,
-    /// A staged restore.
-    Restoring,
-    /// Retired shares.
-    RetiredShares,
-    /// The alert sink.
-    AlertsUp,
-    /// The admin's right.
-    AdminRight,
+/// What a scope can do, as far as fields depend on it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    pub(super) users: usize,
+    pub(super) devices: usize,
+    pub(super) nodes: usize,
+    custodians: usize,
+    /// Bits of a standing.
+    pub(super) standing: u32,
+    /// Bits of the name of a key.
+    key: u32,
+    pub(super) signs_in: bool,
+    /// A key can be made.
+    pub(super) enrols: bool,
+    pub(super) late: bool,
+    /// A revocation epoch can rise.
+    pub(super) epochs_rise: bool,
+    pub(super) keys_move: bool,
+    pub(super) keys_are_kept: bool,
+    pub(super) accounts_move: bool,
+    pub(super) archives_move: bool,
+    pub(super) disks_move: bool,
+    pub(super) backs_up: bool,
+    pub(super) jobs: bool,
+    pub(super) on_behalf: bool,
+    pub(super) disaster: bool,
+    pub(super) adversary: bool,
+    pub(super) nodes_seal: bool,
+    pub(super) ceremonies: bool,
+    pub(super) rekeys: bool,
+    pub(super) shares_retire: bool,
+    pub(super) alerts_fail: bool,
+    pub(super) rights_move: bool,
 }
 
-impl Kind {
-    fn names_a_key(self) -> bool {
-        use Kind as K;
-        matches!(
-            self,
-            K::StoredKey | K::KeptKey | K::SnapshotKey | K::MemoryKey | K::LaneKey | K::LateKey | K::JobKey
-        )
-    }
-
-    fn is_of_a_custodian(self) -> bool {
-        // `Loot` is a user's as well: one look too many does no harm.
-        matches!(self, Kind::Share | Kind::Counted | Kind::Acked | Kind::Loot)
-    }
-}
-
-/// Whose field it is: only the owners that a scope declares have bits.
-#[derive(Clone, Copy)]
-enum Owner {
-    User(usize),
-    Device(usize),
-    Node(usize),
-    Custodian(usize),
-    All,
-}
-
-impl Owner {
-    fn declared(self, s: &Scope) -> bool {
-        match self {
-            Owner::User(i) => i < s.users as usize,
-            Owner::Device(i) => i < (s.users * s.devices_per_user) as usize,
-            Owner::Node(i) => i < s.nodes as usize,
-            Owner::Custodian(i) => i < s.custodians as usize,
-            Owner::All => true,
+impl Room {
+    fn of(scope: &Scope) -> Self {
+        let has = |part| scope.parts.contains(&part);
+        let any = |parts: &[Part]| parts.iter().any(|part| has(*part));
+        let signs_in = has(Part::SignIn);
+        let enrols = signs_in && scope.start != Start::Enrolled;
+        let retires = any(&[Part::Revocation, Part::Deactivation]);
+        let (disaster, purges) = (has(Part::Disaster), has(Part::Purge));
+        let devices = usize::from(scope.users * scope.devices_per_user);
+        let deactivates = any(&[Part::Deactivation, Part::Purge]);
+        Room {
+            users: usize::from(scope.users),
+            devices,
+            nodes: usize::from(scope.nodes),
+            custodians: usize::from(scope.custodians),
+            standing: if deactivates { 2 } else { u32::from(has(Part::Suspension)) },
+            key: if !enrols { 2 } else { 3 + u32::from(devices > 2) },
+            signs_in,
+            enrols,
+            late: has(Part::Late) && signs_in,
+            epochs_rise: retires || purges,
+            keys_move: signs_in || disaster || retires || purges,
+            keys_are_kept: enrols || disaster || purges,
+            accounts_move: enrols || disaster || deactivates,
+            archives_move: any(&[Part::Backup, Part::Purge]),
+            disks_move: signs_in || retires,
+            backs_up: has(Part::Backup),
+            jobs: any(&[Part::OwnRestore, Part::OnBehalf, Part::Maintenance]),
+            on_behalf: has(Part::OnBehalf),
+            disaster,
+            adversary: has(Part::Adversary),
+            nodes_seal: any(&[Part::KeystoreRestart, Part::Ceremony, Part::UnsealTogether, Part::CrashAfterWrite]),
+            ceremonies: any(&[Part::Ceremony, Part::Rekey]),
+            rekeys: has(Part::Rekey),
+            shares_retire: any(&[Part::Rekey, Part::RekeyTogether]),
+            alerts_fail: has(Part::AlertOutage),
+            rights_move: has(Part::AdminRight),
         }
     }
 }
 
-/// The fields of a world in order, a byte each: what each is, and whose.
-fn fields() -> Vec<(Kind, Owner)> {
-    let mut all = Vec::new();
-    for i in 0..USERS {
-        all.extend(USER.map(|kind| (kind, Owner::User(i))));
-    }
-    for i in 0..DEVICES {
-        all.extend(DEVICE.map(|kind| (kind, Owner::Device(i))));
-    }
-    for i in 0..NODES {
-        all.extend([Kind::Sealed, Kind::Ceremony, Kind::Window].map(|kind| (kind, Owner::Node(i))));
-    }
-    for i in 0..CUSTODIANS {
-        let of = Owner::Custodian(i);
-        all.push((Kind::Share, of));
-        all.extend((0..NODES).map(|node| (Kind::Counted, Owner::Node(node))));
-        all.extend([(Kind::Acked, of), (Kind::Loot, of)]);
-    }
-    all.extend(REST.map(|kind| (kind, Owner::All)));
-    all
+/// What a scope can do with one kind of lane.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LaneRoom {
+    /// Messages can be in it.
+    pub(super) used: bool,
 }
 
-/// The fields of [`UserState`](super::world::UserState).
-const USER: [Kind; 11] = [
-    Kind::Standing,
-    Kind::StoredKey,
-    Kind::KeptKey,
-    Kind::Account,
-    Kind::StoredKey,
-    Kind::Archive,
-    Kind::SnapshotAccount,
-    Kind::SnapshotKey,
-    Kind::Loot,
-    Kind::Loot,
-    Kind::Loot,
-];
+/// What a byte of a world is.
+#[derive(Clone, Copy, Debug)]
+struct Byte {
+    /// Its lowest bits that a scope uses.
+    width: u32,
+    names_a_key: bool,
+    of_a_custodian: bool,
+}
 
-/// The fields of [`DeviceRecord`](super::world::DeviceRecord).
-const DEVICE: [Kind; 18] = [
-    Kind::Disk,
-    Kind::StoredKey,
-    Kind::Program,
-    Kind::MemoryKey,
-    Kind::Capability,
-    Kind::AtAuthority,
-    Kind::Attempt,
-    Kind::AttemptAtKeystore,
-    Kind::LaneMessage,
-    Kind::LaneKey,
-    Kind::LaneMark,
-    Kind::LaneMark,
-    Kind::Outdated,
-    Kind::LateMessage,
-    Kind::LateKey,
-    Kind::LateMark,
-    Kind::LateMark,
-    Kind::Outdated,
-];
+/// The bytes of a world in order, as the declarations of its fields give them.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) room: Room,
+    /// Of the lane that is being laid.
+    pub(super) lane: LaneRoom,
+    /// The scope has the user, device, node or custodian that is being laid.
+    declared: bool,
+    of_a_custodian: bool,
+    bytes: Vec<Byte>,
+}
 
-/// The fields of [`JobRecord`](super::world::JobRecord) and the rest of a world.
-const REST: [Kind; 19] = [
-    Kind::JobState,
-    Kind::JobKind,
-    Kind::JobNotice,
-    Kind::JobUser,
-    Kind::Waiting,
-    Kind::JobKey,
-    Kind::JobMessage,
-    Kind::JobKey,
-    Kind::JobMark,
-    Kind::JobMark,
-    Kind::JobOutdated,
-    Kind::Point,
-    Kind::Point,
-    Kind::Point,
-    Kind::Snapshot,
-    Kind::Restoring,
-    Kind::RetiredShares,
-    Kind::AlertsUp,
-    Kind::AdminRight,
-];
+impl Plan {
+    fn of(scope: &Scope) -> Self {
+        let room = Room::of(scope);
+        let mut plan =
+            Plan { room, lane: LaneRoom::default(), declared: true, of_a_custodian: false, bytes: Vec::new() };
+        SmallWorld::lay(&mut plan);
+        plan
+    }
+
+    fn byte(&mut self, width: u32, names_a_key: bool) {
+        let width = if self.declared { width } else { 0 };
+        self.bytes.push(Byte { width, names_a_key, of_a_custodian: self.of_a_custodian });
+    }
+
+    /// The next byte has this many bits.
+    pub(super) fn bits(&mut self, width: u32) {
+        self.byte(width, false);
+    }
+
+    /// The next byte has this many bits if the scope can use it at all.
+    pub(super) fn when(&mut self, used: bool, width: u32) {
+        self.byte(if used { width } else { 0 }, false);
+    }
+
+    /// The next byte names a key, if the scope can use it at all.
+    pub(super) fn key(&mut self, used: bool) {
+        self.byte(if used { self.room.key } else { 0 }, true);
+    }
+
+    /// The next bytes are a lane.
+    pub(super) fn lane(&mut self, lane: LaneRoom) {
+        self.lane = lane;
+        LaneState::lay(self);
+    }
+
+    /// The next bytes are an array of `all`, of which the scope has the first `declared`.
+    pub(super) fn each(&mut self, all: usize, declared: usize, lay: fn(&mut Plan)) {
+        for i in 0..all {
+            self.declared = i < declared;
+            lay(self);
+        }
+        self.declared = true;
+    }
+
+    /// The next bytes are the custodians.
+    pub(super) fn custodians(&mut self) {
+        self.of_a_custodian = true;
+        self.each(CUSTODIANS, self.room.custodians, CustodianState::lay);
+        self.of_a_custodian = false;
+    }
+}
 
 /// Words of a world.
 const WORDS: usize = size_of::<SmallWorld>() / 8;
 
-/// A world as its words: what is compared and packed at once. Its fields are bytes, in the order of [`fields`].
+/// A world as its words: what is compared and packed at once. Its fields are bytes, in the order of [`Plan`].
 type Words = [[u8; 8]; WORDS];
 
 #[inline(always)]
@@ -335,12 +277,13 @@ impl Layout {
     /// The layout of a scope that starts in `base`.
     pub fn new(scope: &Scope, base: SmallWorld) -> Self {
         let [mut masks, mut keys, mut custodians] = [[[0; 8]; WORDS]; 3];
-        for (at, (kind, of)) in fields().into_iter().enumerate() {
-            let width = if of.declared(scope) { width(scope, kind) } else { 0 };
+        let bytes = Plan::of(scope).bytes;
+        assert_eq!(bytes.len(), size_of::<SmallWorld>(), "every byte of a world has its place in the plan");
+        for (at, byte) in bytes.into_iter().enumerate() {
             let all = |on| if on { u8::MAX } else { 0 };
-            masks[at / 8][at % 8] = ((1u16 << width) - 1) as u8;
-            keys[at / 8][at % 8] = all(kind.names_a_key());
-            custodians[at / 8][at % 8] = all(kind.is_of_a_custodian());
+            masks[at / 8][at % 8] = ((1u16 << byte.width) - 1) as u8;
+            keys[at / 8][at % 8] = all(byte.names_a_key);
+            custodians[at / 8][at % 8] = all(byte.of_a_custodian);
         }
         let [masks, keys, custodians] = [masks, keys, custodians].map(|words| words.map(u64::from_le_bytes));
         let mut layout = Layout { base, masks, places: Vec::new(), bits: 0 };
@@ -417,69 +360,6 @@ impl Layout {
             panic!("{key:#x} is no packed world of this scope")
         };
         world
-    }
-}
-
-/// The bits that a scope needs for a field.
-fn width(scope: &Scope, kind: Kind) -> u32 {
-    let has = |part| scope.parts.contains(&part);
-    let any = |parts: &[Part]| parts.iter().any(|part| has(*part));
-    let when = |on: bool, bits: u32| if on { bits } else { 0 };
-    let signs_in = has(Part::SignIn);
-    let enrols = signs_in && scope.start != Start::Enrolled;
-    let late = has(Part::Late) && signs_in;
-    let retires = any(&[Part::Revocation, Part::Deactivation]);
-    let jobs = any(&[Part::OwnRestore, Part::OnBehalf, Part::Maintenance]);
-    let ceremonies = any(&[Part::Ceremony, Part::Rekey]);
-    let disaster = has(Part::Disaster);
-    let key = if enrols { if scope.users * scope.devices_per_user > 2 { 4 } else { 3 } } else { 2 };
-    match kind {
-        Kind::Standing => {
-            if any(&[Part::Deactivation, Part::Purge]) {
-                2
-            } else {
-                when(has(Part::Suspension), 1)
-            }
-        }
-        Kind::StoredKey => when(signs_in || disaster || retires || has(Part::Purge), key),
-        Kind::KeptKey | Kind::SnapshotKey => when(enrols || disaster || has(Part::Purge), key),
-        Kind::Account => when(enrols || disaster || any(&[Part::Deactivation, Part::Purge]), 3),
-        Kind::Archive => when(any(&[Part::Backup, Part::Purge]), 1),
-        Kind::SnapshotAccount => when(disaster, 3),
-        Kind::Loot => when(has(Part::Adversary), 1),
-        Kind::Disk => when(signs_in || retires, 2),
-        Kind::Program => when(signs_in, 2),
-        Kind::MemoryKey => when(enrols, key),
-        Kind::Capability => when(has(Part::Backup), 2),
-        Kind::AtAuthority => when(signs_in || retires, 3),
-        Kind::Attempt => when(enrols, 2),
-        Kind::AttemptAtKeystore => when(enrols, 1),
-        Kind::LaneMessage => when(signs_in, 5),
-        Kind::LaneKey => when(signs_in, key),
-        Kind::LaneMark => when(signs_in, 1),
-        Kind::LateMessage => when(late, 5),
-        Kind::LateKey => when(late, key),
-        Kind::LateMark => when(late, 1),
-        Kind::Outdated => when(disaster && signs_in, 1),
-        Kind::Sealed => {
-            when(any(&[Part::KeystoreRestart, Part::Ceremony, Part::UnsealTogether, Part::CrashAfterWrite]), 1)
-        }
-        Kind::Ceremony | Kind::Window | Kind::Share => when(ceremonies, 2),
-        Kind::Counted => when(ceremonies, 1),
-        Kind::Acked => when(has(Part::Rekey), 1),
-        Kind::JobState | Kind::JobKind => when(jobs, 2),
-        Kind::JobNotice => when(has(Part::OnBehalf), 1),
-        Kind::JobUser => when(jobs && scope.users > 1, 1),
-        Kind::Waiting | Kind::JobMark => when(jobs, 1),
-        Kind::JobMessage => when(jobs, 5),
-        Kind::JobKey => when(jobs, key),
-        Kind::JobOutdated => when(jobs && disaster, 1),
-        Kind::Point => when(retires || has(Part::Purge), 2),
-        Kind::Snapshot => when(disaster, 2),
-        Kind::Restoring => when(disaster, 1),
-        Kind::RetiredShares => when(any(&[Part::Rekey, Part::RekeyTogether]), 1),
-        Kind::AlertsUp => when(has(Part::AlertOutage), 1),
-        Kind::AdminRight => when(has(Part::AdminRight), 1),
     }
 }
 

@@ -183,7 +183,7 @@ pub const ALL: &[Property] = &[
             _ => s.delivered().is_some_and(|(lane, message, _)| {
                 let device_key = message == Message::SealedKey && lane != Lane::Job;
                 let gives = device_key || matches!(message, Message::ConsumeGrant | Message::AddDevice);
-                gives && suspended(s.rules.user_of_lane(s.before, lane))
+                gives && suspended(s.before.user_of_lane(s.rules, lane))
             }),
         };
         !for_suspended || !s.accepted()
@@ -202,7 +202,7 @@ pub const ALL: &[Property] = &[
     }),
     step("dormant-is-not-released", |s| match s.delivered() {
         Some((lane, Message::ReleaseKey | Message::GrantConsumed, _)) => {
-            let user = s.rules.user_of_lane(s.before, lane);
+            let user = s.before.user_of_lane(s.rules, lane);
             !s.accepted() || s.before.users[user as usize].account == AccountState::Active
         }
         _ => true,

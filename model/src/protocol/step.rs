@@ -70,78 +70,13 @@ impl Rules {
     /// Carries the action out on the world itself.
     #[inline]
     pub fn apply<const U: usize, const N: usize>(&self, world: &mut World<U, N>, action: Action) -> Outcome {
-        let outcome = match self.act(world, action) {
-            Ok(()) => Outcome::Accepted,
-            Err(refusal) => Outcome::Refused(refusal),
-        };
-        if may_have_changed(action, outcome) {
-            self.tidy(world);
-        }
-        outcome
+        Turn { rules: self, w: world }.take(action)
     }
 
-    fn act<const U: usize, const N: usize>(&self, w: &mut World<U, N>, action: Action) -> Check {
-        match action {
-            Action::Deliver { lane } => self.deliver(w, lane, false),
-            Action::DeliverThenCrash { lane } => self.deliver(w, lane, true),
-            Action::DropLate { device } => self.drop_late(w, device),
-            Action::CrashDevice { device } => {
-                self.crash_device(w, device);
-                Ok(())
-            }
-            Action::CrashRestorer => {
-                self.crash_restorer(w);
-                Ok(())
-            }
-            Action::Restart { node } | Action::Seal { node } => {
-                self.restart(w, node);
-                Ok(())
-            }
-            Action::Advance => {
-                self.advance(w);
-                Ok(())
-            }
-            Action::SignIn { device } => self.sign_in(w, device),
-            Action::OpenBackup { device } => self.open_backup(w, device),
-            Action::Append { device } => self.append(w, device),
-            Action::Fetch { device } => self.fetch(w, device),
-            Action::Contact { device } => self.contact(w, device),
-            Action::ReEscrow { device } => self.re_escrow(w, device),
-            Action::Deauthorize { device, by } => self.deauthorize(w, device, by),
-            Action::Publish { point } => self.publish(w, point),
-            Action::Suspend { user } => self.suspend(w, user),
-            Action::Resume { user } => self.resume(w, user),
-            Action::Deactivate { user } => self.deactivate(w, user),
-            Action::Reactivate { user } => self.reactivate(w, user),
-            Action::Purge { user } => self.purge(w, user),
-            Action::WithdrawRight => self.withdraw_right(w),
-            Action::GrantRight => {
-                w.admin_right = true;
-                Ok(())
-            }
-            Action::Request { by, user } => self.request(w, by, user),
-            Action::Abort => self.abort(w),
-            Action::DeliverAbort => self.deliver_abort(w),
-            Action::FinishJob => self.finish_job(w),
-            Action::FailJob => self.fail_job(w),
-            Action::OpenCeremony { node, purpose, by } => self.open_ceremony(w, node, purpose, by),
-            Action::Announce { node } => self.announce(w, node),
-            Action::RequestShare { custodian, node, asking } => self.request_share(w, custodian, node, asking),
-            Action::SubmitShare { custodian, node, handing } => self.submit_share(w, custodian, node, handing),
-            Action::AckShare { custodian, condition } => self.ack_share(w, custodian, condition),
-            Action::AlertSink { up } => {
-                w.alerts_up = up;
-                Ok(())
-            }
-            Action::UnsealTogether { node } => self.unseal_together(w, node),
-            Action::RekeyTogether => self.rekey_together(w),
-            Action::Snapshot => self.take_snapshot(w),
-            Action::StageRestore { condition } => self.stage_restore(w, condition),
-            Action::Replay { user } => self.replay(w, user),
-            Action::ReadHost { node } => self.read_host(w, node),
-            Action::CorruptCustodian { custodian } => self.corrupt_custodian(w, custodian),
-            Action::StealSnapshot => self.steal_snapshot(w),
-        }
+    /// The devices of a user.
+    pub fn devices_of(&self, user: User) -> std::ops::Range<usize> {
+        let per_user = self.devices_per_user as usize;
+        user as usize * per_user..(user as usize + 1) * per_user
     }
 
     /// Whether the action is refused in every world, for who asks or for how: these are the rules' own first checks. Such an
@@ -156,35 +91,119 @@ impl Rules {
             _ => false,
         }
     }
+}
+
+/// One action on one world: the rules are its methods.
+pub(super) struct Turn<'w, const U: usize, const N: usize> {
+    pub(super) rules: &'w Rules,
+    pub(super) w: &'w mut World<U, N>,
+}
+
+impl<const U: usize, const N: usize> Turn<'_, U, N> {
+    #[inline]
+    fn take(mut self, action: Action) -> Outcome {
+        let outcome = match self.act(action) {
+            Ok(()) => Outcome::Accepted,
+            Err(refusal) => Outcome::Refused(refusal),
+        };
+        if may_have_changed(action, outcome) {
+            self.tidy();
+        }
+        outcome
+    }
+
+    fn act(&mut self, action: Action) -> Check {
+        match action {
+            Action::Deliver { lane } => self.deliver(lane, false),
+            Action::DeliverThenCrash { lane } => self.deliver(lane, true),
+            Action::DropLate { device } => self.drop_late(device),
+            Action::CrashDevice { device } => {
+                self.crash_device(device);
+                Ok(())
+            }
+            Action::CrashRestorer => {
+                self.crash_restorer();
+                Ok(())
+            }
+            Action::Restart { node } | Action::Seal { node } => {
+                self.restart(node);
+                Ok(())
+            }
+            Action::Advance => {
+                self.advance();
+                Ok(())
+            }
+            Action::SignIn { device } => self.sign_in(device),
+            Action::OpenBackup { device } => self.open_backup(device),
+            Action::Append { device } => self.append(device),
+            Action::Fetch { device } => self.fetch(device),
+            Action::Contact { device } => self.contact(device),
+            Action::ReEscrow { device } => self.re_escrow(device),
+            Action::Deauthorize { device, by } => self.deauthorize(device, by),
+            Action::Publish { point } => self.publish(point),
+            Action::Suspend { user } => self.suspend(user),
+            Action::Resume { user } => self.resume(user),
+            Action::Deactivate { user } => self.deactivate(user),
+            Action::Reactivate { user } => self.reactivate(user),
+            Action::Purge { user } => self.purge(user),
+            Action::WithdrawRight => self.withdraw_right(),
+            Action::GrantRight => {
+                self.w.admin_right = true;
+                Ok(())
+            }
+            Action::Request { by, user } => self.request(by, user),
+            Action::Abort => self.abort(),
+            Action::DeliverAbort => self.deliver_abort(),
+            Action::FinishJob => self.finish_job(),
+            Action::FailJob => self.fail_job(),
+            Action::OpenCeremony { node, purpose, by } => self.open_ceremony(node, purpose, by),
+            Action::Announce { node } => self.announce(node),
+            Action::RequestShare { custodian, node, asking } => self.request_share(custodian, node, asking),
+            Action::SubmitShare { custodian, node, handing } => self.submit_share(custodian, node, handing),
+            Action::AckShare { custodian, condition } => self.ack_share(custodian, condition),
+            Action::AlertSink { up } => {
+                self.w.alerts_up = up;
+                Ok(())
+            }
+            Action::UnsealTogether { node } => self.unseal_together(node),
+            Action::RekeyTogether => self.rekey_together(),
+            Action::Snapshot => self.take_snapshot(),
+            Action::StageRestore { condition } => self.stage_restore(condition),
+            Action::Replay { user } => self.replay(user),
+            Action::ReadHost { node } => self.read_host(node),
+            Action::CorruptCustodian { custodian } => self.corrupt_custodian(custodian),
+            Action::StealSnapshot => self.steal_snapshot(),
+        }
+    }
 
     /// Clears what no longer means anything, so that equal situations are equal states.
-    fn tidy<const U: usize, const N: usize>(&self, w: &mut World<U, N>) {
-        w.each_lane(|lane| {
+    fn tidy(&mut self) {
+        self.w.each_lane(|lane| {
             if lane.message.is_none() {
-                *lane = LaneState::EMPTY;
+                *lane = LaneState::fresh();
             }
         });
-        if w.job.state == JobState::None {
-            w.job.kind = bailee_spec::observation::JobKind::Own;
-            w.job.noticed = false;
-            if w.job.lane.message.is_none() {
-                w.job.user = 0;
+        if self.w.job.state == JobState::None {
+            self.w.job.kind = bailee_spec::observation::JobKind::Own;
+            self.w.job.noticed = false;
+            if self.w.job.lane.message.is_none() {
+                self.w.job.user = 0;
             }
         }
     }
 
     /// NET-2, NET-3.
-    fn deliver<const U: usize, const N: usize>(&self, w: &mut World<U, N>, lane: Lane, crash: bool) -> Check {
-        let message = w.lane(lane).message.get().ok_or(Refusal::NothingInFlight)?;
+    fn deliver(&mut self, lane: Lane, crash: bool) -> Check {
+        let message = self.w.lane(lane).message.get().ok_or(Refusal::NothingInFlight)?;
         let receiver = receiver(message, lane);
         let Reaction { outcome, next } = match receiver {
-            Receiver::Authority => self.at_authority(w, lane, message),
-            Receiver::Keystore => self.at_keystore(w, lane, message),
-            Receiver::Device => self.at_device(w, lane, message),
-            Receiver::Restorer => self.at_restorer(w, message),
+            Receiver::Authority => self.at_authority(lane, message),
+            Receiver::Keystore => self.at_keystore(lane, message),
+            Receiver::Device => self.at_device(lane, message),
+            Receiver::Restorer => self.at_restorer(message),
         };
         let next = if crash { None } else { next.filter(|(m, _)| !unreachable_reply(*m, lane)) };
-        let at = w.lane_mut(lane);
+        let at = self.w.lane_mut(lane);
         at.outdated = false;
         match next {
             Some((message, key)) => {
@@ -194,42 +213,42 @@ impl Rules {
             None => at.message = Slot::EMPTY,
         }
         if crash {
-            self.die(w, lane, receiver);
+            self.die(lane, receiver);
         } else if let (Lane::Device(d), None) = (lane, next) {
-            w.devices[d as usize].program = Program::Idle;
+            self.w.devices[d as usize].program = Program::Idle;
         }
         outcome
     }
 
     /// NET-3: what dies with the receiver.
-    fn die<const U: usize, const N: usize>(&self, w: &mut World<U, N>, lane: Lane, receiver: Receiver) {
+    fn die(&mut self, lane: Lane, receiver: Receiver) {
         match receiver {
-            Receiver::Keystore => self.restart(w, 0),
-            Receiver::Restorer => self.crash_restorer(w),
+            Receiver::Keystore => self.restart(0),
+            Receiver::Restorer => self.crash_restorer(),
             Receiver::Device | Receiver::Authority => {}
         }
         if let Lane::Device(d) = lane {
-            self.crash_device(w, d);
+            self.crash_device(d);
         }
     }
 
     /// NET-4.
-    fn drop_late<const U: usize, const N: usize>(&self, w: &mut World<U, N>, device: Device) -> Check {
-        let late = &mut w.devices[device as usize].late;
+    fn drop_late(&mut self, device: Device) -> Check {
+        let late = &mut self.w.devices[device as usize].late;
         late.message.get().ok_or(Refusal::NothingInFlight)?;
-        *late = LaneState::EMPTY;
+        *late = LaneState::fresh();
         Ok(())
     }
 
     /// NET-5.
-    pub(super) fn crash_device<const U: usize, const N: usize>(&self, w: &mut World<U, N>, device: Device) {
-        let late_allowed = self.late;
-        let d = &mut w.devices[device as usize];
+    pub(super) fn crash_device(&mut self, device: Device) {
+        let late_allowed = self.rules.late;
+        let d = &mut self.w.devices[device as usize];
         d.program = Program::Idle;
         d.memory_key = NO_KEY;
         d.capability = Capability::None;
         let lost = d.lane;
-        d.lane = LaneState::EMPTY;
+        d.lane = LaneState::fresh();
         if let Some(message) = lost.message.get()
             && receiver(message, Lane::Device(device)) != Receiver::Device
             && late_allowed
@@ -240,12 +259,12 @@ impl Rules {
     }
 
     /// TIME-1.
-    fn advance<const U: usize, const N: usize>(&self, w: &mut World<U, N>) {
-        w.each_lane(|lane| {
+    fn advance(&mut self) {
+        self.w.each_lane(|lane| {
             lane.live = false;
             lane.pending = false;
         });
-        for device in &mut w.devices {
+        for device in &mut self.w.devices {
             device.attempt = bailee_spec::observation::Attempt::None;
             device.attempt_at_keystore = false;
             if device.at_authority == DeviceState::Pending {
@@ -255,34 +274,34 @@ impl Rules {
                 device.capability = Capability::Dead;
             }
         }
-        for point in &mut w.points {
+        for point in &mut self.w.points {
             if *point == Freshness::Behind {
                 *point = Freshness::Fenced;
             }
         }
-        self.acknowledge(w);
-        self.end_ceremonies(w);
-        if !self.has(Mutation::KeyLeftOnTimeout) {
-            w.job.held = NO_KEY;
+        self.acknowledge();
+        self.end_ceremonies();
+        if !self.rules.has(Mutation::KeyLeftOnTimeout) {
+            self.w.job.held = NO_KEY;
         }
-        w.job.waiting = false;
-        w.job.state = JobState::None;
+        self.w.job.waiting = false;
+        self.w.job.state = JobState::None;
     }
 
     /// ENR-1.
-    fn sign_in<const U: usize, const N: usize>(&self, w: &mut World<U, N>, device: Device) -> Check {
-        let d = &mut w.devices[device as usize];
+    fn sign_in(&mut self, device: Device) -> Check {
+        let d = &mut self.w.devices[device as usize];
         if d.program != Program::Idle || d.lane.message.is_some() || d.disk_key != NO_KEY {
             return Err(Refusal::OutOfTurn);
         }
         d.program = Program::SigningIn;
-        d.lane = LaneState { message: Slot::of(Message::SignIn), ..LaneState::EMPTY };
+        d.lane = LaneState { message: Slot::of(Message::SignIn), ..LaneState::fresh() };
         Ok(())
     }
 
     /// The standing that a user needs to be served as usual.
-    pub(super) fn in_good_standing<const U: usize, const N: usize>(&self, w: &World<U, N>, user: User) -> Check {
-        match w.users[user as usize].standing {
+    pub(super) fn in_good_standing(&self, user: User) -> Check {
+        match self.w.users[user as usize].standing {
             Standing::Active => Ok(()),
             Standing::Suspended => Err(Refusal::UserSuspended),
             Standing::Deactivated | Standing::Purged => Err(Refusal::UserDeactivated),
@@ -290,10 +309,17 @@ impl Rules {
     }
 
     /// The user that a lane's traffic is about.
-    pub(super) fn user_of_lane<const U: usize, const N: usize>(&self, w: &World<U, N>, lane: Lane) -> User {
+    pub(super) fn user_of_lane(&self, lane: Lane) -> User {
+        self.w.user_of_lane(self.rules, lane)
+    }
+}
+
+impl<const U: usize, const N: usize> World<U, N> {
+    /// The user that a lane's traffic is about.
+    pub(super) fn user_of_lane(&self, rules: &Rules, lane: Lane) -> User {
         match lane {
-            Lane::Device(d) | Lane::Late(d) => self.user_of(d),
-            Lane::Job => w.job.user,
+            Lane::Device(d) | Lane::Late(d) => rules.user_of(d),
+            Lane::Job => self.job.user,
         }
     }
 }

@@ -3,15 +3,17 @@
 //! A [`World`] is small and `Copy`. Keys are names ([`Key`]); two positions hold the same key when they hold the same
 //! name. Sizes are parameters, so that the same rules run the packed scopes and the large random walks.
 //!
-//! Every part of a world is plain bytes without gaps, in the order in which [`super::layout`] goes over them: worlds are
+//! Every part of a world is plain bytes without gaps, declared once, with the bits that a scope needs for it: worlds are
 //! compared and packed as bytes, which the explorer does for every transition.
 
-use bailee_spec::action::Lane;
+use bailee_spec::action::{Lane, Point};
 use bailee_spec::observation::{
     AccountState, Attempt, Capability, CeremonyState, DeviceState, Disk, Freshness, JobKind, JobState, Message,
     Program, ShareHeld, Standing, Window,
 };
 use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes, Unaligned};
+
+use super::layout::{LaneRoom, Plan};
 
 /// The name of an archive key; [`NO_KEY`] is none.
 pub type Key = u8;
@@ -22,32 +24,65 @@ pub const NODES: usize = 2;
 /// Custodians that a world has room for.
 pub const CUSTODIANS: usize = 5;
 
-/// A user, at the authority, the keystore, storage and in the adversary's hands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoBytes, TryFromBytes, Unaligned, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct UserState {
-    /// Standing at the authority.
-    pub standing: Standing,
-    /// The key that the authority's log names.
-    pub enrolled: Key,
-    /// The key in the escrow message that the authority keeps.
-    pub kept: Key,
-    /// The account in the keystore.
-    pub account: AccountState,
-    /// Its key.
-    pub escrowed: Key,
-    /// Whether the archive holds a backup set.
-    pub archive: bool,
-    /// The account in the snapshot.
-    pub snapshot_account: AccountState,
-    /// Its key.
-    pub snapshot_key: Key,
-    /// The key was in the store when the adversary read an unsealed host.
-    pub opened_by_root: bool,
-    /// The key was in the snapshot that the adversary took.
-    pub stolen: bool,
-    /// The key is opened by shares and the stolen snapshot.
-    pub opened_by_shares: bool,
+/// Declares a part of a world: every field once, with what a fresh world holds there and the bits that a scope needs for it.
+/// The last closure of a field tells [`Plan`] of its bytes, in their order.
+macro_rules! record {
+    (
+        $(#[$meta:meta])*
+        $name:ident $(<$(const $size:ident),+>)? {
+            $($(#[$doc:meta])* $field:ident: $type:ty = $fresh:expr, $lay:expr;)*
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoBytes, TryFromBytes, Unaligned, Immutable, KnownLayout)]
+        #[repr(C)]
+        pub struct $name $(<$(const $size: usize),+>)? {
+            $($(#[$doc])* pub $field: $type,)*
+        }
+
+        impl $(<$(const $size: usize),+>)? $name $(<$($size),+>)? {
+            /// As it is where nothing has happened yet.
+            pub fn fresh() -> Self {
+                $name { $($field: $fresh,)* }
+            }
+
+            /// Tells the plan of every byte.
+            pub(super) fn lay(plan: &mut Plan) {
+                $({
+                    let lay: fn(&mut Plan) = $lay;
+                    lay(plan);
+                })*
+            }
+        }
+    };
+}
+
+record! {
+    /// A user, at the authority, the keystore, storage and in the adversary's hands.
+    UserState {
+        /// Standing at the authority.
+        standing: Standing = Standing::Active, |p| p.bits(p.room.standing);
+        /// The key that the authority's log names.
+        enrolled: Key = NO_KEY, |p| p.key(p.room.keys_move);
+        /// The key in the escrow message that the authority keeps.
+        kept: Key = NO_KEY, |p| p.key(p.room.keys_are_kept);
+        /// The account in the keystore.
+        account: AccountState = AccountState::None, |p| p.when(p.room.accounts_move, 3);
+        /// Its key.
+        escrowed: Key = NO_KEY, |p| p.key(p.room.keys_move);
+        /// Whether the archive holds a backup set.
+        archive: bool = false, |p| p.when(p.room.archives_move, 1);
+        /// The account in the snapshot.
+        snapshot_account: AccountState = AccountState::None, |p| p.when(p.room.disaster, 3);
+        /// Its key.
+        snapshot_key: Key = NO_KEY, |p| p.key(p.room.keys_are_kept);
+        /// The key was in the store when the adversary read an unsealed host.
+        opened_by_root: bool = false, |p| p.when(p.room.adversary, 1);
+        /// The key was in the snapshot that the adversary took.
+        stolen: bool = false, |p| p.when(p.room.adversary, 1);
+        /// The key is opened by shares and the stolen snapshot.
+        opened_by_shares: bool = false, |p| p.when(p.room.adversary, 1);
+    }
 }
 
 /// The kind of a message on its way, or none.
@@ -125,112 +160,97 @@ impl std::fmt::Debug for Share {
     }
 }
 
-/// A message on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoBytes, TryFromBytes, Unaligned, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct LaneState {
-    /// Its kind; none: the lane is empty.
-    pub message: Slot,
-    /// The key inside it.
-    pub key: Key,
-    /// Its session or grant period is not over.
-    pub live: bool,
-    /// The keystore waits for its grant to be consumed.
-    pub pending: bool,
-    /// It is of an earlier store generation.
-    pub outdated: bool,
+record! {
+    /// A message on its way.
+    LaneState {
+        /// Its kind; none: the lane is empty.
+        message: Slot = Slot::EMPTY, |p| p.when(p.lane.used, 5);
+        /// The key inside it.
+        key: Key = NO_KEY, |p| p.key(p.lane.used);
+        /// Its session or grant period is not over.
+        live: bool = false, |p| p.when(p.lane.used, 1);
+        /// The keystore waits for its grant to be consumed.
+        pending: bool = false, |p| p.when(p.lane.used, 1);
+        /// It is of an earlier store generation.
+        outdated: bool = false, |p| p.when(p.lane.used && p.room.disaster, 1);
+    }
 }
 
-impl LaneState {
-    /// An empty lane.
-    pub const EMPTY: LaneState =
-        LaneState { message: Slot::EMPTY, key: NO_KEY, live: false, pending: false, outdated: false };
+record! {
+    /// A device and its records elsewhere.
+    DeviceRecord {
+        /// The disk.
+        disk: Disk = Disk::Blank, |p| p.when(p.room.disks_move, 2);
+        /// The key on it.
+        disk_key: Key = NO_KEY, |p| p.key(p.room.keys_move);
+        /// The program.
+        program: Program = Program::Idle, |p| p.when(p.room.signs_in, 2);
+        /// The key in memory.
+        memory_key: Key = NO_KEY, |p| p.key(p.room.enrols);
+        /// Leave to append.
+        capability: Capability = Capability::None, |p| p.when(p.room.backs_up, 2);
+        /// The device at the authority.
+        at_authority: DeviceState = DeviceState::None, |p| p.when(p.room.disks_move, 3);
+        /// Its attempt there.
+        attempt: Attempt = Attempt::None, |p| p.when(p.room.enrols, 2);
+        /// Its attempt is open at the keystore.
+        attempt_at_keystore: bool = false, |p| p.when(p.room.enrols, 1);
+        /// Its lane.
+        lane: LaneState = LaneState::fresh(), |p| p.lane(LaneRoom { used: p.room.signs_in });
+        /// Its late lane.
+        late: LaneState = LaneState::fresh(), |p| p.lane(LaneRoom { used: p.room.late });
+    }
 }
 
-/// A device and its records elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoBytes, TryFromBytes, Unaligned, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct DeviceRecord {
-    /// The disk.
-    pub disk: Disk,
-    /// The key on it.
-    pub disk_key: Key,
-    /// The program.
-    pub program: Program,
-    /// The key in memory.
-    pub memory_key: Key,
-    /// Leave to append.
-    pub capability: Capability,
-    /// The device at the authority.
-    pub at_authority: DeviceState,
-    /// Its attempt there.
-    pub attempt: Attempt,
-    /// Its attempt is open at the keystore.
-    pub attempt_at_keystore: bool,
-    /// Its lane.
-    pub lane: LaneState,
-    /// Its late lane.
-    pub late: LaneState,
+record! {
+    /// A keystore node and custody's window for it.
+    NodeState {
+        /// Lacks the root.
+        sealed: bool = false, |p| p.when(p.room.nodes_seal, 1);
+        /// Its ceremony.
+        ceremony: CeremonyState = CeremonyState::None, |p| p.when(p.room.ceremonies, 2);
+        /// Custody's window.
+        window: Window = Window::None, |p| p.when(p.room.ceremonies, 2);
+    }
 }
 
-/// A keystore node and custody's window for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoBytes, TryFromBytes, Unaligned, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct NodeState {
-    /// Lacks the root.
-    pub sealed: bool,
-    /// Its ceremony.
-    pub ceremony: CeremonyState,
-    /// Custody's window.
-    pub window: Window,
+record! {
+    /// A custodian.
+    #[derive(PartialOrd, Ord)]
+    CustodianState {
+        /// The share in the client's memory.
+        share: Share = Share::NONE, |p| p.when(p.room.ceremonies, 2);
+        /// Counted by node 0, by node 1.
+        counted: [bool; NODES] = [false; NODES], |p| {
+            for node in 0..NODES {
+                p.when(p.room.ceremonies && node < p.room.nodes, 1);
+            }
+        };
+        /// Acknowledged the new share.
+        acked: bool = false, |p| p.when(p.room.rekeys, 1);
+        /// Share and keys are in the adversary's hands.
+        corrupt: bool = false, |p| p.when(p.room.adversary, 1);
+    }
 }
 
-/// A custodian.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    IntoBytes,
-    TryFromBytes,
-    Unaligned,
-    Immutable,
-    KnownLayout,
-)]
-#[repr(C)]
-pub struct CustodianState {
-    /// The share in the client's memory.
-    pub share: Share,
-    /// Counted by node 0, by node 1.
-    pub counted: [bool; NODES],
-    /// Acknowledged the new share.
-    pub acked: bool,
-    /// Share and keys are in the adversary's hands.
-    pub corrupt: bool,
-}
-
-/// The job and the restorer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoBytes, TryFromBytes, Unaligned, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct JobRecord {
-    /// State at the authority.
-    pub state: JobState,
-    /// What it is for; meaningless while `state` is none.
-    pub kind: JobKind,
-    /// A notice to the owner is in the log; meaningless while `state` is none.
-    pub noticed: bool,
-    /// The user it is about; 0 when the job is over and its lane is empty.
-    pub user: u8,
-    /// The restorer has a job key.
-    pub waiting: bool,
-    /// The archive key in the restorer's memory.
-    pub held: Key,
-    /// Its lane.
-    pub lane: LaneState,
+record! {
+    /// The job and the restorer.
+    JobRecord {
+        /// State at the authority.
+        state: JobState = JobState::None, |p| p.when(p.room.jobs, 2);
+        /// What it is for; meaningless while `state` is none.
+        kind: JobKind = JobKind::Own, |p| p.when(p.room.jobs, 2);
+        /// A notice to the owner is in the log; meaningless while `state` is none.
+        noticed: bool = false, |p| p.when(p.room.on_behalf, 1);
+        /// The user it is about; 0 when the job is over and its lane is empty.
+        user: u8 = 0, |p| p.when(p.room.jobs && p.room.users > 1, 1);
+        /// The restorer has a job key.
+        waiting: bool = false, |p| p.when(p.room.jobs, 1);
+        /// The archive key in the restorer's memory.
+        held: Key = NO_KEY, |p| p.key(p.room.jobs);
+        /// Its lane.
+        lane: LaneState = LaneState::fresh(), |p| p.lane(LaneRoom { used: p.room.jobs });
+    }
 }
 
 /// The snapshot.
@@ -245,87 +265,44 @@ pub enum SnapshotState {
     Retired,
 }
 
-/// A state of the whole system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoBytes, TryFromBytes, Unaligned, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct World<const U: usize, const N: usize> {
-    /// By user.
-    pub users: [UserState; U],
-    /// By device.
-    pub devices: [DeviceRecord; N],
-    /// By node.
-    pub nodes: [NodeState; NODES],
-    /// By custodian.
-    pub custodians: [CustodianState; CUSTODIANS],
-    /// The job.
-    pub job: JobRecord,
-    /// Keystore, storage, restorer.
-    pub points: [Freshness; 3],
-    /// The snapshot.
-    pub snapshot: SnapshotState,
-    /// A restore is staged.
-    pub restoring: bool,
-    /// Shares of an earlier epoch exist.
-    pub retired_shares: bool,
-    /// The alert sink works.
-    pub alerts_up: bool,
-    /// The administrator has the restore right.
-    pub admin_right: bool,
-    /// Always 0: with them the world of a scope is a whole number of words.
-    spare: [u8; 4],
+/// Bytes that fill up the last word of a world.
+const SPARE: usize = 4;
+
+record! {
+    /// A state of the whole system.
+    World<const U, const N> {
+        /// By user.
+        users: [UserState; U] = [UserState::fresh(); U], |p| p.each(U, p.room.users, UserState::lay);
+        /// By device.
+        devices: [DeviceRecord; N] = [DeviceRecord::fresh(); N], |p| p.each(N, p.room.devices, DeviceRecord::lay);
+        /// By node.
+        nodes: [NodeState; NODES] = [NodeState::fresh(); NODES], |p| p.each(NODES, p.room.nodes, NodeState::lay);
+        /// By custodian.
+        custodians: [CustodianState; CUSTODIANS] = [CustodianState::fresh(); CUSTODIANS], |p| p.custodians();
+        /// The job.
+        job: JobRecord = JobRecord::fresh(), JobRecord::lay;
+        /// Keystore, storage, restorer.
+        points: [Freshness; 3] = [Freshness::Current; 3], |p| {
+            for _ in Point::ALL {
+                p.when(p.room.epochs_rise, 2);
+            }
+        };
+        /// The snapshot.
+        snapshot: SnapshotState = SnapshotState::None, |p| p.when(p.room.disaster, 2);
+        /// A restore is staged.
+        restoring: bool = false, |p| p.when(p.room.disaster, 1);
+        /// Shares of an earlier epoch exist.
+        retired_shares: bool = false, |p| p.when(p.room.shares_retire, 1);
+        /// The alert sink works.
+        alerts_up: bool = true, |p| p.when(p.room.alerts_fail, 1);
+        /// The administrator has the restore right.
+        admin_right: bool = true, |p| p.when(p.room.rights_move, 1);
+        /// Always 0: with them the world of a scope is a whole number of words.
+        spare: [u8; SPARE] = [0; SPARE], |p| p.each(SPARE, 0, |p| p.bits(0));
+    }
 }
 
 impl<const U: usize, const N: usize> World<U, N> {
-    /// A world in which nobody is enrolled, every node is unsealed and nothing is on its way.
-    pub fn fresh() -> Self {
-        World {
-            users: [UserState {
-                standing: Standing::Active,
-                enrolled: NO_KEY,
-                kept: NO_KEY,
-                account: AccountState::None,
-                escrowed: NO_KEY,
-                archive: false,
-                snapshot_account: AccountState::None,
-                snapshot_key: NO_KEY,
-                opened_by_root: false,
-                stolen: false,
-                opened_by_shares: false,
-            }; U],
-            devices: [DeviceRecord {
-                disk: Disk::Blank,
-                disk_key: NO_KEY,
-                program: Program::Idle,
-                memory_key: NO_KEY,
-                capability: Capability::None,
-                at_authority: DeviceState::None,
-                attempt: Attempt::None,
-                attempt_at_keystore: false,
-                lane: LaneState::EMPTY,
-                late: LaneState::EMPTY,
-            }; N],
-            nodes: [NodeState { sealed: false, ceremony: CeremonyState::None, window: Window::None }; NODES],
-            custodians: [CustodianState { share: Share::NONE, counted: [false; NODES], acked: false, corrupt: false };
-                CUSTODIANS],
-            job: JobRecord {
-                state: JobState::None,
-                kind: JobKind::Own,
-                noticed: false,
-                user: 0,
-                waiting: false,
-                held: NO_KEY,
-                lane: LaneState::EMPTY,
-            },
-            points: [Freshness::Current; 3],
-            snapshot: SnapshotState::None,
-            restoring: false,
-            retired_shares: false,
-            alerts_up: true,
-            admin_right: true,
-            spare: [0; 4],
-        }
-    }
-
     /// The lane.
     pub fn lane(&self, lane: Lane) -> &LaneState {
         match lane {
