@@ -494,6 +494,8 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     /// JOB-2, JOB-3 at the restorer.
     pub(super) fn at_restorer(&mut self, message: Message) -> Reaction {
         match message {
+            // JOB-9a: the restorer has a deadline of its own, and begins no job after it.
+            Message::AssignJob if !self.w.job.lane.live => refuse(Refusal::JobOver, None),
             Message::AssignJob => {
                 self.w.job.held = NO_KEY;
                 self.w.job.waiting = true;
