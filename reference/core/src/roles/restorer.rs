@@ -184,6 +184,17 @@ impl Restorer {
         step.if_refused(Peer::Authority, Body::JobEnd { completed });
     }
 
+    /// JOB-7: a user has one job at a time, so whatever is left of an earlier one goes too: its assignment may have come late.
+    fn end_all_of(&mut self, step: &mut Step<'_>, id: &B32, tenant: &str, user: &str) {
+        let of_user = |job: &Job| job.owner.tenant == tenant && job.owner.user == user;
+        let left: Vec<B32> =
+            self.memory.jobs.iter().filter(|(_, job)| of_user(job)).map(|(id, _)| B32::from(*id)).collect();
+        for id in &left {
+            self.purge(step, id, Quirk::KeyLeftOnAbort);
+        }
+        self.end(step, id, false, Quirk::KeyLeftOnAbort);
+    }
+
     fn purge(&mut self, step: &Step<'_>, id: &B32, kept: Quirk) {
         let holding = |job: &Job| matches!(job.hand, Hand::Holding(_));
         if !(step.quirks.has(kept) && self.memory.jobs.get(&**id).is_some_and(holding)) {
@@ -234,8 +245,8 @@ impl Role for Restorer {
                 Ok(())
             }
             // JOB-7.
-            (Body::EndJob { job }, _) if *job == id => {
-                self.end(step, &id, false, Quirk::KeyLeftOnAbort);
+            (Body::EndJob { job, tenant, user }, _) if *job == id => {
+                self.end_all_of(step, &id, tenant, user);
                 Ok(())
             }
             _ => Err(Refusal::JobOver),

@@ -194,7 +194,7 @@ bodies! {
     // Orders of people to the authority.
     74 RequestJob: User | Admin | Schedule => Authority { 0 tenant: String, 1 user: String, };
     75 AbortJob: User | Admin => Authority { 0 tenant: String, 1 user: String, };
-    76 EndJob: Authority => Restorer { 0 job: B32, };
+    76 EndJob: Authority => Restorer { 0 job: B32, 1 tenant: String, 2 user: String, };
     77 Deauthorize: User | Admin => Authority { 0 tenant: String, 1 user: String, 2 device: B32, };
     78 SetStanding: Admin | Schedule => Authority { 0 tenant: String, 1 user: String, 2 change: StandingChange, };
     79 SetRight: Admin => Authority { 0 tenant: String, 1 admin: String, 2 restore: bool, };

@@ -125,8 +125,8 @@ impl Authority {
     /// JOB-7a: the order to end, and its repetition.
     pub(super) fn order_end(&self, step: &mut Step<'_>, id: &B32) -> Done {
         let ending = job(step, id).filter(|job| job.state_at(step.now) == JobState::Ending);
-        ending.ok_or(Refusal::JobOver)?;
-        step.send_in(Peer::Restorer, Some(*id), Body::EndJob { job: *id });
+        let JobRecord { tenant, user, .. } = ending.ok_or(Refusal::JobOver)?;
+        step.send_in(Peer::Restorer, Some(*id), Body::EndJob { job: *id, tenant, user });
         step.set_timer(step.now.saturating_add(AGAIN_SECONDS), Timer::Job(*id));
         Ok(())
     }
