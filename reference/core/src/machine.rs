@@ -422,11 +422,15 @@ pub trait Role {
             }
             Input::Timer(_) => self.handle(&mut step, input),
         };
+        let generation = step.generation;
         let mut effects = step.finish(verdict);
         if let (Err(refusal), Some((from, frame))) = (effects.verdict, input.answered())
             && effects.frames.is_empty()
         {
-            effects.frames.extend(self.answer(from, frame, refusal));
+            effects.frames.extend(self.answer(from, frame, refusal).map(|mut answer| {
+                answer.frame.generation = generation;
+                answer
+            }));
         }
         effects
     }

@@ -85,14 +85,14 @@ impl Authority {
     /// REV-3: acknowledges what every point has confirmed, or can no longer contradict because its lease is over.
     fn acknowledge(&self, step: &mut Step<'_>) {
         let mut epochs = epochs(step);
-        let now = step.now;
+        let (now, newest) = (step.now, epochs.newest);
         let mut heard = |at: &Point| {
             let record = point(step, *at);
-            if now > record.lease { epochs.newest } else { record.epoch }
+            if now > record.lease { newest } else { record.epoch }
         };
-        let safe = Point::ALL.iter().map(&mut heard).min().unwrap_or(0);
-        if safe > epochs.acknowledged {
-            epochs.acknowledged = safe;
+        let heard_all = Point::ALL.iter().all(|at| heard(at) >= newest);
+        if heard_all && newest > epochs.acknowledged {
+            epochs.acknowledged = newest;
             step.put(EPOCHS, &epochs);
         }
     }
