@@ -9,4 +9,5 @@ pub mod disk;
 pub mod ensemble;
 pub mod quirks;
 pub mod roles;
+pub mod store;
 pub mod wire;
