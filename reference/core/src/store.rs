@@ -55,7 +55,8 @@ pub trait Store: Read {
     ///
     /// # Errors
     /// [`NotApplied::Conflict`] when a record is not what the batch expects. [`NotApplied::Failed`] when the batch is over
-    /// a limit or the medium fails. After either, no change of the batch is seen by any reader.
+    /// a limit or the medium fails. After either, no reader of this open store sees a change of the batch. After a failure of
+    /// the medium, what is found when the store is opened anew is the batch, whole, or none of it.
     fn apply(&mut self, batch: &Batch) -> Result<(), NotApplied>;
 }
 
