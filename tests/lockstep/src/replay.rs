@@ -123,8 +123,7 @@ pub fn replay(
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Report, String> {
     let started = Instant::now();
-    let graph =
-        explore(protocol, Options::default(), &Watch::default()).map_err(|_| "too many states".to_string())?;
+    let graph = explore(protocol, Options::default(), &Watch::default()).map_err(|stopped| stopped.to_string())?;
     let pair = Pair::start(protocol, quirks, 0).map_err(|error| format!("the reference cannot start: {error:?}"))?;
     let mut report = Report { states: graph.states() as u64, transitions: graph.transitions, ..Report::default() };
     let (model, reference) = pair.observe(protocol);
