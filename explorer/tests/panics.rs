@@ -73,11 +73,11 @@ impl Packed for Faulty {
     }
 }
 
-/// The work's result; fails if there is none in a minute.
+/// The work's result; fails if there is none in five minutes.
 fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let (send, receive) = channel();
     std::thread::spawn(move || send.send(work()));
-    receive.recv_timeout(Duration::from_secs(60)).expect("the exploration hangs, or panicked itself")
+    receive.recv_timeout(Duration::from_secs(300)).expect("the exploration hangs, or panicked itself")
 }
 
 fn run(model: Faulty, threads: usize) -> Result<Exploration, Stopped> {
