@@ -38,7 +38,7 @@ pub type Predicate<'a, S> = &'a (dyn Fn(&S) -> bool + Sync);
 /// Invariants of steps, judged together: marks those that some action breaks in this state.
 pub type StepJudge<'a, S> = &'a (dyn Fn(&S, &mut [bool]) + Sync);
 
-/// What an exploration looks out for.
+/// What an exploration checks in each state.
 pub struct Watch<'a, S> {
     /// Should hold in every state.
     pub invariants: &'a [Predicate<'a, S>],
@@ -170,7 +170,7 @@ impl Round {
 
     /// Meets the others at the end of a level. Whether there is another.
     pub(super) fn goes_on(&self, level: usize, ahead: usize) -> bool {
-        // Everybody has read the last level's counter: they met since, to exchange mail. Nobody adds to it before this meeting
+        // All workers have read the last level's counter: they met after that, to exchange mail. None adds to it before this meeting
         // is over.
         self.ahead[(level + 1) % 2].store(0, Ordering::Relaxed);
         self.ahead[level % 2].fetch_add(ahead, Ordering::Relaxed);

@@ -115,11 +115,13 @@ impl Default for Recent {
 }
 
 impl Recent {
+    #[inline]
     fn place(key: Key) -> usize {
         mix(key) as usize % RECENT
     }
 
     /// Whether the key was seen a short while ago. It is now.
+    #[inline]
     fn saw(&mut self, key: Key) -> bool {
         std::mem::replace(&mut self.0[Recent::place(key)], key) == key
     }
@@ -208,7 +210,7 @@ impl<'a, M: Packed> Worker<'a, M> {
         Ok(())
     }
 
-    /// Level by level until nobody finds more, or somebody cannot go on.
+    /// Level by level until no worker finds more, or one cannot go on.
     ///
     /// It meets the other workers whatever happens: a panic is caught and kept, and they wait for this thread's mail even then.
     pub(super) fn run(&mut self, round: &Round) {
@@ -317,7 +319,7 @@ impl<'a, M: Packed> Worker<'a, M> {
         }
     }
 
-    /// Hands over the mail, waits for everybody's, and takes in one's own.
+    /// Hands over its mail, waits until all have, and takes in what is addressed to it.
     fn exchange(&mut self, round: &Round) -> Result<(), Unkept> {
         if self.of == 1 {
             return Ok(());
@@ -338,6 +340,7 @@ impl<'a, M: Packed> Worker<'a, M> {
     }
 
     /// Looks the batch up, and takes in what is new.
+    #[inline]
     fn settle(&mut self) -> Result<(), Unkept> {
         let mut batch = std::mem::take(&mut self.batch);
         let done = self.take_in(&batch.keys, &batch.parents);

@@ -120,7 +120,7 @@ struct Shared<'a> {
     before: Before<'a>,
 }
 
-/// The lock, whatever happened to a thread that had it: no panic leaves what is behind it half done.
+/// The lock, also after a thread panicked that had it: no panic leaves a list or a number half changed.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
