@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use bailee_spec::scope::Scope;
 use stateright::{Checker, Model};
 
-use crate::check::bare;
+use crate::explorer::beside::Whole;
 use crate::explorer::graph::{cannot_reach, components};
-use crate::explorer::{Options, Packed, Watch, explore};
+use crate::explorer::{Options, Packed, Stopped, Watch, explore};
 use crate::protocol::Protocol;
 
 /// Medians over the repetitions.
@@ -61,9 +61,9 @@ fn median(mut times: Vec<Duration>) -> Duration {
 /// When the scope contradicts itself, or the engines do not find the same.
 pub fn measure(scope: &Scope, repetitions: usize) -> Result<Figures, String> {
     let model = Protocol::new(scope, None)?;
-    let too_many = |_| format!("scope {}: more states than can be counted", scope.name);
+    let failed = |stopped: Stopped| format!("scope {}: {stopped}", scope.name);
     let kept = explore(&model, Options { keep_transitions: true, ..Options::default() }, &Watch::default())
-        .map_err(too_many)?;
+        .map_err(failed)?;
     let graph = kept.graph.as_ref().ok_or("no transitions were kept")?;
     let states: Vec<_> = kept.ids().map(|id| kept.key(id)).collect();
     let (wanted, transitions) = (kept.states(), kept.transitions);
@@ -71,12 +71,11 @@ pub fn measure(scope: &Scope, repetitions: usize) -> Result<Figures, String> {
     let mut bytes_per_state = 0.0;
     for _ in 0..repetitions.max(1) {
         let moved = timed(&mut times[0], || bare_loop(&model, &states));
-        let own =
-            timed(&mut times[1], || explore(&model, Options::default(), &Watch::default())).map_err(too_many)?;
+        let own = timed(&mut times[1], || explore(&model, Options::default(), &Watch::default())).map_err(failed)?;
         bytes_per_state = own.bytes_per_state();
         let two = Options { threads: 2, ..Options::default() };
-        let own_two = timed(&mut times[2], || explore(&model, two, &Watch::default())).map_err(too_many)?;
-        let (one, both) = (bare(&model), bare(&model));
+        let own_two = timed(&mut times[2], || explore(&model, two, &Watch::default())).map_err(failed)?;
+        let (one, both) = (Whole(model.clone()), Whole(model.clone()));
         let second = timed(&mut times[3], || one.checker().threads(1).spawn_bfs().join());
         let second_two = timed(&mut times[4], || both.checker().threads(2).spawn_bfs().join());
         let found = [
@@ -136,7 +135,7 @@ pub fn own_alone(scope: &Scope, repetitions: usize) -> Result<Alone, String> {
         for (times, threads) in times.iter_mut().zip([1, 2]) {
             let options = Options { threads, ..Options::default() };
             let found = timed(times, || explore(&model, options, &Watch::default()));
-            let found = found.map_err(|_| format!("scope {}: more states than can be counted", scope.name))?;
+            let found = found.map_err(|stopped| format!("scope {}: {stopped}", scope.name))?;
             counts = (found.states() as u64, found.transitions);
         }
     }

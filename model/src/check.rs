@@ -16,7 +16,8 @@ use crate::protocol::model::{can_move, class_of, fair_classes};
 use crate::protocol::properties::{self, Kind, Property, Step};
 use crate::protocol::{Mutation, Protocol, SmallWorld};
 
-pub use second::{Counts, Second, Strategy, bare, by_stateright, serve};
+pub use crate::explorer::beside::Strategy;
+pub use second::{Counts, Second, by_stateright, serve};
 
 /// A property's verdict.
 #[derive(Clone, Debug, Serialize)]
@@ -184,8 +185,7 @@ pub fn check(scope: &Scope, how: How) -> Result<Report, String> {
     let graph_kinds = |kind: &Kind| matches!(kind, Kind::CanAlwaysStill(_) | Kind::LeadsTo(..));
     let keep_transitions = wanted.iter().any(|p| graph_kinds(&p.kind));
     let options = Options { keep_transitions, threads: how.threads.max(1), limit: None };
-    let graph = explore(&model, options, &watch)
-        .map_err(|_| format!("scope {}: more states than can be counted", scope.name))?;
+    let graph = explore(&model, options, &watch).map_err(|stopped| format!("scope {}: {stopped}", scope.name))?;
     let mut verdicts = Vec::new();
     for (property, broken) in invariants.iter().zip(&graph.broken) {
         verdicts.push(verdict(scope, &graph, property, broken.is_none(), *broken));

@@ -43,7 +43,7 @@ pub struct Machine {
 /// When the scope contradicts itself or is too large.
 pub fn machines(scope: &Scope) -> Result<Vec<Machine>, String> {
     let model = Protocol::new(scope, None)?;
-    let graph = explore(&model, Options::default(), &Watch::default()).map_err(|_| "too many states".to_string())?;
+    let graph = explore(&model, Options::default(), &Watch::default()).map_err(|stopped| stopped.to_string())?;
     let mut found: Vec<Machine> =
         MACHINES.iter().map(|(name, _)| Machine { name, transitions: BTreeMap::new() }).collect();
     for id in 0..graph.states() as u32 {

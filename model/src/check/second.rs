@@ -1,27 +1,14 @@
 //! stateright as a second engine over the same model: it must find the same states, transitions and verdicts.
-//!
-//! Offsets, all known, none tolerated beyond: stateright counts an initial state as generated (so its count is ours plus
-//! the number of initial states) and starts depths at 1. It stops when every property has a discovery, so a property that
-//! is never found is added. Symmetry, bounds and time-outs are never asked for: under breadth-first search it ignores the
-//! first and passes on the others.
 
 use std::sync::Arc;
 
 use bailee_spec::scope::Scope;
-use stateright::{Checker, Model, Property};
+use stateright::{Model, Property};
 
 use super::{How, predicate, properties_of};
+use crate::explorer::beside::{Strategy, never_found, walk};
 use crate::protocol::properties::Kind;
 use crate::protocol::{Protocol, SmallWorld};
-
-/// How stateright walks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strategy {
-    /// Breadth first, one thread.
-    Breadth,
-    /// Depth first, one thread.
-    Depth,
-}
 
 /// What stateright found, with its offsets taken away.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +65,7 @@ impl Model for Second {
                 _ => Property::always(id, holds),
             })
             .collect();
-        all.push(Property::sometimes("never found", |_, _| false));
+        all.push(never_found());
         all
     }
 }
@@ -93,11 +80,6 @@ fn places() -> [fn(&Second, &SmallWorld) -> bool; 24] {
         at::<12>, at::<13>, at::<14>, at::<15>, at::<16>, at::<17>, at::<18>, at::<19>, at::<20>, at::<21>, at::<22>,
         at::<23>,
     ]
-}
-
-/// The protocol with no property but the one that is never found.
-pub fn bare(model: &Protocol) -> Second {
-    Second { inner: Arc::new(model.clone()), wanted: Vec::new() }
 }
 
 /// Serves stateright's Explorer for a scope on 127.0.0.1, until the process ends.
@@ -126,26 +108,12 @@ pub fn by_stateright(scope: &Scope, how: How, strategy: Strategy) -> Result<Coun
         return Err(format!("scope {}: more properties than the second engine has places for", scope.name));
     }
     let model = Second { inner: Arc::new(inner), wanted: wanted.clone() };
-    let initial = model.init_states().len() as u64;
-    let builder = model.checker().threads(1);
-    let (states, generated, found) = match strategy {
-        Strategy::Breadth => {
-            let done = builder.spawn_bfs().join();
-            (done.unique_state_count(), done.state_count(), discovered(&done, &wanted))
-        }
-        Strategy::Depth => {
-            let done = builder.spawn_dfs().join();
-            (done.unique_state_count(), done.state_count(), discovered(&done, &wanted))
-        }
-    };
+    let names: Vec<&'static str> = wanted.iter().map(|(id, _)| *id).collect();
+    let walk = walk(model, strategy, &names);
     let verdicts = wanted
         .iter()
-        .zip(found)
+        .zip(walk.found)
         .map(|((id, kind), found)| (*id, if matches!(kind, Kind::Sometimes(_)) { found } else { !found }))
         .collect();
-    Ok(Counts { states: states as u64, transitions: generated as u64 - initial, verdicts })
-}
-
-fn discovered(checker: &impl Checker<Second>, wanted: &[(&'static str, Kind)]) -> Vec<bool> {
-    wanted.iter().map(|(id, _)| checker.discovery(id).is_some()).collect()
+    Ok(Counts { states: walk.states, transitions: walk.transitions, verdicts })
 }

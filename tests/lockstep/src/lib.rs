@@ -4,6 +4,7 @@
 //! breadth-first tree; outcome and observation are compared after every action that is tried, refusals included.
 
 pub mod claims;
+pub mod guard;
 pub mod locksmith;
 pub mod pair;
 pub mod replay;

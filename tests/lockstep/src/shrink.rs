@@ -1,5 +1,6 @@
 //! A disagreement made small, told as a story, and kept as a file that replays it.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -8,8 +9,27 @@ use bailee_model::protocol::Protocol;
 use bailee_spec::{Action, Outcome};
 use serde::{Deserialize, Serialize};
 
+use crate::guard::{Side, guarded};
 use crate::pair::{Pair, Seen};
 use crate::replay::{Disagreement, differences};
+
+/// How an action ended on one reading.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// With this outcome.
+    With(Outcome),
+    /// In a panic.
+    Panicked,
+}
+
+impl fmt::Debug for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ended::With(outcome) => outcome.fmt(f),
+            Ended::Panicked => f.write_str("panicked"),
+        }
+    }
+}
 
 /// One step on both readings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,14 +37,15 @@ pub struct Step {
     /// What happened.
     pub action: Action,
     /// What the model says of it.
-    pub model: Outcome,
+    pub model: Ended,
     /// What the reference says of it.
-    pub reference: Outcome,
-    /// Where the two then differ.
+    pub reference: Ended,
+    /// Where the two then differ; a panic is a difference.
     pub differences: Vec<String>,
 }
 
-/// Runs the actions on both readings, up to the first step after which they differ; both as they are then, and the steps.
+/// Runs the actions on both readings, up to the first step after which they differ or in which one panics; both as they are
+/// then, and the steps. After a panic, what the readings are then means nothing.
 ///
 /// # Errors
 /// When the reference cannot be set up.
@@ -33,21 +54,33 @@ pub fn run_both(protocol: &Protocol, quirks: Quirks, actions: &[Action]) -> Resu
         Pair::start(protocol, quirks, 0).map_err(|error| format!("the reference cannot start: {error:?}"))?;
     let mut steps = Vec::new();
     for &action in actions {
-        let (model, world) = protocol.step(&pair.world, action);
-        let reference = pair.act(action);
-        pair.world = world;
-        let (expected, found) = pair.observe(protocol);
-        let differences = differences(
-            &Seen { outcome: model, observation: expected },
-            &Seen { outcome: reference, observation: found },
-        );
-        let differ = !differences.is_empty();
-        steps.push(Step { action, model, reference, differences });
+        let step = step_both(protocol, &mut pair, action);
+        let differ = !step.differences.is_empty();
+        steps.push(step);
         if differ {
             break;
         }
     }
     Ok((pair, steps))
+}
+
+fn step_both(protocol: &Protocol, pair: &mut Pair, action: Action) -> Step {
+    let modelled = guarded(Side::Model, || protocol.step(&pair.world, action));
+    let real = guarded(Side::Reference, || pair.act(action));
+    let (model, reference, differences) = match (modelled, real) {
+        (Ok((outcome, world)), Ok(real)) => {
+            pair.world = world;
+            let differences = guarded(Side::Onlooker, || {
+                let (expected, found) = pair.observe(protocol);
+                differences(&Seen { outcome, observation: expected }, &Seen { outcome: real, observation: found })
+            });
+            (Ended::With(outcome), Ended::With(real), differences.unwrap_or_else(|panic| panic))
+        }
+        (Ok((outcome, _)), Err(panic)) => (Ended::With(outcome), Ended::Panicked, panic),
+        (Err(panic), Ok(real)) => (Ended::Panicked, Ended::With(real), panic),
+        (Err(model), Err(reference)) => (Ended::Panicked, Ended::Panicked, [model, reference].concat()),
+    };
+    Step { action, model, reference, differences }
 }
 
 fn disagrees(protocol: &Protocol, quirks: Quirks, actions: &[Action]) -> Option<usize> {
@@ -106,8 +139,9 @@ pub enum Line {
     Step {
         /// What happens.
         do_action: Action,
-        /// What it should lead to.
-        expect: Outcome,
+        /// What it should lead to; nothing if the model panics.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expect: Option<Outcome>,
     },
 }
 
@@ -119,7 +153,8 @@ pub fn keep(folder: &Path, disagreement: &Disagreement, number: usize, steps: &[
     std::fs::create_dir_all(folder)?;
     let path = folder.join(format!("{}-{number}.jsonl", disagreement.scope));
     let mut lines = vec![Line::Story { scope: disagreement.scope.clone() }];
-    lines.extend(steps.iter().map(|step| Line::Step { do_action: step.action, expect: step.model }));
+    let outcome = |ended| if let Ended::With(outcome) = ended { Some(outcome) } else { None };
+    lines.extend(steps.iter().map(|step| Line::Step { do_action: step.action, expect: outcome(step.model) }));
     let text: Result<Vec<String>, _> = lines.iter().map(serde_json::to_string).collect();
     std::fs::write(&path, text?.join("\n") + "\n")?;
     Ok(path)

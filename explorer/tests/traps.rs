@@ -1,7 +1,7 @@
 //! The traps of stateright 0.31, each shown to be there still, and each answered by the project's own explorer and graph.
 
-use bailee_model::explorer::graph::{cannot_reach, unfulfilled};
-use bailee_model::explorer::{Key, Options, Packed, Watch, explore};
+use bailee_explorer::graph::{cannot_reach, unfulfilled};
+use bailee_explorer::{Key, Options, Packed, Watch, explore};
 use stateright::{Checker, Model, Property, Representative};
 
 /// A graph by its edges; state 0 is the start. The property: 2 is reached in the end.

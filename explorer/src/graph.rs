@@ -1,15 +1,28 @@
 //! Properties of the transition graph: *can always still* and *leads to* under weak fairness.
 
-use super::{Id, Transitions};
+use super::Id;
+
+/// The kept transitions, by state.
+#[derive(Clone, Debug, Default)]
+pub struct Transitions {
+    /// Where the transitions of each state begin; one more than there are states.
+    pub offsets: Vec<u64>,
+    /// The target of each.
+    pub targets: Vec<Id>,
+    /// The class of each.
+    pub classes: Vec<u8>,
+}
 
 impl Transitions {
     /// The transitions of a state: target and class.
+    #[inline]
     pub fn of(&self, id: Id) -> impl Iterator<Item = (Id, u8)> + '_ {
         let range = self.offsets[id as usize] as usize..self.offsets[id as usize + 1] as usize;
         self.targets[range.clone()].iter().copied().zip(self.classes[range].iter().copied())
     }
 
     /// The number of states.
+    #[inline]
     pub fn states(&self) -> usize {
         self.offsets.len().saturating_sub(1)
     }

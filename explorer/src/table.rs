@@ -11,12 +11,14 @@ const FREE: Id = Id::MAX;
 /// Odd constants of the multiply-fold hash.
 const MIX: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93];
 
+#[inline]
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     (product >> 64) as u64 ^ product as u64
 }
 
 /// A well-mixed hash of a key. Its upper bits choose a shard, its lower bits a slot.
+#[inline]
 pub(super) fn mix(key: Key) -> u64 {
     let low = fold(key as u64 ^ MIX[0], MIX[1]);
     let high = (key >> 64) as u64;
@@ -24,6 +26,7 @@ pub(super) fn mix(key: Key) -> u64 {
 }
 
 /// Appends, growing by a quarter: a vector that doubles would leave up to half of it unused.
+#[inline]
 pub(super) fn push_frugally<T>(list: &mut Vec<T>, item: T) {
     if list.len() == list.capacity() {
         list.reserve_exact((list.len() / 4).max(1 << 10));
@@ -40,6 +43,8 @@ pub(super) struct Table {
     high: Option<Vec<u64>>,
     slots: Vec<Id>,
     mask: usize,
+    /// The bits that no key has.
+    unused: Key,
 }
 
 /// The first look at a key: where it would be, and who is there.
@@ -51,18 +56,26 @@ pub(super) struct Glance {
 }
 
 impl Table {
-    /// An empty set of keys of so many bits.
+    /// An empty set of keys of `bits` bits, at most 128.
     pub(super) fn new(bits: u32) -> Self {
         let slots = 1 << 12;
-        Table { low: Vec::new(), high: (bits > 64).then(Vec::new), slots: vec![FREE; slots], mask: slots - 1 }
+        Table {
+            low: Vec::new(),
+            high: (bits > u64::BITS).then(Vec::new),
+            slots: vec![FREE; slots],
+            mask: slots - 1,
+            unused: Key::MAX.checked_shl(bits).unwrap_or(0),
+        }
     }
 
     /// The number of states.
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.low.len()
     }
 
     /// The state of an id.
+    #[inline]
     pub(super) fn key(&self, id: Id) -> Key {
         let high = self.high.as_ref().map_or(0, |high| high[id as usize]);
         Key::from(high) << 64 | Key::from(self.low[id as usize])
@@ -70,6 +83,7 @@ impl Table {
 
     /// Looks at the first slot of each key. The looks do not wait for each other, so the misses of a batch overlap; a search
     /// for one key after another would wait for each: measured, half the time of a large scope.
+    #[inline]
     pub(super) fn glance(&self, keys: &[Key], seen: &mut Vec<Glance>) {
         seen.clear();
         seen.extend(keys.iter().map(|&key| Glance { key, id: self.slots[mix(key) as usize & self.mask] }));
@@ -86,6 +100,7 @@ impl Table {
     }
 
     /// The id, or the slot where it belongs.
+    #[inline]
     fn probe(&self, key: Key, mut at: usize) -> Result<Id, usize> {
         loop {
             let id = self.slots[at];
@@ -102,8 +117,9 @@ impl Table {
     /// The id of a state, and whether it is new.
     ///
     /// # Errors
-    /// When more states would be needed than an id can count.
-    pub(super) fn insert(&mut self, key: Key) -> Result<(Id, bool), TooManyStates> {
+    /// When an id cannot count one more, or the key has too many bits.
+    #[inline]
+    pub(super) fn insert(&mut self, key: Key) -> Result<(Id, bool), Unkept> {
         match self.probe(key, mix(key) as usize & self.mask) {
             Ok(id) => Ok((id, false)),
             Err(at) => self.append(key, at).map(|id| (id, true)),
@@ -113,18 +129,23 @@ impl Table {
     /// [`Table::insert`] after a glance: a state that was seen then is still where it was.
     ///
     /// # Errors
-    /// When more states would be needed than an id can count.
-    pub(super) fn insert_glanced(&mut self, glance: Glance) -> Result<(Id, bool), TooManyStates> {
+    /// When an id cannot count one more, or the key has too many bits.
+    #[inline]
+    pub(super) fn insert_glanced(&mut self, glance: Glance) -> Result<(Id, bool), Unkept> {
         if glance.id != FREE {
             return Ok((glance.id, false));
         }
         self.insert(glance.key)
     }
 
-    fn append(&mut self, key: Key, slot: usize) -> Result<Id, TooManyStates> {
+    #[inline]
+    fn append(&mut self, key: Key, slot: usize) -> Result<Id, Unkept> {
         let id = self.low.len() as Id;
         if id == FREE {
-            return Err(TooManyStates);
+            return Err(Unkept::TooMany);
+        }
+        if key & self.unused != 0 {
+            return Err(Unkept::Wide);
         }
         push_frugally(&mut self.low, key as u64);
         if let Some(high) = &mut self.high {
@@ -159,6 +180,11 @@ impl Table {
     }
 }
 
-/// More states than an id can count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooManyStates;
+/// Why a state cannot be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Unkept {
+    /// More states than an id can count.
+    TooMany,
+    /// The key has more bits than were agreed.
+    Wide,
+}
