@@ -176,4 +176,8 @@ refusals! {
     SnapshotDamaged,
     /// The snapshot is of a retired share epoch.
     EpochRetired,
+
+    // Admission points.
+    /// A revocation that the admission point knows is newer than the message.
+    Overtaken,
 }

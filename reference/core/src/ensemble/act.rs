@@ -23,6 +23,14 @@ impl Ensemble {
 
     fn carry_out(&mut self, action: Action, rng: &mut dyn CryptoRng) -> Done {
         match action {
+            Action::Publish { .. }
+            | Action::Tick { .. }
+            | Action::Duplicate { .. }
+            | Action::Drop { .. }
+            | Action::Deliver { lane: Lane::Point(_) | Lane::LatePoint(_) }
+            | Action::DeliverThenCrash { lane: Lane::Point(_) | Lane::LatePoint(_) } => {
+                Err(Refusal::NotInThisProfile)
+            }
             Action::Deliver { lane } => self.deliver(lane, false, rng),
             Action::DeliverThenCrash { lane } => self.deliver(lane, true, rng),
             Action::DropLate { device } => {
@@ -60,7 +68,7 @@ impl Ensemble {
                 own(&mut self.authority).disk.commit(batch);
                 Ok(())
             }
-            Action::Publish { point } => self.publish(point, rng),
+            Action::PublishTogether { point } => self.publish(point, rng),
             Action::Suspend { user } => self.change_user(user, |authority, t, u| authority.suspend(t, u)),
             Action::Resume { user } => self.change_user(user, |authority, t, u| authority.resume(t, u)),
             Action::Deactivate { user } => {
@@ -135,7 +143,9 @@ impl Ensemble {
                 keystore.disk.commit(effects.batch.clone());
                 effects
             }
-            (Receiver::Client, Lane::Job) => own(&mut self.restorer).step(&mut cx, &frame),
+            (Receiver::Client, Lane::Job | Lane::Point(_) | Lane::LatePoint(_)) => {
+                own(&mut self.restorer).step(&mut cx, &frame)
+            }
             (Receiver::Client, Lane::Device(d) | Lane::Late(d)) => {
                 let device = own(&mut self.devices[d as usize]);
                 let effects = device.step(&mut cx, &frame);

@@ -234,7 +234,7 @@ impl Ensemble {
         match lane {
             Lane::Device(d) => d as usize,
             Lane::Late(d) => self.devices.len() + d as usize,
-            Lane::Job => self.devices.len() * 2,
+            Lane::Job | Lane::Point(_) | Lane::LatePoint(_) => self.devices.len() * 2,
         }
     }
 
@@ -276,7 +276,8 @@ fn receiver(kind: Message) -> Receiver {
         | M::KeyDelivery
         | M::GoReplace
         | M::Refusal
-        | M::AssignJob => Receiver::Client,
+        | M::AssignJob
+        | M::Publish => Receiver::Client,
         M::SignIn
         | M::BeginEnrolment
         | M::EnrolmentOpened
@@ -290,7 +291,8 @@ fn receiver(kind: Message) -> Receiver {
         | M::AlreadyEscrowed
         | M::KeystoreRefusal
         | M::JobKey
-        | M::JobEnd => Receiver::Authority,
+        | M::JobEnd
+        | M::Confirm => Receiver::Authority,
     }
 }
 
