@@ -25,7 +25,7 @@ const MACHINES: &[(&str, Look)] = &[
     }),
     ("custody window", |w| format!("{:?}", w.nodes[0].window)),
     ("job", |w| format!("{:?}", w.job.state)),
-    ("storage", |w| format!("{:?}", w.points[1])),
+    ("storage", |w| format!("{:?}", w.points[1].freshness)),
 ];
 
 /// A machine: its transitions, each with the actions that make it.

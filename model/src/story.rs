@@ -100,6 +100,7 @@ fn parties(step: &Step) -> (String, String) {
         Lane::Device(d) => format!("device {d}"),
         Lane::Late(d) => format!("device {d} (late)"),
         Lane::Job => "restorer".to_string(),
+        Lane::Point(point) | Lane::LatePoint(point) => format!("{point:?}").to_lowercase(),
     };
     match (&step.action, step.message) {
         (Action::Deliver { lane } | Action::DeliverThenCrash { lane }, Some(message)) => {
@@ -124,7 +125,8 @@ fn parties(step: &Step) -> (String, String) {
                 | M::EscrowKey
                 | M::AddDevice
                 | M::JobKey
-                | M::JobEnd => (client(lane), "authority".to_string()),
+                | M::JobEnd
+                | M::Confirm => (client(lane), "authority".to_string()),
                 _ => ("authority".to_string(), client(lane)),
             };
             (from, to)

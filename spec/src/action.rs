@@ -24,6 +24,10 @@ pub enum Lane {
     Late(Device),
     /// The traffic of the restore or maintenance job.
     Job,
+    /// What authority and admission point say to each other about revocations, the newest message of it (PUB-1).
+    Point(Point),
+    /// An earlier message of the same, overtaken by the one in `Point`, or a copy of it.
+    LatePoint(Point),
 }
 
 /// Who asks for a restore, for maintenance, or for a deauthorization.
@@ -119,6 +123,16 @@ impl Point {
     pub const ALL: [Point; 3] = [Point::Keystore, Point::Storage, Point::Restorer];
 }
 
+/// Whose clock goes on (rule TIME-2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Clock {
+    /// The authority's.
+    Authority,
+    /// The one that the admission points share.
+    Points,
+}
+
 /// One thing that happens. The fields are named after the types they hold.
 #[allow(missing_docs, reason = "every field is named after its type")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -139,6 +153,12 @@ pub enum Action {
     Restart { node: Node },
     /// One validity period passes: every deadline now outstanding runs out (TIME-1).
     Advance,
+    /// One of the clocks goes on by a tick (TIME-2).
+    Tick { clock: Clock },
+    /// The message in the lane arrives once more later: a copy of it is on its way (NET-11).
+    Duplicate { lane: Lane },
+    /// The message in the lane is lost (NET-12).
+    Drop { lane: Lane },
 
     // The device and its user.
     /// The user signs in at the device with the right credentials (ENR-1).
@@ -157,8 +177,10 @@ pub enum Action {
     // Rights.
     /// Somebody deauthorizes the device (REV-1).
     Deauthorize { device: Device, by: Requester },
-    /// The authority publishes the newest revocations to an admission point (REV-2).
+    /// The authority sends an admission point the newest revocations and a new lease (PUB-1).
     Publish { point: Point },
+    /// A whole publication without incident, in one action: sent, heard, confirmed (REV-2).
+    PublishTogether { point: Point },
     /// The administrator suspends the user (SUS-1).
     Suspend { user: User },
     /// The administrator lifts the suspension (SUS-2).

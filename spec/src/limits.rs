@@ -5,6 +5,12 @@
 pub const VALIDITY_SECONDS: u64 = 600;
 /// How much earlier than the authority the restorer lets a lease end (rule JOB-9).
 pub const RESTORER_MARGIN_SECONDS: u64 = 2;
+/// A validity period, in ticks, where the clocks of a scope tick one at a time (rule TIME-2).
+pub const VALIDITY_TICKS: u8 = 3;
+/// How many ticks earlier than the authority an admission point holds a deadline over (rule TIME-2).
+pub const MARGIN_TICKS: u8 = 1;
+/// The most ticks by which two clocks differ (rule TIME-2).
+pub const SKEW_TICKS: u8 = 1;
 /// Open enrolment attempts a user.
 pub const OPEN_ATTEMPTS_PER_USER: usize = 8;
 /// Devices a user.

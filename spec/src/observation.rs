@@ -89,6 +89,10 @@ closed_set! {
         JobKey,
         /// Restorer to authority: the job is over and the key is purged.
         JobEnd,
+        /// Authority to admission point: all revocations up to an epoch, and a lease up to a time.
+        Publish,
+        /// Admission point to authority: the newest epoch that it has stored.
+        Confirm,
     }
 }
 
@@ -370,6 +374,69 @@ pub struct JobView {
     pub lane: Option<LaneView>,
 }
 
+/// A revocation epoch, by its rank among those that the observation mentions (rule OBS-3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EpochName(pub u8);
+
+/// A deadline, by the ticks that the authority's clock is before it; 0: its holder holds it over (rule OBS-4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Ticks(pub u8);
+
+/// A message between authority and admission point.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PointLaneView {
+    /// Its kind.
+    pub message: Message,
+    /// The epoch that it names; none for a confirmation that is below the authority's newest epoch, and so says nothing new.
+    pub epoch: Option<EpochName>,
+    /// The end of the lease that it names; 0 for a confirmation, which names none.
+    pub end: Ticks,
+}
+
+/// What an admission point stores, what the authority has on record about it, and what they say to each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PointView {
+    /// The point's mark: the newest epoch that it has stored.
+    pub mark: EpochName,
+    /// The end of its lease, as the point holds it.
+    pub lease: Ticks,
+    /// Whether the authority has a confirmation of the newest epoch.
+    pub confirmed: bool,
+    /// The latest end of a lease that the authority ever named to it, as the authority holds it.
+    pub named: Ticks,
+    /// The message in its lane.
+    pub lane: Option<PointLaneView>,
+    /// Its late message.
+    pub late: Option<PointLaneView>,
+}
+
+/// What the bytes of a device's messages and of its capability name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadlineView {
+    /// The capability: its epoch, and its end as storage holds it.
+    pub capability: Option<(EpochName, Ticks)>,
+    /// The message in its lane: the epoch of its grant, and the end of its session or grant as the authority holds it, both
+    /// only where a receiver still reads them.
+    pub lane: Option<(Option<EpochName>, Ticks)>,
+    /// The same of its late message.
+    pub late: Option<(Option<EpochName>, Ticks)>,
+}
+
+/// Revocation as messages, and clocks: in scopes with the part `publication`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicationView {
+    /// The authority's newest epoch.
+    pub newest: EpochName,
+    /// By how many ticks the points' clock is ahead of the authority's, and behind it if negative.
+    pub skew: i8,
+    /// The scope's points, in the order of [`Point::ALL`](crate::action::Point::ALL).
+    pub points: Vec<PointView>,
+    /// By device.
+    pub devices: Vec<DeadlineView>,
+}
+
 /// The keystore's store and its snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreView {
@@ -409,6 +476,8 @@ pub struct Observation {
     pub job: JobView,
     /// Freshness of keystore, storage, restorer.
     pub points: [Freshness; 3],
+    /// Revocation as messages, where the scope has them.
+    pub publication: Option<PublicationView>,
     /// The store.
     pub store: StoreView,
     /// Whether the alert sink works.

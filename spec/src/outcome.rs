@@ -184,6 +184,8 @@ refusals! {
     StoreDamaged,
     /// The administrator lacks the right for this verb.
     NoAdminRight,
-    /// Said before a revocation that the receiver has stored.
+
+    // Admission points.
+    /// A revocation that the admission point knows is newer than the message.
     Overtaken,
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::action::Point;
+
 /// Which reading of the article's promises is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -41,8 +43,10 @@ parts! {
     SignIn,
     /// `OpenBackup`, `Append`, `Fetch`.
     Backup,
-    /// `Deauthorize`, `Publish`, `Contact`.
+    /// `Deauthorize`, `PublishTogether` (or `Publish`, with `Publication`), `Contact`.
     Revocation,
+    /// `Publish` and its confirmation as messages: `Publish` in place of `PublishTogether`, deliveries, `Duplicate`, `Drop`.
+    Publication,
     /// `Suspend`, `Resume`.
     Suspension,
     /// `Deactivate`, `Reactivate`.
@@ -87,6 +91,12 @@ parts! {
     AlertOutage,
     /// `Advance`.
     Time,
+    /// `Tick`.
+    Clocks,
+}
+
+fn every_point() -> Vec<Point> {
+    Point::ALL.to_vec()
 }
 
 /// A bounded instance.
@@ -111,6 +121,10 @@ pub struct Scope {
     pub threshold: u8,
     /// Where it starts.
     pub start: Start,
+    /// The admission points that the authority serves, in the order keystore, storage, restorer; all of them if not given. Fewer
+    /// only with the part `publication`.
+    #[serde(default = "every_point")]
+    pub points: Vec<Point>,
     /// What is switched on.
     pub parts: Vec<Part>,
     /// Whether interchangeable users, devices and custodians are sorted.

@@ -5,6 +5,7 @@ use bailee_spec::scope::Scope;
 
 use super::SmallWorld;
 use super::layout::Layout;
+use super::publication::{FIRST_EPOCH, NO_EPOCH};
 use super::world::{DeviceRecord, Key, LaneState, NO_KEY, UserState, World};
 
 /// A way to exchange the users and devices of a scope: `devices[i]` is the device that takes place `i`.
@@ -79,6 +80,26 @@ pub fn rename_keys<const U: usize, const N: usize>(w: &mut World<U, N>) {
             *key = *name;
         }
     });
+}
+
+/// Numbers the epochs by rank (OBS-3).
+pub fn rename_epochs<const U: usize, const N: usize>(served: &[bool; 3], w: &mut World<U, N>) {
+    let mut named = [false; 256];
+    w.each_epoch(served, |epoch| named[*epoch as usize] = true);
+    let mut rank = [NO_EPOCH; 256];
+    let known = named.iter().zip(&mut rank).filter(|(named, _)| **named);
+    for ((_, rank), next) in known.zip(FIRST_EPOCH..) {
+        *rank = next;
+    }
+    w.each_epoch(served, |epoch| *epoch = rank[*epoch as usize]);
+}
+
+/// Whether the epochs are numbered by rank: every one below the newest is named.
+pub fn epochs_in_order<const U: usize, const N: usize>(served: &[bool; 3], w: &World<U, N>) -> bool {
+    let mut named = 1u32 << NO_EPOCH;
+    let mut w = *w;
+    w.each_epoch(served, |epoch| named |= 1u32.checked_shl(u32::from(*epoch)).unwrap_or(0));
+    named.trailing_ones() > u32::from(w.newest)
 }
 
 /// What an exchange carries along with a user whatever the keys are called.

@@ -1,12 +1,11 @@
 //! Enrolment and replacement (ENR, REP), role by role, with the job's part of the release (JOB-2, JOB-3).
 
-use bailee_spec::action::{Device, Lane, User};
-use bailee_spec::observation::{
-    AccountState, Attempt, DeviceState, Disk, Freshness, JobState, Message, Program, Standing,
-};
+use bailee_spec::action::{Device, Lane, Point, User};
+use bailee_spec::observation::{AccountState, Attempt, DeviceState, Disk, JobState, Message, Program, Standing};
 use bailee_spec::outcome::Refusal;
 
 use super::mutation::Mutation;
+use super::publication::FRESH_END;
 use super::step::{Check, Reaction, Turn};
 use super::world::{Key, NO_KEY};
 
@@ -28,7 +27,7 @@ fn answer(check: Check, yes: Message, key: Key, no: Message) -> Reaction {
 fn device_of(lane: Lane) -> Option<usize> {
     match lane {
         Lane::Device(d) | Lane::Late(d) => Some(d as usize),
-        Lane::Job => None,
+        Lane::Job | Lane::Point(_) | Lane::LatePoint(_) => None,
     }
 }
 
@@ -85,8 +84,19 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         let check = self.in_good_standing(user);
         if check.is_ok() {
             self.w.lane_mut(lane).live = true;
+            self.validate(lane);
         }
         answer(check, Message::SessionOpened, self.w.users[user as usize].enrolled, Message::Refusal)
+    }
+
+    /// TIME-2: the lane's session, or its grant, has a validity period from now.
+    fn validate(&mut self, lane: Lane) {
+        if self.rules.publication {
+            let newest = self.w.newest;
+            let lane = self.w.lane_mut(lane);
+            lane.epoch = newest;
+            lane.end = FRESH_END;
+        }
     }
 
     fn in_session(&self, lane: Lane) -> Check {
@@ -196,6 +206,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
             return Err(Refusal::NotEnrolled);
         }
         self.w.devices[device as usize].at_authority = DeviceState::Active;
+        self.validate(lane);
         Ok(())
     }
 
@@ -364,13 +375,19 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     /// REP-2.
     fn keystore_may_release(&self, lane: Lane) -> Check {
         self.unsealed()?;
-        if self.w.points[0] == Freshness::Fenced {
+        if self.fenced(Point::Keystore) {
             return Err(Refusal::RevocationStale);
         }
-        if !self.w.lane(lane).live {
+        if !self.grant_in_time(lane) {
             return Err(Refusal::GrantInvalid);
         }
         self.releasable(self.user_of_lane(lane))
+    }
+
+    /// TIME-2: by the keystore's own clock.
+    fn grant_in_time(&self, lane: Lane) -> bool {
+        let lane = self.w.lane(lane);
+        lane.live && (!self.rules.publication || lane.end > self.over_up_to())
     }
 
     /// REP-4.
@@ -378,6 +395,9 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         self.unsealed()?;
         if !self.w.lane(lane).pending {
             return Err(Refusal::GrantVoid);
+        }
+        if self.fenced(Point::Keystore) && !self.rules.has(Mutation::FencedReleases) {
+            return Err(Refusal::RevocationStale);
         }
         self.releasable(self.user_of_lane(lane))
     }
@@ -453,7 +473,10 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         let key = self.w.job.lane.key;
         let assigned = self.w.job.state == JobState::Assigned;
         match message {
-            Message::JobKey if assigned => accept(Message::ReleaseKey, NO_KEY),
+            Message::JobKey if assigned => {
+                self.validate(Lane::Job);
+                accept(Message::ReleaseKey, NO_KEY)
+            }
             Message::ConsumeGrant => {
                 let check =
                     if assigned && self.w.job.lane.live { self.may_use_key(user) } else { Err(Refusal::GrantVoid) };

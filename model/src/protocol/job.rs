@@ -1,7 +1,7 @@
 //! Restore, restore on a user's behalf and maintenance through the restorer (JOB).
 
-use bailee_spec::action::{Requester, User};
-use bailee_spec::observation::{Freshness, JobKind, JobState, Message};
+use bailee_spec::action::{Point, Requester, User};
+use bailee_spec::observation::{JobKind, JobState, Message};
 use bailee_spec::outcome::Refusal;
 
 use super::mutation::Mutation;
@@ -22,7 +22,11 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         if self.w.job.state != JobState::None {
             return Err(Refusal::Busy);
         }
-        if self.w.points[2] == Freshness::Fenced {
+        let no_restorer = match self.rules.publication {
+            true => !self.rules.points[2] || self.w.named_is_over(Point::Restorer),
+            false => self.fenced(Point::Restorer),
+        };
+        if no_restorer {
             return Err(Refusal::NoRestorer);
         }
         self.w.job.state = JobState::Assigned;
@@ -48,7 +52,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     /// JOB-4.
     pub(super) fn finish_job(&mut self) -> Check {
         self.restorer_may_end()?;
-        let outcome = if self.w.points[1] == Freshness::Fenced || self.w.points[2] == Freshness::Fenced {
+        let outcome = if self.fenced(Point::Storage) || self.fenced(Point::Restorer) {
             Err(Refusal::LeaseExpired)
         } else if !self.w.users[self.w.job.user as usize].archive {
             Err(Refusal::NothingStored)

@@ -1,10 +1,11 @@
 //! Which bits of a world a scope can use, derived from the scope's declaration and checked at every pack.
 
+use bailee_spec::action::Point;
 use bailee_spec::scope::{Part, Scope, Start};
 use zerocopy::TryFromBytes;
 
 use super::SmallWorld;
-use super::world::{CUSTODIANS, CustodianState, LaneState};
+use super::world::{CUSTODIANS, CustodianState, LaneState, PointRecord};
 
 /// What a scope can do, as far as fields depend on it.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,14 @@ pub(super) struct Room {
     pub(super) late: bool,
     /// A revocation epoch can rise.
     pub(super) epochs_rise: bool,
+    /// Revocation is messages.
+    pub(super) publication: bool,
+    pub(super) clocks: bool,
+    /// Bits of an epoch.
+    pub(super) epoch: u32,
+    points: [bool; 3],
+    /// The authority serves the point that is being laid.
+    serves: bool,
     pub(super) keys_move: bool,
     pub(super) keys_are_kept: bool,
     pub(super) accounts_move: bool,
@@ -42,6 +51,11 @@ pub(super) struct Room {
 }
 
 impl Room {
+    /// The point that is being laid has a lease.
+    pub(super) fn serves(&self) -> bool {
+        self.publication && self.serves
+    }
+
     fn of(scope: &Scope) -> Self {
         let has = |part| scope.parts.contains(&part);
         let any = |parts: &[Part]| parts.iter().any(|part| has(*part));
@@ -62,6 +76,11 @@ impl Room {
             enrols,
             late: has(Part::Late) && signs_in,
             epochs_rise: retires || purges,
+            publication: has(Part::Publication),
+            clocks: has(Part::Clocks),
+            epoch: if scope.points.len() < 2 && devices < 2 { 3 } else { 4 },
+            points: Point::ALL.map(|point| scope.points.contains(&point)),
+            serves: true,
             keys_move: signs_in || disaster || retires || purges,
             keys_are_kept: enrols || disaster || purges,
             accounts_move: enrols || disaster || deactivates,
@@ -87,6 +106,8 @@ impl Room {
 pub(super) struct LaneRoom {
     /// Messages can be in it.
     pub(super) used: bool,
+    /// They belong to a session or a job, and can carry a key.
+    pub(super) speaks: bool,
 }
 
 /// What a byte of a world is.
@@ -152,6 +173,12 @@ impl Plan {
             lay(self);
         }
         self.declared = true;
+    }
+
+    /// The next bytes are an admission point.
+    pub(super) fn point(&mut self, point: Point) {
+        self.room.serves = self.room.points[point as usize];
+        PointRecord::lay(self);
     }
 
     /// The next bytes are the custodians.

@@ -10,6 +10,7 @@ pub mod model;
 pub mod mutation;
 pub mod observe;
 pub mod properties;
+mod publication;
 mod rights;
 pub mod scopes;
 pub mod step;

@@ -1,15 +1,19 @@
 //! The protocol as a [`stateright::Model`]: one scope, one (possibly mutated) set of rules.
 
-use bailee_spec::action::{Action, Asking, Caller, Condition, Handing, Lane, Point, Purpose, Requester};
+use bailee_spec::action::{Action, Asking, Caller, Clock, Condition, Handing, Lane, Point, Purpose, Requester};
+use bailee_spec::observation::Message;
 use bailee_spec::outcome::Outcome;
 use bailee_spec::scope::{Part, Scope, Start};
 
 use super::SmallWorld;
-use super::canon::{Exchange, is_in_least_order, keys_in_order, rename_keys, representative};
+use super::canon::{
+    Exchange, epochs_in_order, is_in_least_order, keys_in_order, rename_epochs, rename_keys, representative,
+};
 use super::layout::{Difference, Layout, same};
 use super::mutation::Mutation;
+use super::publication::FRESH_END;
 use super::step::{Rules, may_have_changed};
-use super::world::World;
+use super::world::{Slot, World};
 use crate::explorer::{Key, Successor};
 
 /// A scope that can be explored.
@@ -86,17 +90,27 @@ impl Protocol {
     /// The representative of the world: sorted in a sorted scope, keys renamed in every scope.
     pub fn canonical(&self, world: &SmallWorld) -> SmallWorld {
         if self.scope.sorted {
-            return representative(&self.layout, &self.exchanges, self.scope.custodians, world);
+            let mut ranked = *world;
+            self.rename_epochs(&mut ranked);
+            return representative(&self.layout, &self.exchanges, self.scope.custodians, &ranked);
         }
         let mut renamed = *world;
         rename_keys(&mut renamed);
+        self.rename_epochs(&mut renamed);
         renamed
+    }
+
+    fn rename_epochs(&self, world: &mut SmallWorld) {
+        if self.rules.publication && !epochs_in_order(&self.rules.points, world) {
+            rename_epochs(&self.rules.points, world);
+        }
     }
 
     /// Whether a world that differs so from a representative is one itself, for certain.
     fn stays_canonical(&self, world: &SmallWorld, difference: Difference) -> bool {
         let custodians = &world.custodians[..self.scope.custodians as usize];
         (!difference.keys || keys_in_order(world))
+            && (!self.rules.publication || epochs_in_order(&self.rules.points, world))
             && (!self.scope.sorted
                 || (!difference.custodians || custodians.is_sorted()) && is_in_least_order(&self.exchanges, world))
     }
@@ -149,11 +163,42 @@ fn validate(scope: &Scope) -> Result<(), String> {
     if has(Part::Purge) && !has(Part::Deactivation) {
         return fail("purge needs deactivation");
     }
+    if let Some(what) = publication_contradicts(scope) {
+        return fail(what);
+    }
     let distinct: std::collections::BTreeSet<_> = scope.parts.iter().collect();
     if distinct.len() != scope.parts.len() {
         return fail("a part is named twice");
     }
     Ok(())
+}
+
+/// What a scope with publication as messages, or with clocks, may not have (TIME-2).
+fn publication_contradicts(scope: &Scope) -> Option<&'static str> {
+    let has = |part| scope.parts.contains(&part);
+    let any = |parts: &[Part]| parts.iter().any(|part| has(*part));
+    let jobs = [Part::OwnRestore, Part::OnBehalf, Part::Maintenance];
+    match () {
+        () if scope.points.is_empty() || !scope.points.is_sorted_by(|a, b| a < b) => {
+            Some("expected some of the points, each once, in the order keystore, storage, restorer")
+        }
+        () if !has(Part::Publication) && scope.points.len() < Point::ALL.len() => {
+            Some("fewer points only with publication")
+        }
+        () if has(Part::Publication) && !has(Part::Revocation) => Some("publication needs revocation"),
+        () if has(Part::Publication) && has(Part::Time) => Some("with publication, time is the part clocks"),
+        () if has(Part::Publication) && any(&[Part::Deactivation, Part::Purge]) => {
+            Some("publication is modelled without deactivation: its messages carry no standing")
+        }
+        () if has(Part::Clocks) && !has(Part::Publication) => Some("clocks needs publication"),
+        () if has(Part::Clocks) && (any(&jobs) || any(&[Part::Ceremony, Part::Rekey, Part::Disaster])) => {
+            Some("clocks are modelled without jobs, ceremonies and disaster")
+        }
+        () if has(Part::Clocks) && has(Part::SignIn) && scope.start != Start::Enrolled => {
+            Some("clocks are modelled without the enrolment of a first device")
+        }
+        () => None,
+    }
 }
 
 /// The rules of a scope.
@@ -165,6 +210,8 @@ pub fn rules_of(scope: &Scope, mutation: Option<Mutation>) -> Rules {
         custodians: scope.custodians,
         threshold: scope.threshold,
         late: scope.parts.contains(&Part::Late),
+        publication: scope.parts.contains(&Part::Publication),
+        points: Point::ALL.map(|point| scope.points.contains(&point)),
         mutation,
     }
 }
@@ -190,6 +237,12 @@ pub fn enrolling_actions(scope: &Scope) -> Vec<Action> {
 pub fn start_of<const U: usize, const N: usize>(scope: &Scope, rules: &Rules) -> World<U, N> {
     let right = Rules { mutation: None, ..*rules };
     let mut world = World::fresh();
+    if rules.publication {
+        for point in &scope.points {
+            let at = &mut world.points[*point as usize];
+            (at.lease, at.named) = (FRESH_END, FRESH_END);
+        }
+    }
     for action in enrolling_actions(scope) {
         world = right.step(&world, action).1;
     }
@@ -199,6 +252,7 @@ pub fn start_of<const U: usize, const N: usize>(scope: &Scope, rules: &Rules) ->
         }
     }
     rename_keys(&mut world);
+    rename_epochs(&rules.points, &mut world);
     world
 }
 
@@ -225,7 +279,17 @@ pub fn actions_of(scope: &Scope) -> Vec<Action> {
                     }
                     actions.push(Action::Contact { device });
                 }
-                actions.extend(Point::ALL.map(|point| Action::Publish { point }));
+                if !scope.parts.contains(&Part::Publication) {
+                    actions.extend(Point::ALL.map(|point| Action::PublishTogether { point }));
+                }
+            }
+            Part::Publication => {
+                for &point in &scope.points {
+                    let (lane, late) = (Lane::Point(point), Lane::LatePoint(point));
+                    actions.extend([Action::Publish { point }, Action::Duplicate { lane }]);
+                    actions.extend([lane, late].map(|lane| Action::Deliver { lane }));
+                    actions.extend([lane, late].map(|lane| Action::Drop { lane }));
+                }
             }
             Part::Suspension => {
                 actions.extend(users.clone().flat_map(|user| [Action::Suspend { user }, Action::Resume { user }]));
@@ -235,7 +299,7 @@ pub fn actions_of(scope: &Scope) -> Vec<Action> {
                 actions.extend(users.clone().flat_map(both));
                 if !scope.parts.contains(&Part::Revocation) {
                     actions.extend(devices.clone().map(|device| Action::Contact { device }));
-                    actions.extend(Point::ALL.map(|point| Action::Publish { point }));
+                    actions.extend(Point::ALL.map(|point| Action::PublishTogether { point }));
                 }
             }
             Part::Purge => actions.extend(users.clone().map(|user| Action::Purge { user })),
@@ -295,6 +359,7 @@ pub fn actions_of(scope: &Scope) -> Vec<Action> {
             Part::RestorerCrash => actions.push(Action::CrashRestorer),
             Part::AlertOutage => actions.extend([false, true].map(|up| Action::AlertSink { up })),
             Part::Time => actions.push(Action::Advance),
+            Part::Clocks => actions.extend([Clock::Authority, Clock::Points].map(|clock| Action::Tick { clock })),
         }
     }
     let jobs = [Part::OwnRestore, Part::OnBehalf, Part::Maintenance];
@@ -387,8 +452,13 @@ impl crate::explorer::Packed for Protocol {
     }
 }
 
-/// Classes of deliveries begin here: live device lanes, late lanes, the job lane, and deliveries with a crash.
+/// Classes of deliveries begin here: live device lanes, late lanes, the job lane, and deliveries with a crash; then those of the
+/// lanes of admission points.
 const DELIVERIES: usize = 64;
+/// Classes for the messages of one kind of lane.
+const A_LANE: usize = 29;
+/// Classes of deliveries in the lanes of admission points begin here.
+const PUBLICATIONS: usize = DELIVERIES + 6 * A_LANE;
 
 /// The class of an action: which message is delivered in which kind of lane, or which variant it is.
 pub fn class_of(world: &SmallWorld, action: &Action) -> u8 {
@@ -397,9 +467,14 @@ pub fn class_of(world: &SmallWorld, action: &Action) -> u8 {
             Lane::Device(_) => 0,
             Lane::Late(_) => 1,
             Lane::Job => 2,
+            Lane::Point(_) | Lane::LatePoint(_) => {
+                let late = usize::from(matches!(lane, Lane::LatePoint(_)));
+                let confirms = usize::from(world.lane(*lane).message == Slot::of(Message::Confirm));
+                return (PUBLICATIONS + (crash * 2 + late) * 2 + confirms) as u8;
+            }
         };
         let message = world.lane(*lane).message.number() as usize;
-        (DELIVERIES + (crash * 3 + kind) * 30 + message) as u8
+        (DELIVERIES + (crash * 3 + kind) * A_LANE + message) as u8
     };
     match action {
         Action::Deliver { lane } => lane_class(lane, 0),
@@ -425,7 +500,7 @@ fn variant(action: &Action) -> u8 {
         A::Contact { .. } => 10,
         A::ReEscrow { .. } => 11,
         A::Deauthorize { .. } => 12,
-        A::Publish { point } => 13 + *point as u8,
+        A::PublishTogether { point } => 13 + *point as u8,
         A::Suspend { .. } => 16,
         A::Resume { .. } => 17,
         A::Deactivate { .. } => 18,
@@ -453,6 +528,10 @@ fn variant(action: &Action) -> u8 {
         A::ReadHost { .. } => 46,
         A::CorruptCustodian { .. } => 47,
         A::StealSnapshot => 48,
+        A::Publish { point } => 49 + *point as u8,
+        A::Tick { clock } => 52 + *clock as u8,
+        A::Duplicate { .. } => 54,
+        A::Drop { .. } => 55,
     }
 }
 
@@ -471,7 +550,8 @@ pub fn can_move(action: &Action) -> bool {
 /// restorer's own steps. Crashes, requests, aborts and the clock are nobody's duty.
 pub fn fair_classes() -> [bool; 256] {
     let mut fair = [false; 256];
-    fair[DELIVERIES..DELIVERIES + 90].fill(true);
+    fair[DELIVERIES..DELIVERIES + 3 * A_LANE].fill(true);
+    fair[PUBLICATIONS..PUBLICATIONS + 4].fill(true);
     for action in [Action::FinishJob, Action::FailJob, Action::DeliverAbort] {
         fair[variant(&action) as usize] = true;
     }

@@ -84,6 +84,30 @@ mutations! {
     AckEarly = "ack-early" in "revocation" caught by "ack-after-points",
     /// Storage honours a capability from before the revocation that it knows.
     OldCapability = "old-capability" in "revocation" caught by "no-append-after-ack",
+    /// AU writes the end of a lease when the point has confirmed it, and not before it sends it.
+    LeaseRecordedLate = "lease-recorded-late" in "leases" caught by "lease-within-record" and "no-append-after-ack",
+    /// AU takes any confirmation for one of the newest epoch.
+    ConfirmsNewest = "confirms-newest" in "leases" caught by "confirmed-is-known" and "no-append-after-ack",
+    /// A point stores what an older publication says, over what it knows.
+    MarkFalls = "mark-falls" in "leases" caught by "marks-never-fall" and "overtaken-changes-nothing" and "no-append-after-ack",
+    /// A point counts its lease from the arrival of the message.
+    LeaseFromArrival = "lease-from-arrival" in "leases" caught by "lease-within-record",
+    /// A point uses the whole of a lease, without a margin.
+    NoMargin = "no-margin" in "leases" caught by "over-at-authority-is-over" and "no-append-after-ack",
+    /// AU counts a lease as over one tick early.
+    AuthorityCountsShort = "authority-counts-short" in "leases" caught by "ack-after-points",
+    /// AU takes a publication that was lost for one that was confirmed.
+    LossConfirms = "loss-confirms" in "leases" caught by "confirmed-is-known" and "no-append-after-ack",
+    /// AU waits for confirmations, and never counts a lease as over.
+    LeaseNotCounted = "lease-not-counted" in "leases" caught by "acknowledged-by-lease",
+    /// A point confirms what it knew before, and stores no newer epoch.
+    MarkNotStored = "mark-not-stored" in "leases" caught by "publish-overtaken" and "can-confirm",
+    /// ST serves after the end of its lease.
+    FencedAppends = "fenced-appends" in "leases" caught by "fenced-admits-nothing" and "no-append-after-ack",
+    /// ST takes a capability after its end.
+    CapabilityNeverEnds = "capability-never-ends" in "leases" caught by "append-in-time",
+    /// KS does not look at its lease when a key leaves.
+    FencedReleases = "fenced-releases" in "leases-keystore" caught by "fenced-admits-nothing" and "no-release-after-ack",
     /// A revoked device keeps its key when it reports.
     NoWipe = "no-wipe" in "revocation" caught by "contact-wipes",
     /// AU restores for a suspended user.

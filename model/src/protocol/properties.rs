@@ -1,12 +1,14 @@
 //! The properties: what the claims of `spec/claims.toml` mean in the model. None reads a mutation.
 
-use bailee_spec::action::{Action, Asking, Caller, Condition, Handing, Lane, Requester};
+use bailee_spec::action::{Action, Asking, Caller, Condition, Handing, Lane, Point, Requester};
+use bailee_spec::limits::MARGIN_TICKS;
 use bailee_spec::observation::{
     AccountState, CeremonyState, DeviceState, Disk, Freshness, JobKind, JobState, Message, Standing, Window,
 };
 use bailee_spec::outcome::Outcome;
 
 use super::SmallWorld;
+use super::publication::OVER;
 use super::step::{Receiver, Rules, receiver};
 use super::world::{LaneState, NO_KEY, Share, Slot, SnapshotState, UserState};
 
@@ -43,7 +45,7 @@ impl Step<'_> {
     fn device_state(&self, lane: Lane) -> Option<DeviceState> {
         match lane {
             Lane::Device(d) | Lane::Late(d) => Some(self.before.devices[d as usize].at_authority),
-            Lane::Job => None,
+            Lane::Job | Lane::Point(_) | Lane::LatePoint(_) => None,
         }
     }
 }
@@ -251,7 +253,8 @@ pub const ALL: &[Property] = &[
         let acknowledged = s.before.devices.iter().zip(&s.after.devices).any(|(before, after)| {
             before.at_authority != DeviceState::Revoked && after.at_authority == DeviceState::Revoked
         });
-        !acknowledged || !s.after.points.contains(&Freshness::Behind)
+        let behind = |point: &Point| s.after.freshness(s.rules, *point) == Freshness::Behind;
+        !acknowledged || !Point::ALL.iter().any(behind)
     }),
     step("no-append-after-ack", |s| match s.action {
         Action::Append { device } if s.accepted() => {
@@ -259,6 +262,56 @@ pub const ALL: &[Property] = &[
         }
         _ => true,
     }),
+    step("fenced-admits-nothing", |s| {
+        let admits = match s.action {
+            Action::Append { .. } | Action::Fetch { .. } => Point::Storage,
+            _ => match s.delivered() {
+                Some((_, Message::ReleaseKey | Message::GrantConsumed, _)) => Point::Keystore,
+                _ => return true,
+            },
+        };
+        !s.accepted() || s.before.freshness(s.rules, admits) != Freshness::Fenced
+    }),
+    step("append-in-time", |s| match s.action {
+        Action::Append { device } if s.accepted() => {
+            s.before.devices[device as usize].capability_end > s.before.over_up_to(MARGIN_TICKS)
+        }
+        _ => true,
+    }),
+    step("marks-never-fall", |s| {
+        s.before.points.iter().zip(&s.after.points).all(|(before, after)| after.mark >= before.mark)
+    }),
+    step("overtaken-changes-nothing", |s| match (s.action, s.delivered()) {
+        (
+            Action::Deliver { lane: Lane::Point(point) | Lane::LatePoint(point) }
+            | Action::DeliverThenCrash { lane: Lane::Point(point) | Lane::LatePoint(point) },
+            Some((_, Message::Publish, message)),
+        ) => {
+            let (before, after) = (&s.before.points[point as usize], &s.after.points[point as usize]);
+            message.epoch >= before.mark || (before.mark, before.lease) == (after.mark, after.lease)
+        }
+        _ => true,
+    }),
+    always("confirmed-is-known", |r, w| {
+        let known = |point: &Point| w.points[*point as usize].mark == w.newest;
+        let served = Point::ALL.iter().filter(|point| r.points[**point as usize]);
+        served.filter(|point| w.points[**point as usize].confirmed).all(known)
+    }),
+    always("lease-within-record", |_, w| w.points.iter().all(|at| at.lease <= at.named)),
+    always("over-at-authority-is-over", |_, w| w.points.iter().all(|at| at.named > 1 || at.lease == OVER)),
+    sometimes("acknowledged-by-lease", |r, w| {
+        let unheard = |point: &Point| r.points[*point as usize] && w.points[*point as usize].mark < w.newest;
+        w.devices.iter().any(|d| d.at_authority == DeviceState::Revoked) && Point::ALL.iter().any(unheard)
+    }),
+    sometimes("publish-overtaken", |_, w| {
+        let overtaken = |lane: &LaneState, mark: u8| lane.message == Slot::of(Message::Publish) && lane.epoch < mark;
+        w.points.iter().any(|at| overtaken(&at.lane, at.mark) || overtaken(&at.late, at.mark))
+    }),
+    Property {
+        id: "can-confirm",
+        kind: Kind::CanAlwaysStill(|_, w| w.points.iter().all(|at| at.confirmed)),
+        holds: true,
+    },
     step("contact-wipes", |s| match s.action {
         Action::Contact { device } if s.accepted() => {
             let device = device as usize;
@@ -355,8 +408,8 @@ pub const ALL: &[Property] = &[
         Action::StageRestore { condition: Condition::Damaged } => !s.accepted() && s.before == s.after,
         _ => true,
     }),
-    always("purged-stays-purged", |_, w| {
-        let told = !w.nodes[0].sealed && w.points[0] == Freshness::Current;
+    always("purged-stays-purged", |r, w| {
+        let told = !w.nodes[0].sealed && w.freshness(r, Point::Keystore) == Freshness::Current;
         !told || w.users.iter().all(|u| u.standing != Standing::Purged || u.account == AccountState::Purged)
     }),
     sometimes("key-lost", |_, w| w.users.iter().any(|u| u.account == AccountState::Lost)),

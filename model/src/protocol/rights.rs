@@ -6,9 +6,11 @@ use bailee_spec::observation::{
 };
 use bailee_spec::outcome::Refusal;
 
+use super::canon::rename_epochs;
 use super::mutation::Mutation;
+use super::publication::{FRESH_END, OVER};
 use super::step::{Check, Rules, Turn};
-use super::world::{NO_KEY, Slot};
+use super::world::{DeviceRecord, NO_KEY, Slot};
 
 impl<const U: usize, const N: usize> Turn<'_, U, N> {
     /// BAK-1: the device is at rest and holds a key.
@@ -34,7 +36,13 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     pub(super) fn open_backup(&mut self, device: Device) -> Check {
         self.device_may_ask(device)?;
         self.authority_serves(device)?;
-        self.w.devices[device as usize].capability = Capability::Current;
+        let newest = self.w.newest;
+        let d = &mut self.w.devices[device as usize];
+        d.capability = Capability::Current;
+        if self.rules.publication {
+            d.capability_epoch = newest;
+            d.capability_end = FRESH_END;
+        }
         Ok(())
     }
 
@@ -44,14 +52,24 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         if d.capability == Capability::None || d.disk_key == NO_KEY {
             return Err(Refusal::OutOfTurn);
         }
-        if self.w.points[1] == Freshness::Fenced {
+        if self.fenced(Point::Storage) && !self.rules.has(Mutation::FencedAppends) {
             return Err(Refusal::LeaseExpired);
         }
-        if d.capability == Capability::Dead {
+        if self.storage_refuses(d) {
             return Err(Refusal::CapabilityInvalid);
         }
         self.w.users[self.rules.user_of(device) as usize].archive = true;
         Ok(())
+    }
+
+    /// BAK-2, PUB-6.
+    fn storage_refuses(&self, device: &DeviceRecord) -> bool {
+        if !self.rules.publication {
+            return device.capability == Capability::Dead;
+        }
+        let overtaken = device.capability_epoch < self.w.points[Point::Storage as usize].mark;
+        let over = device.capability_end == OVER && !self.rules.has(Mutation::CapabilityNeverEnds);
+        over || overtaken && !self.rules.has(Mutation::OldCapability)
     }
 
     /// BAK-3.
@@ -62,7 +80,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         if user.standing == Standing::Suspended {
             return Err(Refusal::RestoreSuspended);
         }
-        if self.w.points[1] == Freshness::Fenced {
+        if self.fenced(Point::Storage) {
             return Err(Refusal::LeaseExpired);
         }
         if !user.archive {
@@ -97,9 +115,21 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
 
     /// REV-1: the revocation epoch rises.
     fn raise_epoch(&mut self) {
+        if self.rules.publication {
+            // Ranks are as good as numbers, and a walk of any length has room for them.
+            if self.w.newest == u8::MAX {
+                rename_epochs(&self.rules.points, self.w);
+            }
+            self.w.newest += 1;
+            for (point, served) in self.w.points.iter_mut().zip(self.rules.points) {
+                point.confirmed = !served;
+            }
+            self.acknowledge();
+            return;
+        }
         for point in &mut self.w.points {
-            if *point == Freshness::Current {
-                *point = Freshness::Behind;
+            if point.freshness == Freshness::Current {
+                point.freshness = Freshness::Behind;
             }
         }
         for device in &mut self.w.devices {
@@ -110,34 +140,42 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     }
 
     /// REV-2.
-    pub(super) fn publish(&mut self, point: Point) -> Check {
+    pub(super) fn publish_together(&mut self, point: Point) -> Check {
         match point {
             Point::Keystore => {
                 self.unsealed()?;
                 self.keystore_hears();
             }
             Point::Storage => {
-                self.w.points[1] = Freshness::Current;
+                self.w.points[1].freshness = Freshness::Current;
                 for device in &mut self.w.devices {
                     if device.capability == Capability::Overtaken && !self.rules.has(Mutation::OldCapability) {
                         device.capability = Capability::Dead;
                     }
                 }
-                for user in &mut self.w.users {
-                    if user.standing == Standing::Purged {
-                        user.archive = false;
-                    }
-                }
+                self.remove_purged_archives();
             }
-            Point::Restorer => self.w.points[2] = Freshness::Current,
+            Point::Restorer => self.w.points[2].freshness = Freshness::Current,
         }
         self.acknowledge();
         Ok(())
     }
 
+    /// REV-2 at storage.
+    pub(super) fn remove_purged_archives(&mut self) {
+        for user in &mut self.w.users {
+            if user.standing == Standing::Purged {
+                user.archive = false;
+            }
+        }
+    }
+
     /// REV-2 at the keystore, also at every unsealing (CER-6).
     pub(super) fn keystore_hears(&mut self) {
-        self.w.points[0] = Freshness::Current;
+        if self.rules.publication {
+            return self.sync_keystore();
+        }
+        self.w.points[0].freshness = Freshness::Current;
         if !self.rules.has(Mutation::PendingSurvives) {
             self.w.each_lane(|lane| lane.pending = false);
         }
@@ -146,7 +184,11 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
 
     /// REV-3.
     pub(super) fn acknowledge(&mut self) {
-        if self.w.points.contains(&Freshness::Behind) || self.rules.has(Mutation::NeverAcknowledged) {
+        let waits = match self.rules.publication {
+            true => Point::ALL.iter().any(|point| self.waits_for(*point)),
+            false => self.w.points.iter().any(|point| point.freshness == Freshness::Behind),
+        };
+        if waits || self.rules.has(Mutation::NeverAcknowledged) {
             return;
         }
         for device in &mut self.w.devices {

@@ -1,7 +1,7 @@
 //! One action on one world: the dispatch. The rules are in the modules beside this one; their ids are those of
 //! `spec/alphabet.md`.
 
-use bailee_spec::action::{Action, Device, Handing, Lane, User};
+use bailee_spec::action::{Action, Device, Handing, Lane, Point, User};
 use bailee_spec::observation::{Capability, DeviceState, Freshness, JobState, Message, Program, Standing};
 use bailee_spec::outcome::{Outcome, Refusal};
 
@@ -26,6 +26,10 @@ pub struct Rules {
     pub threshold: u8,
     /// Messages outlive a broken connection.
     pub late: bool,
+    /// Revocation is messages.
+    pub publication: bool,
+    /// The points that the authority serves: keystore, storage, restorer.
+    pub points: [bool; 3],
     /// The bug that is switched on.
     pub mutation: Option<Mutation>,
 }
@@ -43,6 +47,7 @@ pub(crate) enum Receiver {
     Authority,
     Keystore,
     Restorer,
+    Point(Point),
 }
 
 impl Rules {
@@ -133,6 +138,9 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
                 self.advance();
                 Ok(())
             }
+            Action::Tick { clock } => self.tick(clock),
+            Action::Duplicate { lane } => self.duplicate(lane),
+            Action::Drop { lane } => self.drop_message(lane),
             Action::SignIn { device } => self.sign_in(device),
             Action::OpenBackup { device } => self.open_backup(device),
             Action::Append { device } => self.append(device),
@@ -141,6 +149,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
             Action::ReEscrow { device } => self.re_escrow(device),
             Action::Deauthorize { device, by } => self.deauthorize(device, by),
             Action::Publish { point } => self.publish(point),
+            Action::PublishTogether { point } => self.publish_together(point),
             Action::Suspend { user } => self.suspend(user),
             Action::Resume { user } => self.resume(user),
             Action::Deactivate { user } => self.deactivate(user),
@@ -183,6 +192,9 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
                 *lane = LaneState::fresh();
             }
         });
+        if self.rules.publication {
+            self.tidy_publication();
+        }
         if self.w.job.state == JobState::None {
             self.w.job.kind = bailee_spec::observation::JobKind::Own;
             self.w.job.noticed = false;
@@ -197,10 +209,14 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         let message = self.w.lane(lane).message.get().ok_or(Refusal::NothingInFlight)?;
         let receiver = receiver(message, lane);
         let Reaction { outcome, next } = match receiver {
-            Receiver::Authority => self.at_authority(lane, message),
+            Receiver::Authority => match lane {
+                Lane::Point(point) | Lane::LatePoint(point) => self.at_authority_from_point(point, lane),
+                _ => self.at_authority(lane, message),
+            },
             Receiver::Keystore => self.at_keystore(lane, message),
             Receiver::Device => self.at_device(lane, message),
             Receiver::Restorer => self.at_restorer(message),
+            Receiver::Point(point) => self.at_point(point, lane),
         };
         let next = if crash { None } else { next.filter(|(m, _)| !unreachable_reply(*m, lane)) };
         let at = self.w.lane_mut(lane);
@@ -223,9 +239,9 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     /// NET-3: what dies with the receiver.
     fn die(&mut self, lane: Lane, receiver: Receiver) {
         match receiver {
-            Receiver::Keystore => self.restart(0),
-            Receiver::Restorer => self.crash_restorer(),
-            Receiver::Device | Receiver::Authority => {}
+            Receiver::Keystore | Receiver::Point(Point::Keystore) => self.restart(0),
+            Receiver::Restorer | Receiver::Point(Point::Restorer) => self.crash_restorer(),
+            Receiver::Device | Receiver::Authority | Receiver::Point(Point::Storage) => {}
         }
         if let Lane::Device(d) = lane {
             self.crash_device(d);
@@ -275,8 +291,8 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
             }
         }
         for point in &mut self.w.points {
-            if *point == Freshness::Behind {
-                *point = Freshness::Fenced;
+            if point.freshness == Freshness::Behind {
+                point.freshness = Freshness::Fenced;
             }
         }
         self.acknowledge();
@@ -319,7 +335,7 @@ impl<const U: usize, const N: usize> World<U, N> {
     pub(super) fn user_of_lane(&self, rules: &Rules, lane: Lane) -> User {
         match lane {
             Lane::Device(d) | Lane::Late(d) => rules.user_of(d),
-            Lane::Job => self.job.user,
+            Lane::Job | Lane::Point(_) | Lane::LatePoint(_) => self.job.user,
         }
     }
 }
@@ -362,10 +378,15 @@ pub(crate) fn receiver(message: Message, lane: Lane) -> Receiver {
         | M::AlreadyEscrowed
         | M::KeystoreRefusal
         | M::JobKey
-        | M::JobEnd => Receiver::Authority,
+        | M::JobEnd
+        | M::Confirm => Receiver::Authority,
         M::OpenEnrolment | M::CreateAccount | M::Escrow | M::ReleaseKey | M::GrantConsumed | M::GrantRefused => {
             Receiver::Keystore
         }
+        M::Publish => match lane {
+            Lane::Point(point) | Lane::LatePoint(point) => Receiver::Point(point),
+            Lane::Device(_) | Lane::Late(_) | Lane::Job => Receiver::Device,
+        },
         M::SessionOpened
         | M::Nonce
         | M::Admission

@@ -14,6 +14,7 @@ use bailee_spec::observation::{
 use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes, Unaligned};
 
 use super::layout::{LaneRoom, Plan};
+use super::publication::{FIRST_EPOCH, IN_STEP, NO_EPOCH, OVER, is_news, names_an_epoch};
 
 /// The name of an archive key; [`NO_KEY`] is none.
 pub type Key = u8;
@@ -166,13 +167,17 @@ record! {
         /// Its kind; none: the lane is empty.
         message: Slot = Slot::EMPTY, |p| p.when(p.lane.used, 5);
         /// The key inside it.
-        key: Key = NO_KEY, |p| p.key(p.lane.used);
+        key: Key = NO_KEY, |p| p.key(p.lane.speaks);
         /// Its session or grant period is not over.
-        live: bool = false, |p| p.when(p.lane.used, 1);
+        live: bool = false, |p| p.when(p.lane.speaks, 1);
         /// The keystore waits for its grant to be consumed.
-        pending: bool = false, |p| p.when(p.lane.used, 1);
+        pending: bool = false, |p| p.when(p.lane.speaks, 1);
         /// It is of an earlier store generation.
-        outdated: bool = false, |p| p.when(p.lane.used && p.room.disaster, 1);
+        outdated: bool = false, |p| p.when(p.lane.speaks && p.room.disaster, 1);
+        /// The revocation epoch that it, or its grant, names.
+        epoch: u8 = NO_EPOCH, |p| p.when(p.lane.used && p.room.publication, p.room.epoch);
+        /// The end that it, its session or its grant names (TIME-2).
+        end: u8 = OVER, |p| p.when(p.lane.used && p.room.publication, 3);
     }
 }
 
@@ -189,6 +194,10 @@ record! {
         memory_key: Key = NO_KEY, |p| p.key(p.room.enrols);
         /// Leave to append.
         capability: Capability = Capability::None, |p| p.when(p.room.backs_up, 2);
+        /// The epoch that it names.
+        capability_epoch: u8 = NO_EPOCH, |p| p.when(p.room.backs_up && p.room.publication, p.room.epoch);
+        /// The end that it names.
+        capability_end: u8 = OVER, |p| p.when(p.room.backs_up && p.room.publication, 3);
         /// The device at the authority.
         at_authority: DeviceState = DeviceState::None, |p| p.when(p.room.disks_move, 3);
         /// Its attempt there.
@@ -196,9 +205,9 @@ record! {
         /// Its attempt is open at the keystore.
         attempt_at_keystore: bool = false, |p| p.when(p.room.enrols, 1);
         /// Its lane.
-        lane: LaneState = LaneState::fresh(), |p| p.lane(LaneRoom { used: p.room.signs_in });
+        lane: LaneState = LaneState::fresh(), |p| p.lane(LaneRoom { used: p.room.signs_in, speaks: p.room.signs_in });
         /// Its late lane.
-        late: LaneState = LaneState::fresh(), |p| p.lane(LaneRoom { used: p.room.late });
+        late: LaneState = LaneState::fresh(), |p| p.lane(LaneRoom { used: p.room.late, speaks: p.room.late });
     }
 }
 
@@ -249,7 +258,27 @@ record! {
         /// The archive key in the restorer's memory.
         held: Key = NO_KEY, |p| p.key(p.room.jobs);
         /// Its lane.
-        lane: LaneState = LaneState::fresh(), |p| p.lane(LaneRoom { used: p.room.jobs });
+        lane: LaneState = LaneState::fresh(), |p| p.lane(LaneRoom { used: p.room.jobs, speaks: p.room.jobs });
+    }
+}
+
+record! {
+    /// An admission point, and what the authority has on record about it.
+    PointRecord {
+        /// Where revocation is no message: what it knows.
+        freshness: Freshness = Freshness::Current, |p| p.when(p.room.epochs_rise && !p.room.publication, 2);
+        /// The newest epoch that it has stored.
+        mark: u8 = FIRST_EPOCH, |p| p.when(p.room.serves(), p.room.epoch);
+        /// The end of its lease.
+        lease: u8 = OVER, |p| p.when(p.room.serves(), 3);
+        /// The authority has a confirmation of its newest epoch.
+        confirmed: bool = true, |p| p.when(p.room.serves(), 1);
+        /// The latest end that the authority named to it.
+        named: u8 = OVER, |p| p.when(p.room.serves(), 3);
+        /// What they say to each other.
+        lane: LaneState = LaneState::fresh(), |p| p.lane(LaneRoom { used: p.room.serves(), speaks: false });
+        /// An earlier message of it.
+        late: LaneState = LaneState::fresh(), |p| p.lane(LaneRoom { used: p.room.serves(), speaks: false });
     }
 }
 
@@ -266,7 +295,7 @@ pub enum SnapshotState {
 }
 
 /// Bytes that fill up the last word of a world.
-const SPARE: usize = 4;
+const SPARE: usize = 6;
 
 record! {
     /// A state of the whole system.
@@ -282,11 +311,15 @@ record! {
         /// The job.
         job: JobRecord = JobRecord::fresh(), JobRecord::lay;
         /// Keystore, storage, restorer.
-        points: [Freshness; 3] = [Freshness::Current; 3], |p| {
-            for _ in Point::ALL {
-                p.when(p.room.epochs_rise, 2);
+        points: [PointRecord; 3] = [PointRecord::fresh(); 3], |p| {
+            for point in Point::ALL {
+                p.point(point);
             }
         };
+        /// The newest epoch.
+        newest: u8 = FIRST_EPOCH, |p| p.when(p.room.publication, p.room.epoch);
+        /// How far the points' clock is ahead of the authority's.
+        skew: u8 = IN_STEP, |p| p.when(p.room.clocks, 2);
         /// The snapshot.
         snapshot: SnapshotState = SnapshotState::None, |p| p.when(p.room.disaster, 2);
         /// A restore is staged.
@@ -309,6 +342,8 @@ impl<const U: usize, const N: usize> World<U, N> {
             Lane::Device(d) => &self.devices[d as usize].lane,
             Lane::Late(d) => &self.devices[d as usize].late,
             Lane::Job => &self.job.lane,
+            Lane::Point(p) => &self.points[p as usize].lane,
+            Lane::LatePoint(p) => &self.points[p as usize].late,
         }
     }
 
@@ -318,6 +353,8 @@ impl<const U: usize, const N: usize> World<U, N> {
             Lane::Device(d) => &mut self.devices[d as usize].lane,
             Lane::Late(d) => &mut self.devices[d as usize].late,
             Lane::Job => &mut self.job.lane,
+            Lane::Point(p) => &mut self.points[p as usize].lane,
+            Lane::LatePoint(p) => &mut self.points[p as usize].late,
         }
     }
 
@@ -366,7 +403,46 @@ impl<const U: usize, const N: usize> World<U, N> {
         (1..=255).find(|&key| !used[key as usize]).unwrap_or(NO_KEY)
     }
 
-    /// Calls `f` on every lane.
+    /// Calls `f` on every end.
+    pub fn each_end(&mut self, mut f: impl FnMut(&mut u8)) {
+        for device in &mut self.devices {
+            f(&mut device.capability_end);
+            f(&mut device.lane.end);
+            f(&mut device.late.end);
+        }
+        f(&mut self.job.lane.end);
+        for point in &mut self.points {
+            f(&mut point.lease);
+            f(&mut point.named);
+            f(&mut point.lane.end);
+            f(&mut point.late.end);
+        }
+    }
+
+    /// Calls `f` on every epoch that is named somewhere, by a point that the authority serves among others (OBS-3).
+    pub fn each_epoch(&mut self, served: &[bool; 3], mut f: impl FnMut(&mut u8)) {
+        let newest = self.newest;
+        f(&mut self.newest);
+        for (point, _) in self.points.iter_mut().zip(served).filter(|(_, served)| **served) {
+            f(&mut point.mark);
+            for lane in [&mut point.lane, &mut point.late].into_iter().filter(|lane| is_news(lane, newest)) {
+                f(&mut lane.epoch);
+            }
+        }
+        for device in &mut self.devices {
+            if device.capability != Capability::None {
+                f(&mut device.capability_epoch);
+            }
+            for lane in [&mut device.lane, &mut device.late].into_iter().filter(|lane| names_an_epoch(lane.message)) {
+                f(&mut lane.epoch);
+            }
+        }
+        if names_an_epoch(self.job.lane.message) {
+            f(&mut self.job.lane.epoch);
+        }
+    }
+
+    /// Calls `f` on every lane of devices and of the job.
     pub fn each_lane(&mut self, mut f: impl FnMut(&mut LaneState)) {
         for device in &mut self.devices {
             f(&mut device.lane);

@@ -415,7 +415,7 @@ impl Run<'_> {
         self.narrator.step("The owner deauthorizes the new device");
         self.must(Action::Deauthorize { device: SECOND, by: Requester::Owner })?;
         for point in Point::ALL {
-            self.must(Action::Publish { point })?;
+            self.must(Action::PublishTogether { point })?;
         }
         self.fact("authority", "every admission point has confirmed the revocation");
         self.must_not(Action::OpenBackup { device: SECOND }, Refusal::DeviceRevoked)?;

@@ -4,6 +4,7 @@ use bailee_core::quirks::Quirks;
 use bailee_lockstep::replay::{Report, replay};
 use bailee_model::protocol::Protocol;
 use bailee_spec::Refusal;
+use bailee_spec::action::Point;
 use bailee_spec::scope::{Part, Profile, Scope, Start};
 
 /// Two unsealed nodes over one store, two custodians who are both needed.
@@ -18,6 +19,7 @@ fn two_nodes(parts: &[Part]) -> Scope {
         custodians: 2,
         threshold: 2,
         start: Start::Fresh,
+        points: Point::ALL.to_vec(),
         parts: parts.to_vec(),
         sorted: true,
         lockstep: true,

@@ -279,10 +279,18 @@ fn label_errors(protocol: &str) -> Vec<String> {
     list_errors("label", &listed, &real)
 }
 
+/// Kinds of the alphabet that are no frames of the reference yet: the model alone has them.
+const AHEAD: [Message; 2] = [Message::Publish, Message::Confirm];
+
+/// The kinds that are frames.
+fn kinds() -> impl Iterator<Item = Message> {
+    Message::ALL.iter().copied().filter(|kind| !AHEAD.contains(kind))
+}
+
 fn kind_errors(protocol: &str) -> Vec<String> {
     let mut errors = Vec::new();
     let listed = numbered(&rows(section(protocol, "5")), &mut errors);
-    let real: Vec<String> = Message::ALL.iter().map(|kind| format!("{kind:?}")).collect();
+    let real: Vec<String> = kinds().map(|kind| format!("{kind:?}")).collect();
     errors.extend(list_errors("kind", &listed, &real));
     errors
 }
@@ -420,7 +428,7 @@ fn grammar_errors(text: &str) -> Vec<String> {
         Err(error) => return vec![error],
     };
     let mut errors = grammar.undefined();
-    let real: Vec<String> = Message::ALL.iter().map(|kind| kebab(&format!("{kind:?}"))).collect();
+    let real: Vec<String> = kinds().map(|kind| kebab(&format!("{kind:?}"))).collect();
     errors.extend(list_errors("message", &grammar.alternatives("body"), &real));
     errors
 }
@@ -450,7 +458,7 @@ fn every_kind_of_message_fits_the_grammar() {
     let grammar = Grammar::parse(&text("spec/formats.cddl")).unwrap();
     let frames = samples::frames();
     let seen: BTreeSet<Message> = frames.iter().map(|(kind, _)| *kind).collect();
-    assert_eq!(seen, Message::ALL.iter().copied().collect(), "the run shows every kind");
+    assert_eq!(seen, kinds().collect(), "the run shows every kind");
     for (kind, bytes) in &frames {
         assert_eq!(grammar.check("frame", bytes), Ok(()), "{kind:?}");
     }

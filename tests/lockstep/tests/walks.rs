@@ -12,6 +12,7 @@ use bailee_model::protocol::step::Rules;
 use bailee_model::protocol::world::World;
 use bailee_model::protocol::{Protocol, model, scopes};
 use bailee_model::story;
+use bailee_spec::action::Point;
 use bailee_spec::scope::{Expected, Part, Profile, Scope, Start};
 use bailee_spec::{Action, Outcome, Refusal};
 use proptest::prelude::*;
@@ -33,6 +34,7 @@ fn large() -> Scope {
         custodians: 5,
         threshold: 3,
         start: Start::Fresh,
+        points: Point::ALL.to_vec(),
         parts: vec![
             Part::SignIn,
             Part::Backup,

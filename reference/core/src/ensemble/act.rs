@@ -23,6 +23,15 @@ impl Ensemble {
 
     fn carry_out(&mut self, action: Action, rng: &mut dyn CryptoRng) -> Done {
         match action {
+            // The reference does not have revocation as messages yet (GEN-33).
+            Action::Publish { .. }
+            | Action::Tick { .. }
+            | Action::Duplicate { .. }
+            | Action::Drop { .. }
+            | Action::Deliver { lane: Lane::Point(_) | Lane::LatePoint(_) }
+            | Action::DeliverThenCrash { lane: Lane::Point(_) | Lane::LatePoint(_) } => {
+                Err(Refusal::NotInThisProfile)
+            }
             Action::Deliver { lane } => self.deliver(lane, false, rng),
             Action::DeliverThenCrash { lane } => self.deliver(lane, true, rng),
             Action::DropLate { device } => {
@@ -52,7 +61,7 @@ impl Ensemble {
             Action::Contact { device } => self.contact(device, rng),
             Action::ReEscrow { device } => self.tell_device(device, Body::EscrowAgain, rng),
             Action::Deauthorize { device, by } => self.deauthorize(device, by, rng),
-            Action::Publish { point } => self.publish(point, rng),
+            Action::PublishTogether { point } => self.publish(point, rng),
             Action::Suspend { user } => self.set_standing(user, StandingChange::Suspend, rng),
             Action::Resume { user } => self.set_standing(user, StandingChange::Resume, rng),
             Action::Deactivate { user } => self.set_standing(user, StandingChange::Deactivate, rng),

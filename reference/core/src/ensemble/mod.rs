@@ -364,7 +364,7 @@ impl Ensemble {
         match lane {
             Lane::Device(d) => d as usize,
             Lane::Late(d) => self.devices.len() + d as usize,
-            Lane::Job => self.devices.len() * 2,
+            Lane::Job | Lane::Point(_) | Lane::LatePoint(_) => self.devices.len() * 2,
         }
     }
 

@@ -187,7 +187,7 @@ impl Ensemble {
     pub(super) fn client_of(lane: Lane) -> At {
         match lane {
             Lane::Device(d) | Lane::Late(d) => At::Device(d),
-            Lane::Job => At::Restorer,
+            Lane::Job | Lane::Point(_) | Lane::LatePoint(_) => At::Restorer,
         }
     }
 

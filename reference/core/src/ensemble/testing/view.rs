@@ -95,6 +95,7 @@ impl Ensemble {
             custodians: (0..self.size.custodians).map(|custodian| self.view_custodian(custodian)).collect(),
             job,
             points,
+            publication: None,
             store: StoreView {
                 snapshot: snapshot.is_some(),
                 snapshot_current: snapshot.is_some_and(|snapshot| snapshot.header.share_epoch == share_epoch),
