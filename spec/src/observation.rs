@@ -171,13 +171,13 @@ closed_set! {
 }
 
 closed_set! {
-    /// An enrolment attempt at the authority.
+    /// An enrolment attempt, at the authority or at the keystore.
     Attempt {
         /// None, or over.
         None,
         /// Begun.
         Opened,
-        /// Certificate checked.
+        /// Certificate checked; at the keystore: its admission came.
         Admitted,
     }
 }
@@ -327,8 +327,8 @@ pub struct DeviceView {
     pub at_authority: DeviceState,
     /// Its attempt at the authority.
     pub attempt: Attempt,
-    /// Whether the keystore has its attempt open.
-    pub attempt_at_keystore: bool,
+    /// Its attempt at the keystore.
+    pub attempt_at_keystore: Attempt,
     /// The message in its lane.
     pub lane: Option<LaneView>,
     /// Its late message.

@@ -297,26 +297,38 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
 
     /// ENR-5.
     fn keystore_opens(&mut self, lane: Lane) -> Reaction {
-        let check = self.unsealed().and_then(|()| self.may_take_key(self.user_of_lane(lane)));
+        let check = self.admits().and_then(|()| self.may_take_key(self.user_of_lane(lane)));
         if let Err(refusal) = check {
             return self.refuse_enrolment(lane, refusal);
         }
-        if let Some(d) = device_of(lane) {
-            self.w.devices[d].attempt_at_keystore = true;
+        if let Some(d) = device_of(lane)
+            && self.w.devices[d].attempt_at_keystore == Attempt::None
+        {
+            self.w.devices[d].attempt_at_keystore = Attempt::Opened;
         }
         accept(Message::EnrolmentOpened, NO_KEY)
     }
 
-    fn attempt_open(&self, lane: Lane) -> bool {
-        device_of(lane).is_some_and(|d| self.w.devices[d].attempt_at_keystore)
+    /// The attempt of the lane's device at the keystore.
+    fn attempt_of(&self, lane: Lane) -> Attempt {
+        device_of(lane).map_or(Attempt::None, |d| self.w.devices[d].attempt_at_keystore)
+    }
+
+    /// The keystore is unsealed, and within its lease.
+    fn admits(&self) -> Check {
+        self.unsealed()?;
+        if self.fenced(Point::Keystore) && !self.rules.has(Mutation::FencedServes) {
+            return Err(Refusal::RevocationStale);
+        }
+        Ok(())
     }
 
     /// ENR-9.
     fn keystore_creates(&mut self, lane: Lane) -> Reaction {
         let user = self.user_of_lane(lane);
-        let check = self.unsealed().and_then(|()| self.may_take_key(user)).and_then(|()| {
+        let check = self.admits().and_then(|()| self.may_take_key(user)).and_then(|()| {
             // A nonce is as old as its session: if that is over, the attempt is open with another nonce.
-            let this_nonce = self.attempt_open(lane) && self.w.lane(lane).live;
+            let this_nonce = self.attempt_of(lane) != Attempt::None && self.w.lane(lane).live;
             if this_nonce || self.rules.has(Mutation::AccountWithoutAttempt) {
                 Ok(())
             } else {
@@ -325,6 +337,11 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         });
         if let Err(refusal) = check {
             return self.refuse_enrolment(lane, refusal);
+        }
+        if let Some(d) = device_of(lane)
+            && self.w.devices[d].attempt_at_keystore == Attempt::Opened
+        {
+            self.w.devices[d].attempt_at_keystore = Attempt::Admitted;
         }
         let account = &mut self.w.users[user as usize].account;
         if *account == AccountState::None {
@@ -336,8 +353,10 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     /// ENR-13.
     fn keystore_escrows(&mut self, lane: Lane, key: Key) -> Reaction {
         let user = self.user_of_lane(lane);
-        let check = self.unsealed().and_then(|()| self.may_take_key(user)).and_then(|()| {
-            let admitted = self.attempt_open(lane) || self.rules.has(Mutation::EscrowOverwrites);
+        let check = self.admits().and_then(|()| self.may_take_key(user)).and_then(|()| {
+            let attempt = self.attempt_of(lane);
+            let lenient = self.rules.has(Mutation::EscrowNotAdmitted) && attempt == Attempt::Opened;
+            let admitted = attempt == Attempt::Admitted || lenient || self.rules.has(Mutation::EscrowOverwrites);
             if admitted && self.w.users[user as usize].account != AccountState::None {
                 Ok(())
             } else {
@@ -357,7 +376,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     /// All attempts of the user are closed at the keystore.
     pub(super) fn close_attempts(&mut self, user: User) {
         for d in self.rules.devices_of(user) {
-            self.w.devices[d].attempt_at_keystore = false;
+            self.w.devices[d].attempt_at_keystore = Attempt::None;
         }
     }
 
@@ -374,10 +393,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
 
     /// REP-2.
     fn keystore_may_release(&self, lane: Lane) -> Check {
-        self.unsealed()?;
-        if self.fenced(Point::Keystore) {
-            return Err(Refusal::RevocationStale);
-        }
+        self.admits()?;
         if !self.grant_in_time(lane) {
             return Err(Refusal::GrantInvalid);
         }

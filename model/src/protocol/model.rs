@@ -237,9 +237,10 @@ pub fn enrolling_actions(scope: &Scope) -> Vec<Action> {
 pub fn start_of<const U: usize, const N: usize>(scope: &Scope, rules: &Rules) -> World<U, N> {
     let right = Rules { mutation: None, ..*rules };
     let mut world = World::fresh();
+    let unserved = world.points;
     if rules.publication {
-        for point in &scope.points {
-            let at = &mut world.points[*point as usize];
+        // Every point serves while the scope's start is made.
+        for at in &mut world.points {
             (at.lease, at.named) = (FRESH_END, FRESH_END);
         }
     }
@@ -252,6 +253,11 @@ pub fn start_of<const U: usize, const N: usize>(scope: &Scope, rules: &Rules) ->
         }
     }
     rename_keys(&mut world);
+    if rules.publication {
+        for point in Point::ALL.iter().filter(|point| !scope.points.contains(point)) {
+            world.points[*point as usize] = unserved[*point as usize];
+        }
+    }
     rename_epochs(&rules.points, &mut world);
     world
 }

@@ -78,6 +78,12 @@ mutations! {
     RevokedConsumes = "revoked-consumes" in "revocation" caught by "revoked-gets-no-key",
     /// KS keeps a pending release over a published revocation.
     PendingSurvives = "pending-survives" in "revocation" caught by "no-release-after-ack",
+    /// KS keeps the attempts of deauthorized devices open.
+    AttemptsSurvive = "attempts-survive" in "disaster" caught by "no-escrow-after-ack",
+    /// KS takes an escrow for an attempt that was opened again and not admitted again.
+    EscrowNotAdmitted = "escrow-not-admitted" in "late" caught by "no-escrow-after-ack",
+    /// KS serves although it has not heard of the newest revocations within its lease.
+    FencedServes = "fenced-serves" in "revocation" caught by "fenced-admits-nothing",
     /// AU passes a key on to a device that it has revoked.
     RevokedIsServed = "revoked-is-served" in "revocation" caught by "revoked-gets-no-key",
     /// AU acknowledges a deauthorization at once.

@@ -3,7 +3,7 @@
 use bailee_spec::action::{Action, Asking, Caller, Condition, Handing, Lane, Point, Requester};
 use bailee_spec::limits::MARGIN_TICKS;
 use bailee_spec::observation::{
-    AccountState, CeremonyState, DeviceState, Disk, Freshness, JobKind, JobState, Message, Standing, Window,
+    AccountState, Attempt, CeremonyState, DeviceState, Disk, Freshness, JobKind, JobState, Message, Standing, Window,
 };
 use bailee_spec::outcome::Outcome;
 
@@ -131,7 +131,8 @@ pub const ALL: &[Property] = &[
         users.enumerate().all(|(user, (before, after))| {
             let created = before.account == AccountState::None && after.account == AccountState::Empty;
             let restored = !matches!(s.action, Action::Deliver { .. } | Action::DeliverThenCrash { .. });
-            let admitted = s.rules.devices_of(user as u8).any(|d| s.before.devices[d].attempt_at_keystore);
+            let admitted =
+                s.rules.devices_of(user as u8).any(|d| s.before.devices[d].attempt_at_keystore != Attempt::None);
             !created || restored || admitted
         })
     }),
@@ -249,6 +250,10 @@ pub const ALL: &[Property] = &[
         }
         _ => true,
     }),
+    step("no-escrow-after-ack", |s| match s.delivered() {
+        Some((lane, Message::Escrow, _)) => !s.accepted() || s.device_state(lane) != Some(DeviceState::Revoked),
+        _ => true,
+    }),
     step("ack-after-points", |s| {
         let acknowledged = s.before.devices.iter().zip(&s.after.devices).any(|(before, after)| {
             before.at_authority != DeviceState::Revoked && after.at_authority == DeviceState::Revoked
@@ -266,7 +271,15 @@ pub const ALL: &[Property] = &[
         let admits = match s.action {
             Action::Append { .. } | Action::Fetch { .. } => Point::Storage,
             _ => match s.delivered() {
-                Some((_, Message::ReleaseKey | Message::GrantConsumed, _)) => Point::Keystore,
+                Some((
+                    _,
+                    Message::OpenEnrolment
+                    | Message::CreateAccount
+                    | Message::Escrow
+                    | Message::ReleaseKey
+                    | Message::GrantConsumed,
+                    _,
+                )) => Point::Keystore,
                 _ => return true,
             },
         };

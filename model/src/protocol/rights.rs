@@ -179,7 +179,20 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         if !self.rules.has(Mutation::PendingSurvives) {
             self.w.each_lane(|lane| lane.pending = false);
         }
+        self.attempts_follow_log();
         self.accounts_follow_log();
+    }
+
+    /// REV-2h: the attempts of deauthorized devices are closed at the keystore, for good: what was sent for them before is void.
+    fn attempts_follow_log(&mut self) {
+        if self.rules.has(Mutation::AttemptsSurvive) {
+            return;
+        }
+        for device in &mut self.w.devices {
+            if matches!(device.at_authority, DeviceState::Revoking | DeviceState::Revoked) {
+                device.attempt_at_keystore = Attempt::None;
+            }
+        }
     }
 
     /// REV-3.
@@ -232,7 +245,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
             d.disk_key = NO_KEY;
             d.capability = Capability::None;
             d.at_authority = DeviceState::None;
-            d.attempt_at_keystore = false;
+            d.attempt_at_keystore = Attempt::None;
         }
         Ok(())
     }

@@ -282,7 +282,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         });
         for device in &mut self.w.devices {
             device.attempt = bailee_spec::observation::Attempt::None;
-            device.attempt_at_keystore = false;
+            device.attempt_at_keystore = bailee_spec::observation::Attempt::None;
             if device.at_authority == DeviceState::Pending {
                 device.at_authority = DeviceState::None;
             }

@@ -202,8 +202,8 @@ record! {
         at_authority: DeviceState = DeviceState::None, |p| p.when(p.room.disks_move, 3);
         /// Its attempt there.
         attempt: Attempt = Attempt::None, |p| p.when(p.room.enrols, 2);
-        /// Its attempt is open at the keystore.
-        attempt_at_keystore: bool = false, |p| p.when(p.room.enrols, 1);
+        /// Its attempt at the keystore.
+        attempt_at_keystore: Attempt = Attempt::None, |p| p.when(p.room.enrols, 2);
         /// Its lane.
         lane: LaneState = LaneState::fresh(), |p| p.lane(LaneRoom { used: p.room.signs_in, speaks: p.room.signs_in });
         /// Its late lane.

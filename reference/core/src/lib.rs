@@ -5,8 +5,8 @@
 
 pub mod cbor;
 pub mod crypto;
-pub mod machine;
 pub mod ensemble;
+pub mod machine;
 pub mod quirks;
 pub mod roles;
 pub mod store;

@@ -80,6 +80,8 @@ pub enum Timer {
     Share,
     /// The restorer's job is out of time.
     Job(B32),
+    /// The authority did not answer a node that was opened.
+    Wake,
     /// The alert sink did not answer.
     Alert(B32),
     /// The point's lease wants renewal, and what is new is to be told.
@@ -401,10 +403,8 @@ pub trait Role {
     /// What the sender of a refused frame is told; none if nobody is told.
     fn answer(&self, from: &Peer, frame: &Frame, refusal: Refusal) -> Option<Outgoing> {
         let body = Body::Refusal { reason: refusal_code(refusal) };
-        (!matches!(from, Peer::Alerts)).then(|| Outgoing {
-            to: from.clone(),
-            frame: Frame { exchange: frame.exchange, generation: None, body },
-        })
+        (!matches!(from, Peer::Alerts))
+            .then(|| Outgoing { to: from.clone(), frame: Frame { exchange: frame.exchange, generation: None, body } })
     }
 
     /// The one entry point: one input, its effects.
@@ -461,6 +461,10 @@ pub fn run<R: Role>(
     let mut last = None;
     for _ in 0..TRIES {
         let effects = role.step(Context { now, rng, store: &*store, quirks }, input);
+        if matches!(effects.verdict, Err(Refusal::StoreUnavailable | Refusal::StoreDamaged)) {
+            *role.memory() = before;
+            return Ok(effects);
+        }
         if effects.batch.is_empty() {
             return Ok(effects);
         }

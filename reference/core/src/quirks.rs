@@ -51,6 +51,12 @@ quirks! {
     RevokedConsumes = "revoked-consumes",
     /// KS keeps a pending release over a published revocation.
     PendingSurvives = "pending-survives",
+    /// KS keeps the attempts of deauthorized devices open.
+    AttemptsSurvive = "attempts-survive",
+    /// KS takes an escrow for an attempt that was not admitted.
+    EscrowNotAdmitted = "escrow-not-admitted",
+    /// KS serves after its lease.
+    FencedServes = "fenced-serves",
     /// AU passes a key on to a revoked device.
     RevokedIsServed = "revoked-is-served",
     /// AU acknowledges a deauthorization at once.

@@ -193,7 +193,12 @@ struct Circle {
 
 impl Circle {
     /// Everybody is present: the custodians take their shares, and the nodes stay unsealed.
-    fn meet(size: Size, lease: u64, keys: (&Signing, &Signing), rng: &mut dyn CryptoRng) -> Result<Self, SharingError> {
+    fn meet(
+        size: Size,
+        lease: u64,
+        keys: (&Signing, &Signing),
+        rng: &mut dyn CryptoRng,
+    ) -> Result<Self, SharingError> {
         let (keystore_key, authority_key) = keys;
         let pinned = keystore_key.public();
         let custodians: Vec<Custodian> =

@@ -63,9 +63,7 @@ impl Ensemble {
             At::Storage => go.at(own(&mut self.storage), &mut stores.storage),
             At::Restorer => go.at(own(&mut self.restorer), &mut stores.restorer),
             At::Custody => go.at(own(&mut self.custody), &mut stores.custody),
-            At::Custodian(i) => {
-                go.at(own(&mut self.custodians[i as usize]), &mut stores.custodians[i as usize])
-            }
+            At::Custodian(i) => go.at(own(&mut self.custodians[i as usize]), &mut stores.custodians[i as usize]),
             At::Device(d) => go.at(own(&mut self.devices[d as usize]), &mut stores.devices[d as usize]),
         }
     }

@@ -193,13 +193,7 @@ impl Ensemble {
 
     // Custodians and the operator.
 
-    pub(super) fn open_ceremony(
-        &mut self,
-        node: u8,
-        purpose: Purpose,
-        by: Caller,
-        rng: &mut dyn CryptoRng,
-    ) -> Done {
+    pub(super) fn open_ceremony(&mut self, node: u8, purpose: Purpose, by: Caller, rng: &mut dyn CryptoRng) -> Done {
         let by = match by {
             Caller::Operator => OPERATOR,
             Caller::Stranger => Peer::Person(Person::Stranger),
@@ -226,13 +220,7 @@ impl Ensemble {
         *code - 1
     }
 
-    pub(super) fn request_share(
-        &mut self,
-        custodian: u8,
-        node: u8,
-        asking: Asking,
-        rng: &mut dyn CryptoRng,
-    ) -> Done {
+    pub(super) fn request_share(&mut self, custodian: u8, node: u8, asking: Asking, rng: &mut dyn CryptoRng) -> Done {
         let at = At::Custodian(custodian);
         let own_index = custodian + 1;
         let (index, code) = match asking {

@@ -295,9 +295,7 @@ impl Role for Custodian {
             Body::FetchShare { node, code } => self.fetch_share(step, *node, *code),
             Body::HandIn { node } => self.hand_in(step, *node),
             Body::Window { ceremony, signature } => self.ask(step, ceremony, signature),
-            Body::ReleasedShare { wrapped, ceremony, signature } => {
-                self.receive(step, wrapped, ceremony, signature)
-            }
+            Body::ReleasedShare { wrapped, ceremony, signature } => self.receive(step, wrapped, ceremony, signature),
             Body::NewShare { index, wrapped, header, ceremony, signature } => {
                 self.take_new(step, Dealt { index: *index, wrapped, header }, ceremony, signature)
             }

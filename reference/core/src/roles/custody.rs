@@ -39,6 +39,9 @@ pub struct WindowRecord {
     pub number: u64,
     #[n(4)]
     pub expiry: u64,
+    /// The operator closed it; its number still counts (CER-3b).
+    #[n(5)]
+    pub closed: bool,
 }
 
 /// A share that waits for its alert to be recorded.
@@ -87,7 +90,7 @@ pub fn wrapped(step: &mut Step<'_>, share_epoch: u64, index: u8) -> Option<Blob>
 
 /// The window for a node, in its time.
 pub fn window(step: &mut Step<'_>, node: u8) -> Option<WindowRecord> {
-    step.get::<WindowRecord>(window_name(node)).filter(|window| step.now <= window.expiry)
+    step.get::<WindowRecord>(window_name(node)).filter(|window| !window.closed && step.now <= window.expiry)
 }
 
 /// Shares that left, and alerts that were recorded before.
@@ -120,8 +123,9 @@ impl Custody {
         if step.now > body.expiry {
             return Err(Refusal::CeremonyExpired);
         }
-        if let Some(window) = window(step, body.node) {
-            if window.id == body.id {
+        let known: Option<WindowRecord> = step.get(window_name(body.node));
+        if let Some(window) = known.filter(|window| step.now <= window.expiry) {
+            if window.id == body.id && !window.closed {
                 step.send(from.clone(), Body::Done);
                 return Ok(());
             }
@@ -135,6 +139,7 @@ impl Custody {
             id: body.id,
             number: body.number,
             expiry: body.expiry.min(step.deadline()),
+            closed: false,
         };
         step.put(window_name(body.node), &record);
         step.send(from.clone(), Body::Done);
@@ -149,13 +154,7 @@ impl Custody {
     }
 
     /// The factor, whose code is spent from here on, whatever becomes of the request (CER-4e).
-    fn spend_factor(
-        &self,
-        step: &mut Step<'_>,
-        login_index: u8,
-        ceremony: &B32,
-        factor: Option<&Factor>,
-    ) -> Done {
+    fn spend_factor(&self, step: &mut Step<'_>, login_index: u8, ceremony: &B32, factor: Option<&Factor>) -> Done {
         let mut login: Login = step.get(login_name(login_index)).ok_or(Refusal::NotYourShare)?;
         let lenient = step.quirks.has(Quirk::NoSecondFactor);
         let Some(factor) = factor else {
@@ -182,7 +181,7 @@ impl Custody {
         }
         let late = step.quirks.has(Quirk::ShareWithoutRestart);
         let record = step.get::<WindowRecord>(window_name(node));
-        let window = record.filter(|window| step.now <= window.expiry || late);
+        let window = record.filter(|window| !window.closed && (step.now <= window.expiry || late));
         // Where nothing is announced, a factor is for no ceremony.
         let announced = window.as_ref().map_or(B32::from([0; 32]), |window| window.id);
         self.spend_factor(step, login, &announced, factor)?;
@@ -207,7 +206,8 @@ impl Custody {
         }
         let late = step.quirks.has(Quirk::ShareWithoutRestart);
         let window = step.get::<WindowRecord>(window_name(waiting.node));
-        let window = window.filter(|window| window.id == waiting.ceremony && (late || step.now <= window.expiry));
+        let open = |window: &WindowRecord| !window.closed && (late || step.now <= window.expiry);
+        let window = window.filter(|window| window.id == waiting.ceremony && open(window));
         step.if_refused(to.clone(), refused(Refusal::NoRestartPending));
         let window = window.ok_or(Refusal::NoRestartPending)?;
         let body: CeremonyBody =
@@ -237,7 +237,10 @@ impl Custody {
         if index == 0 || usize::from(index) > limits::CUSTODIANS {
             return Err(Refusal::Malformed);
         }
-        step.put(login_name(index), &Login { authenticator: *authenticator, last_code: 0 });
+        let known: Option<Login> = step.get(login_name(index));
+        let last_code =
+            known.filter(|login| login.authenticator == *authenticator).map_or(0, |login| login.last_code);
+        step.put(login_name(index), &Login { authenticator: *authenticator, last_code });
         step.send(from.clone(), Body::Done);
         Ok(())
     }
@@ -265,7 +268,9 @@ impl Role for Custody {
         match &frame.body {
             Body::Announce { ceremony, signature } => self.announce(step, from, ceremony, signature),
             Body::CloseWindow { node } => {
-                step.remove(window_name(*node));
+                if let Some(window) = step.get::<WindowRecord>(window_name(*node)) {
+                    step.put(window_name(*node), &WindowRecord { closed: true, ..window });
+                }
                 step.send(from.clone(), Body::Done);
                 Ok(())
             }

@@ -158,7 +158,11 @@ impl Device {
             }
             Body::EscrowAgain => {
                 let nonce = step.fresh_id();
-                self.ask(step, Asking::Intake(nonce), Body::GetIntake { nonce })
+                self.at_rest(step)?;
+                self.memory.asking = Some(Asking::Intake(nonce));
+                // The nonce names the exchange, so that the answer finds its way back (NET-7a).
+                step.send_in(Peer::Authority, Some(nonce), Body::GetIntake { nonce });
+                Ok(())
             }
             _ => Err(Refusal::Malformed),
         }
@@ -220,7 +224,8 @@ impl Device {
 
     /// A frame of another session than the program's changes nothing (NET-11).
     fn in_session(&self, frame: &Frame) -> Done {
-        let signing_in = self.memory.program == Some(Program::SigningIn);
+        let answer = matches!(frame.body, Body::SessionOpened { .. } | Body::Refusal { .. });
+        let signing_in = self.memory.program == Some(Program::SigningIn) && answer;
         if signing_in || (frame.exchange.is_some() && frame.exchange == self.memory.session) {
             Ok(())
         } else {

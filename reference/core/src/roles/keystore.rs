@@ -150,6 +150,10 @@ impl Keystore {
         let keyring = self.serving(step)?;
         match body {
             Body::OpenEnrolment { .. } | Body::CreateAccount { .. } | Body::Escrow { .. } => {
+                // REV-2b: a node that may not have heard of a revocation takes no key either.
+                if !Mark::of(step).in_lease(step.now) && !step.quirks.has(Quirk::FencedServes) {
+                    return Err(Refusal::RevocationStale);
+                }
                 self.enrol(step, &keyring, body)
             }
             Body::ReleaseKey { grant, signature } => self.may_release(step, &keyring, grant, signature),
@@ -234,14 +238,16 @@ impl Role for Keystore {
                 }
                 Ok(())
             }
+            Input::Timer(Timer::Wake) => {
+                self.wake_again(step);
+                Ok(())
+            }
             Input::Timer(_) | Input::Checked { .. } => Ok(()),
             Input::Frame { from: Peer::Authority, frame } => match &frame.body {
                 Body::Publish { from, entries, epoch, head, lease } => {
                     self.hear(step, Published { from: *from, epoch: *epoch, lease: *lease }, entries, *head)
                 }
-                Body::Witness { .. } | Body::Witnessed { .. } => {
-                    self.ceremonial(step, &Peer::Authority, &frame.body)
-                }
+                Body::Witness { .. } | Body::Witnessed { .. } => self.ceremonial(step, &Peer::Authority, &frame.body),
                 body => self.asked(step, body),
             },
             Input::Frame { from, frame } => self.ceremonial(step, from, &frame.body),

@@ -2,6 +2,8 @@
 
 use minicbor::{Decode, Encode};
 
+use bailee_spec::limits::RESTORER_MARGIN_SECONDS as POINT_MARGIN_SECONDS;
+
 use crate::machine::{Peer, Step};
 use crate::wire::{Body, LogEntry};
 
@@ -39,9 +41,10 @@ impl Mark {
         step.get(MARK).unwrap_or_default()
     }
 
-    /// Whether the lease runs.
+    /// Whether the lease runs, by the point's own clock. It ends a margin before the authority counts it over, for clocks that
+    /// differ by no more (REV-2g).
     pub fn in_lease(&self, now: u64) -> bool {
-        now <= self.lease
+        now.saturating_add(POINT_MARGIN_SECONDS) <= self.lease
     }
 
     /// REV-2: the entries that are new, with the mark written and confirmed. An older publication changes nothing: neither

@@ -97,6 +97,9 @@ impl Restorer {
         if step.now > until {
             return Err(Refusal::JobOver);
         }
+        if self.memory.jobs.contains_key(&**job) {
+            return Err(Refusal::JobOver);
+        }
         self.make_room(tenant, user);
         let recipient = Recipient::generate(step.rng);
         let public = B32::from(recipient.public());
@@ -254,12 +257,7 @@ impl Role for Restorer {
     }
 
     /// JOB-3: a message of a job that is over is told to nobody.
-    fn answer(
-        &self,
-        _: &Peer,
-        _: &crate::wire::Frame,
-        _: Refusal,
-    ) -> Option<crate::machine::Outgoing> {
+    fn answer(&self, _: &Peer, _: &crate::wire::Frame, _: Refusal) -> Option<crate::machine::Outgoing> {
         None
     }
 }

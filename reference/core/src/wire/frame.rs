@@ -1,9 +1,11 @@
 //! Frames: the exchange that a message belongs to, and what it says. Every frame is decoded with [`crate::cbor::decode`].
 
+use bailee_spec::limits::{FETCH_BLOCKS, MESSAGE_BYTES};
 use bailee_spec::observation::Message;
 use minicbor::{Decode, Encode};
 
 use super::{B32, Blob, Factor, Header, LogEntry, Roster};
+use crate::cbor::{self, CborError};
 use crate::machine::{Peer, Person};
 
 /// A frame: the exchange it belongs to (a session or a job), and what it says.
@@ -234,7 +236,33 @@ pub enum StandingChange {
 /// How many kinds are of enrolment, replacement and jobs: the first ones, in the order of the alphabet.
 const IN_EXCHANGES: usize = 28;
 
+impl Frame {
+    /// A frame from its bytes (GEN-5).
+    ///
+    /// # Errors
+    /// What is wrong, and where; `TooLarge` for more bytes than its kind may have.
+    pub fn decode(bytes: &[u8]) -> Result<Frame, CborError> {
+        let frame: Frame = cbor::decode(bytes, BULK_BYTES)?;
+        let (length, limit) = (bytes.len(), frame.body.limit());
+        if length > limit { Err(CborError::TooLarge { length, limit }) } else { Ok(frame) }
+    }
+}
+
+/// The most bytes of a frame with a block.
+const BLOCK_FRAME_BYTES: usize = 2 << 20;
+/// The most bytes of any frame: blocks of an archive, or a snapshot.
+const BULK_BYTES: usize = FETCH_BLOCKS * BLOCK_FRAME_BYTES + MESSAGE_BYTES;
+
 impl Body {
+    /// The most bytes of a frame of its kind (section 17).
+    pub fn limit(&self) -> usize {
+        match self {
+            Body::Append { .. } | Body::BackUp { .. } => BLOCK_FRAME_BYTES,
+            Body::Blocks { .. } | Body::Snapshot { .. } | Body::Stage { .. } => BULK_BYTES,
+            _ => MESSAGE_BYTES,
+        }
+    }
+
     /// The name of its kind.
     pub fn name(&self) -> &'static str {
         Body::TABLE[usize::from(self.number())].1

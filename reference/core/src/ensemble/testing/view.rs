@@ -167,7 +167,7 @@ impl Ensemble {
         };
         let known = attempt.and_then(|id| self.peek(At::Authority, |step| authority::attempt(step, &id)));
         let generation = self.peek(At::Keystore(0), keystore::generation);
-        let is_open = |attempt: keystore::Attempt| {
+        let is_open = |attempt: &keystore::Attempt| {
             attempt.open && self.now <= attempt.expiry && attempt.generation == generation
         };
         let at_keystore = attempt.and_then(|id| self.onlooker.attempt(&self.stores.keystore, &id));
@@ -183,7 +183,11 @@ impl Ensemble {
                 Some(AttemptState::Opened) => Attempt::Opened,
                 Some(AttemptState::Admitted) => Attempt::Admitted,
             },
-            attempt_at_keystore: at_keystore.is_some_and(is_open),
+            attempt_at_keystore: match at_keystore.filter(is_open) {
+                None => Attempt::None,
+                Some(attempt) if attempt.admitted => Attempt::Admitted,
+                Some(_) => Attempt::Opened,
+            },
             lane: self.view_lane(Lane::Device(device), names),
             late: self.view_lane(Lane::Late(device), names),
         }
@@ -205,8 +209,7 @@ impl Ensemble {
         let keystore = &self.keystore[node as usize];
         let at = At::Keystore(node);
         let collecting = self.collecting(node).map(|ceremony| ceremony.id);
-        let counted =
-            |index: u8| collecting.is_some() && self.peek(at, |step| keystore.counted(step, index));
+        let counted = |index: u8| collecting.is_some() && self.peek(at, |step| keystore.counted(step, index));
         NodeView {
             sealed: self.is_sealed(node),
             ceremony: self.ceremony_state(node),

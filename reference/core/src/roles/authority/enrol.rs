@@ -47,10 +47,7 @@ impl Authority {
     /// ENR-2: the password is checked outside the step, by the record of the user or, for an unknown one, by one that nothing
     /// matches, so that both answers take as long.
     fn sign_in(&self, step: &mut Step<'_>, tenant: &str, name: &str, word: &Blob) -> Done {
-        let guesses: Guesses = step.get(guesses_name(tenant, name)).unwrap_or_default();
-        if guesses.wrong >= limits::GUESSES && step.now <= guesses.last.saturating_add(limits::VALIDITY_SECONDS) {
-            return Err(Refusal::Throttled);
-        }
+        self.may_guess(step, tenant, name)?;
         let record = user(step, tenant, name).map_or_else(password::decoy, |record| record.password.to_vec());
         step.check_password(PasswordCheck { record, password: word.to_vec().into() });
         Ok(())
@@ -59,12 +56,15 @@ impl Authority {
     /// ENR-2, when the password was checked.
     pub(super) fn checked(&self, step: &mut Step<'_>, frame: &Frame, checked: &PasswordChecked) -> Done {
         let Body::SignIn { tenant, user: name, .. } = &frame.body else { return Err(Refusal::Malformed) };
+        // Other guesses may have been checked meanwhile.
+        self.may_guess(step, tenant, name)?;
         let record = user(step, tenant, name);
         let Some(record) = record.filter(|record| checked.matches && *checked.record == **record.password) else {
             return self.count_guess(step, tenant, name);
         };
-        if step.bytes(guesses_name(tenant, name)).is_some() {
-            step.remove(guesses_name(tenant, name));
+        let guesses = self.guesses_of(step, tenant, name);
+        if step.bytes(&guesses).is_some() {
+            step.remove(&guesses);
         }
         record.in_good_standing()?;
         let id = step.fresh_id();
@@ -74,16 +74,27 @@ impl Authority {
         Ok(())
     }
 
-    /// ENR-2b: a wrong password is counted, durably, before the answer. Only users who exist are counted: what an outsider can
-    /// name must not fill the store.
+    /// Where wrong passwords are counted: for a user under the user's own name; for a name that nobody has in one of a fixed number
+    /// of places, so that what an outsider names does not fill the store and is answered like a user.
+    fn guesses_of(&self, step: &mut Step<'_>, tenant: &str, name: &str) -> Vec<u8> {
+        if user(step, tenant, name).is_some() { guesses_name(tenant, name) } else { nobody_name(tenant, name) }
+    }
+
+    fn may_guess(&self, step: &mut Step<'_>, tenant: &str, name: &str) -> Done {
+        let place = self.guesses_of(step, tenant, name);
+        let guesses: Guesses = step.get(place).unwrap_or_default();
+        let fresh = step.now <= guesses.last.saturating_add(limits::VALIDITY_SECONDS);
+        if guesses.wrong >= limits::GUESSES && fresh { Err(Refusal::Throttled) } else { Ok(()) }
+    }
+
+    /// ENR-2b: a wrong password is counted, durably, before the answer.
     fn count_guess(&self, step: &mut Step<'_>, tenant: &str, name: &str) -> Done {
-        if user(step, tenant, name).is_some() {
-            let mut guesses: Guesses = step.get(guesses_name(tenant, name)).unwrap_or_default();
-            let over = step.now > guesses.last.saturating_add(limits::VALIDITY_SECONDS);
-            guesses = Guesses { wrong: if over { 1 } else { guesses.wrong + 1 }, last: step.now };
-            step.put(guesses_name(tenant, name), &guesses);
-            step.keep();
-        }
+        let place = self.guesses_of(step, tenant, name);
+        let guesses: Guesses = step.get(&place).unwrap_or_default();
+        let over = step.now > guesses.last.saturating_add(limits::VALIDITY_SECONDS);
+        let wrong = if over { 1 } else { guesses.wrong.saturating_add(1) };
+        step.put(place, &Guesses { wrong, last: step.now });
+        step.keep();
         Err(Refusal::BadCredential)
     }
 
@@ -121,7 +132,7 @@ impl Authority {
         let mut served = 0;
         for id in devices_of(step, &session.tenant, &session.user) {
             match device(step, &id) {
-                Some(_) => served += 1,
+                Some(record) => served += usize::from(!record.is_revoked()),
                 None => step.remove([devices_prefix(&session.tenant, &session.user).as_slice(), &id[..]].concat()),
             }
         }

@@ -55,7 +55,7 @@ impl Authority {
     }
 
     /// The jobs under way whose time is not over.
-    fn running(&self, step: &mut Step<'_>) -> Vec<(B32, u64)> {
+    pub(super) fn running(&self, step: &mut Step<'_>) -> Vec<(B32, u64)> {
         let mut running: Vec<(B32, u64)> = step.get(RUNNING).unwrap_or_default();
         running.retain(|(_, deadline)| step.now <= *deadline);
         running
@@ -141,7 +141,7 @@ impl Authority {
             }
             Body::ConsumeGrant { grant, challenge } => self.consume_for_job(step, id, &job, grant, challenge),
             Body::SealedKey { .. } if state == JobState::Assigned => self.pass_to_job(step, id, job, asked),
-            Body::KeystoreRefusal { reason } => {
+            Body::KeystoreRefusal { reason } if state != JobState::KeyHeld => {
                 self.set_job(step, id, job, JobState::None);
                 step.send(Peer::Restorer, Body::Refusal { reason: *reason });
                 Ok(())
@@ -183,14 +183,7 @@ impl Authority {
         Ok(())
     }
 
-    fn consume_for_job(
-        &self,
-        step: &mut Step<'_>,
-        job_id: &B32,
-        job: &JobRecord,
-        id: &B32,
-        challenge: &B32,
-    ) -> Done {
+    fn consume_for_job(&self, step: &mut Step<'_>, job_id: &B32, job: &JobRecord, id: &B32, challenge: &B32) -> Done {
         let record = step.get::<GrantRecord>(grant_name(id)).filter(|grant| !grant.used);
         let grant = record.filter(|grant| grant.holder == GrantHolder::Job(*job_id)).ok_or(Refusal::GrantVoid)?;
         if job.state_at(step.now) != JobState::Assigned {
@@ -210,10 +203,10 @@ impl Authority {
         {
             return Err(Refusal::NotYourArchive);
         }
-        let (id, job) = job_of(step, tenant, name).ok_or(Refusal::JobOver)?;
         if rights.is_some_and(|rights| !rights.restore && !rights.users) {
             return Err(Refusal::NoRestoreRight);
         }
+        let (id, job) = job_of(step, tenant, name).ok_or(Refusal::JobOver)?;
         if job.state_at(step.now) == JobState::Ending {
             return Err(Refusal::JobOver);
         }

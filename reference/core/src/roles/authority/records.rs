@@ -5,6 +5,7 @@ use bailee_spec::limits;
 use bailee_spec::observation::{JobKind, JobState, Standing};
 use bailee_spec::outcome::Refusal;
 use minicbor::{Decode, Encode};
+use sha2::{Digest, Sha256};
 
 use crate::machine::{Peer, Person, Step};
 use crate::wire::{B32, Blob, Decision, LogEntry};
@@ -73,7 +74,10 @@ impl UserRecord {
 /// How far a device is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(index_only)]
-#[allow(missing_docs, reason = "the states of rule REV-3; a revoked device is `Revoking` until its epoch is acknowledged")]
+#[allow(
+    missing_docs,
+    reason = "the states of rule REV-3; a revoked device is `Revoking` until its epoch is acknowledged"
+)]
 pub enum DeviceState {
     #[n(1)]
     Pending,
@@ -340,6 +344,12 @@ pub fn admin_name(tenant: &str, admin: &str) -> Vec<u8> {
 
 pub(super) fn guesses_name(tenant: &str, user: &str) -> Vec<u8> {
     pair_name("gs", tenant, user)
+}
+
+/// Where wrong passwords for a name that nobody has are counted: one of 4,096 places.
+pub(super) fn nobody_name(tenant: &str, user: &str) -> Vec<u8> {
+    let digest = Sha256::digest(crate::cbor::encode(&(tenant, user)));
+    vec![b'g', b'n', b'/', digest[0] & 0x0f, digest[1]]
 }
 
 pub(super) fn job_of_name(tenant: &str, user: &str) -> Vec<u8> {

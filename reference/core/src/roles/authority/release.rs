@@ -85,8 +85,8 @@ impl Authority {
             GrantHolder::Job(_) => false,
         };
         let session = session(step, &grant.exchange);
-        let live = session.is_some_and(|session| session.is_live(step.now))
-            || step.quirks.has(Quirk::SessionNotChecked);
+        let live =
+            session.is_some_and(|session| session.is_live(step.now)) || step.quirks.has(Quirk::SessionNotChecked);
         let own = Some(grant.exchange) == asked.exchange;
         if (grant.used || !active || !live || !own) && !step.quirks.has(Quirk::RevokedConsumes) {
             return Err(Refusal::GrantVoid);
@@ -179,7 +179,9 @@ impl Authority {
 /// A released key on its way on.
 pub(super) fn delivery(body: &Body) -> Body {
     match body.clone() {
-        Body::SealedKey { grant, sealed, receipt, signature } => Body::KeyDelivery { grant, sealed, receipt, signature },
+        Body::SealedKey { grant, sealed, receipt, signature } => {
+            Body::KeyDelivery { grant, sealed, receipt, signature }
+        }
         other => other,
     }
 }

@@ -33,6 +33,10 @@ impl Authority {
         for point in Point::ALL {
             step.set_timer(step.now, Timer::Publish(point));
         }
+        // JOB-7a: orders to end go on being repeated.
+        for (id, _) in self.running(step) {
+            step.set_timer(step.now, Timer::Job(id));
+        }
     }
 
     /// REV-2, and the next time.

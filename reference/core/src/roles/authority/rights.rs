@@ -48,8 +48,7 @@ impl Authority {
         read: bool,
     ) -> (Blob, Blob) {
         let epoch = epochs(step).newest;
-        let body =
-            CapabilityBody { tenant: tenant.into(), user: user.into(), device: *device, epoch, expiry, read };
+        let body = CapabilityBody { tenant: tenant.into(), user: user.into(), device: *device, epoch, expiry, read };
         let body = cbor::encode(&body);
         let signature = self.key.sign(labels::SIGN_CAPABILITY, &body);
         (body.into(), signature.into())

@@ -83,11 +83,7 @@ impl Keyring {
     }
 
     /// The record at a path, in a step. One that does not open is damage, not absence: it fails the step (GEN-27a).
-    pub(super) fn get<T: for<'a> Decode<'a, ()> + Encode<()>>(
-        &self,
-        step: &mut Step<'_>,
-        path: &[u8],
-    ) -> Option<T> {
+    pub(super) fn get<T: for<'a> Decode<'a, ()> + Encode<()>>(&self, step: &mut Step<'_>, path: &[u8]) -> Option<T> {
         let sealed = step.bytes(self.name(path))?;
         let record = self.open_record(path, &sealed);
         if record.is_none() {
@@ -205,6 +201,9 @@ pub struct Attempt {
     pub generation: u64,
     #[n(6)]
     pub open: bool,
+    /// The authority's admission came for this nonce (ENR-9b).
+    #[n(7)]
+    pub admitted: bool,
 }
 
 pub(super) fn account_path(tenant: &str, user: &str) -> Vec<u8> {
@@ -218,4 +217,3 @@ pub(super) fn attempt_path(id: &B32) -> Vec<u8> {
 pub(super) fn attempts_path(tenant: &str, user: &str) -> Vec<u8> {
     cbor::encode(&("attempts", tenant, user))
 }
-

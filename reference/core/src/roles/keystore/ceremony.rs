@@ -10,9 +10,7 @@ use minicbor::{Decode, Encode};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::{
-    CANDIDATE, COVERS, HEADER, HEADER_DIGEST, KEYRING, Keyring, Keystore, Opened, REKEY, STAGED, header,
-};
+use super::{CANDIDATE, COVERS, HEADER, HEADER_DIGEST, KEYRING, Keyring, Keystore, Opened, REKEY, STAGED, header};
 use crate::cbor;
 use crate::crypto::hpke::{self, Recipient};
 use crate::crypto::sharing::{self, SharingError, VerifiedShare};
@@ -123,6 +121,15 @@ fn deal(
     Ok((header, Arc::new(root), shares))
 }
 
+/// Whether shares can be dealt to these custodians (KEY-5, GEN-25).
+fn is_sound(roster: &Roster) -> bool {
+    let count = roster.custodians.len();
+    (2..=bailee_spec::limits::CUSTODIANS).contains(&count) && (2..=count).contains(&usize::from(roster.threshold))
+}
+
+/// How soon a node asks the authority again, in seconds.
+const WAKE_SECONDS: u64 = 10;
+
 fn ceremonies_name(node: u8) -> [u8; 3] {
     [b'c', b'/', node]
 }
@@ -226,6 +233,9 @@ impl Keystore {
             return Err(Refusal::CeremonyOpen);
         }
         let header = header(step).ok_or(Refusal::Malformed)?;
+        if roster.is_some_and(|roster| !is_sound(roster)) {
+            return Err(Refusal::Malformed);
+        }
         let number = step.get::<u64>(ceremonies_name(self.node)).unwrap_or(0) + 1;
         step.put(ceremonies_name(self.node), &number);
         let expiry = step.deadline();
@@ -327,6 +337,13 @@ impl Keystore {
         Ok(())
     }
 
+    /// CER-6c: asks again until the authority has answered.
+    pub(super) fn wake_again(&self, step: &mut Step<'_>) {
+        if self.memory.open.as_ref().is_some_and(|open| !open.ready) {
+            self.wake(step);
+        }
+    }
+
     /// Asks the authority for what its log says after what this store has followed.
     pub(super) fn wake(&self, step: &mut Step<'_>) {
         let generation = super::generation(step);
@@ -334,6 +351,7 @@ impl Keystore {
         let index = Mark::of(step).index;
         let covers = step.get(COVERS).unwrap_or(0);
         step.send_in(Peer::Authority, None, Body::Awake { index, covers });
+        step.set_timer(step.now.saturating_add(WAKE_SECONDS), Timer::Wake);
     }
 
     /// KEY-1: a durable candidate, and the new shares, each to its custodian.

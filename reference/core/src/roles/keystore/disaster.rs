@@ -55,6 +55,9 @@ pub struct Staged {
     pub above: u64,
 }
 
+/// What a staged snapshot has around it, in bytes, at most.
+const STAGED_MORE: usize = 64;
+
 /// How far a snapshot is that is being taken.
 #[derive(Clone, Default)]
 pub(super) enum Taking {
@@ -166,11 +169,11 @@ impl Keystore {
         let code: [u8; 32] = snapshot.code(&open.root).finalize().into_bytes().into();
         snapshot.mac = code.into();
         let bytes = snapshot.encode();
-        let taken = Taken {
-            digest: Snapshot::digest(&bytes),
-            share_epoch: snapshot.header.share_epoch,
-            covers,
-        };
+        // DIS-1b: what could not be staged again is no snapshot.
+        if bytes.len() > RECORD_BYTES - STAGED_MORE {
+            return Err(Refusal::TooLarge);
+        }
+        let taken = Taken { digest: Snapshot::digest(&bytes), share_epoch: snapshot.header.share_epoch, covers };
         self.memory.snapshot = Taking::Written(taken);
         step.send_in(to, None, Body::Snapshot { snapshot: bytes.into() });
         Ok(())

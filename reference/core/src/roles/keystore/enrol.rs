@@ -79,10 +79,13 @@ impl Keystore {
         Ok(())
     }
 
-    fn close_attempts(&self, step: &mut Step<'_>, keyring: &Keyring, (tenant, user): Of<'_>) {
+    /// Closes the open attempts of a user; of one device only, if one is named.
+    fn close_attempts(&self, step: &mut Step<'_>, keyring: &Keyring, (tenant, user): Of<'_>, only: Option<&B32>) {
         let ids: Vec<B32> = keyring.get(step, &attempts_path(tenant, user)).unwrap_or_default();
         for id in ids {
-            if let Some(mut attempt) = self.attempt(step, keyring, &id) {
+            let attempt = self.attempt(step, keyring, &id);
+            let attempt = attempt.filter(|attempt| only.is_none_or(|device| attempt.device == *device));
+            if let Some(mut attempt) = attempt {
                 attempt.open = false;
                 keyring.put(step, &attempt_path(&id), &attempt);
             }
@@ -106,14 +109,7 @@ impl Keystore {
     }
 
     /// ENR-5.
-    fn open_enrolment(
-        &self,
-        step: &mut Step<'_>,
-        keyring: &Keyring,
-        of: Of<'_>,
-        id: &B32,
-        device: &B32,
-    ) -> Done {
+    fn open_enrolment(&self, step: &mut Step<'_>, keyring: &Keyring, of: Of<'_>, id: &B32, device: &B32) -> Done {
         self.takes_key(step, keyring, of, id)?;
         let known: Option<Attempt> = keyring.get(step, &attempt_path(id));
         // An attempt's nonce is told to the one whose attempt it is (ENR-5c).
@@ -134,6 +130,7 @@ impl Keystore {
                     expiry: step.deadline(),
                     generation: generation(step),
                     open: true,
+                    admitted: false,
                 };
                 keyring.put(step, &attempt_path(id), &attempt);
                 nonce
@@ -170,6 +167,9 @@ impl Keystore {
         if open.is_none() && !step.quirks.has(Quirk::AccountWithoutAttempt) {
             return Err(Refusal::AdmissionInvalid);
         }
+        if let Some(attempt) = open.filter(|attempt| !attempt.admitted) {
+            keyring.put(step, &attempt_path(&admitted.attempt), &Attempt { admitted: true, ..attempt });
+        }
         if self.account(step, keyring, of).is_none() {
             self.put_account(step, keyring, of, &Account::empty());
         }
@@ -191,21 +191,18 @@ impl Keystore {
     }
 
     /// ENR-13.
-    fn escrow(
-        &self,
-        step: &mut Step<'_>,
-        keyring: &Keyring,
-        of: Of<'_>,
-        device: &B32,
-        message: Signed<'_>,
-    ) -> Done {
+    fn escrow(&self, step: &mut Step<'_>, keyring: &Keyring, of: Of<'_>, device: &B32, message: Signed<'_>) -> Done {
         let limit = limits::MESSAGE_BYTES;
         let said: EscrowBody = cbor::decode(message.body, limit).map_err(|_| Refusal::Malformed)?;
         let overwrites = step.quirks.has(Quirk::EscrowOverwrites);
         if !overwrites {
             self.takes_key(step, keyring, of, &said.attempt)?;
         }
-        let of_this_device = |open: &Attempt| open.device == *device && open.tenant == of.0 && open.user == of.1;
+        let lenient = step.quirks.has(Quirk::EscrowNotAdmitted);
+        let of_this_device = |open: &Attempt| {
+            let own = open.device == *device && open.tenant == of.0 && open.user == of.1;
+            own && (open.admitted || lenient)
+        };
         let admitted = self.attempt(step, keyring, &said.attempt).as_ref().is_some_and(of_this_device) || overwrites;
         if !admitted || self.account(step, keyring, of).is_none() {
             return Err(Refusal::NotAdmitted);
@@ -215,7 +212,7 @@ impl Keystore {
         }
         let account = Self::open_escrow(keyring, of, message.body).ok_or(Refusal::CommitmentMismatch)?;
         self.put_account(step, keyring, of, &account);
-        self.close_attempts(step, keyring, of);
+        self.close_attempts(step, keyring, of, None);
         let (receipt, signature) = self.receipt(step, of, &account);
         let (escrow, attempt) = (message.body.to_vec().into(), said.attempt);
         step.send(Peer::Authority, Body::Receipt { receipt, signature, escrow, attempt });
@@ -227,8 +224,19 @@ impl Keystore {
         let of = (entry.tenant.as_str(), entry.user.as_str());
         let account = self.account(step, keyring, of);
         let state = account.as_ref().map_or(AccountState::None, Account::state);
+        // REV-2h: what was sent for a device before its deauthorization is void here from now on.
+        let survive = step.quirks.has(Quirk::AttemptsSurvive);
+        let deactivated = Decision::Standing(Standing::Deactivated as u8);
+        if entry.decision == deactivated && !survive {
+            self.close_attempts(step, keyring, of, None);
+        }
         let next = match &entry.decision {
-            Decision::Revoked(_) => return,
+            Decision::Revoked(device) => {
+                if !survive {
+                    self.close_attempts(step, keyring, of, Some(device));
+                }
+                return;
+            }
             Decision::Enrolled(logged) => {
                 let as_logged = account.as_ref().is_some_and(|a| a.holds_key() && a.commitment == Some(*logged));
                 if as_logged || state == AccountState::Purged {
@@ -242,7 +250,7 @@ impl Keystore {
                     (Some(Standing::Purged), AccountState::Purged, _) => return,
                     (Some(Standing::Purged), ..) if step.quirks.has(Quirk::PurgedReturns) => return,
                     (Some(Standing::Purged), ..) => {
-                        self.close_attempts(step, keyring, of);
+                        self.close_attempts(step, keyring, of, None);
                         Account::tombstone()
                     }
                     (Some(Standing::Deactivated), AccountState::Active, Some(account)) => {
