@@ -312,9 +312,13 @@ fn applied(batch: &Batch) -> MemoryStore {
 // The run.
 
 impl World {
-    /// Two devices race to enrol; a third one replaces them; a wrong password is counted.
-    fn enrol(&mut self) {
+    /// A wrong password is counted.
+    fn mistype(&mut self) {
         self.sign_in(0, b"wrong", |_| false);
+    }
+
+    /// Two devices race to enrol; the release of the key to a third one is lost.
+    fn enrol(&mut self) {
         // The second device is admitted before the first escrow, and loses the race.
         self.sign_in(1, b"word", |body| matches!(body, Body::EscrowKey { .. }));
         let lost = self.frames.last().unwrap().1.clone();
@@ -328,7 +332,8 @@ impl World {
     fn back_up(&mut self) {
         let device = At::Device(0);
         self.order(HOLDER, device, Body::StartBackup);
-        for number in 0..10u8 {
+        // More than a purge removes at once.
+        for number in 0..200u8 {
             self.order(HOLDER, device, Body::BackUp { content: vec![number].into() });
         }
         self.order(HOLDER, device, Body::ReadBack);
@@ -571,7 +576,8 @@ pub(crate) fn run_all() -> (Vec<Carried>, Vec<Stored>) {
     let mut world = World::new();
     let mut records = Vec::new();
     world.order(OPERATOR, At::Keystore(0), Body::TakeSnapshot);
-    let parts: [fn(&mut World); 10] = [
+    let parts: [fn(&mut World); 11] = [
+        World::mistype,
         World::enrol,
         World::back_up,
         World::publish_all,
