@@ -1,5 +1,5 @@
-//! What every role is: a state machine that takes one input at a time and answers with effects. `CONTRACT.md` says what whoever
-//! runs a role has to do, and nothing else is left to do.
+//! What every role is: a state machine that takes one input at a time and answers with effects.
+#![doc = include_str!("../CONTRACT.md")]
 
 use std::collections::BTreeMap;
 

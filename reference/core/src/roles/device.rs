@@ -222,7 +222,7 @@ impl Device {
         }
     }
 
-    /// A frame of another session than the program's changes nothing (NET-11).
+    /// A frame of another session than the program's changes nothing (NET-14).
     fn in_session(&self, frame: &Frame) -> Done {
         let answer = matches!(frame.body, Body::SessionOpened { .. } | Body::Refusal { .. });
         let signing_in = self.memory.program == Some(Program::SigningIn) && answer;

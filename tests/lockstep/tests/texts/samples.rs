@@ -1,238 +1,599 @@
-//! Real bytes, by the rule of `spec/formats.cddl` that they must fit: frames from a run, and what the roles store.
+//! Real bytes, by the rule of `spec/formats.cddl` that they must fit: every frame of a run of all roles, and every record that
+//! the run leaves in a store.
+//!
+//! The roles are driven as a service drives them: frames, orders and timers in, batches and frames out. Nothing here is made by
+//! hand except passwords and the orders of people.
+
+use std::collections::{BTreeMap, VecDeque};
 
 use bailee_core::cbor;
-use bailee_core::crypto::hpke;
-use bailee_core::crypto::keys::{Owner, Secret, commitment};
-use bailee_core::crypto::labels;
+use bailee_core::crypto::keys::Owner;
 use bailee_core::crypto::password::{self, Cost};
 use bailee_core::crypto::sign::Signing;
-use bailee_core::ensemble::{Ensemble, Size};
+use bailee_core::machine::{Effects, Input, Outgoing, Peer, Person, Role, Timer, run};
 use bailee_core::quirks::Quirks;
-use bailee_core::roles::authority::{AttemptRecord, AttemptState, DeviceRecord, GrantRecord};
-use bailee_core::roles::authority::{
-    Authority, DeviceState, GrantHolder, JobRecord, PointRecord, SessionRecord, Totals, UserRecord,
-};
-use bailee_core::roles::custodian::Custodian;
+use bailee_core::roles::authority::{AdminRecord, Authority, PointRecord, set_up_point};
+use bailee_core::roles::custodian::{Custodian, Dealt};
 use bailee_core::roles::custody::Custody;
-use bailee_core::roles::device::Device;
-use bailee_core::roles::keystore::{Attempt, Keyring, Keystore};
-use bailee_core::roles::{Context, storage::Storage};
-use bailee_core::wire::{B32, Blob, Body, CapabilityBody, Frame, ReceiptBody};
-use bailee_spec::action::{Action, Caller, Lane, Purpose, Requester};
-use bailee_spec::observation::Message;
-use bailee_spec::outcome::Outcome;
+use bailee_core::roles::device::{Device, OnDisk};
+use bailee_core::roles::keystore::{Keyring, Keystore, Snapshot};
+use bailee_core::roles::mark::{MARK, Mark};
+use bailee_core::roles::restorer::Restorer;
+use bailee_core::roles::signed;
+use bailee_core::roles::storage::Storage;
+use bailee_core::store::{Batch, MemoryStore, RECORD_BYTES, Read, Store};
+use bailee_core::wire::{B32, Blob, Body, Frame, Roster, StandingChange};
+use bailee_spec::action::Point;
+use bailee_spec::limits;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 /// A rule, and bytes that it must describe.
 pub(crate) type Sample = (String, Vec<u8>);
 
+/// A frame as it was carried: the number of its kind, and its bytes.
+pub(crate) type Carried = (u8, Vec<u8>);
+
+const TENANT: &str = "tenant";
+const USER: &str = "user";
+const CUSTODIANS: u8 = 3;
+const NODES: u8 = 2;
+
+/// Where a role runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum At {
+    Authority,
+    Keystore(u8),
+    Storage,
+    Restorer,
+    Custody,
+    Custodian(u8),
+    Device(u8),
+}
+
+impl At {
+    /// The nodes share one store.
+    fn store(self) -> At {
+        if let At::Keystore(_) = self { At::Keystore(0) } else { self }
+    }
+
+    /// Whose records the rows of [`DISK`] speak of.
+    fn place(self) -> &'static str {
+        match self {
+            At::Authority => "authority",
+            At::Keystore(_) => "keystore",
+            At::Storage => "storage",
+            At::Restorer => "restorer",
+            At::Custody => "custody",
+            At::Custodian(_) => "client",
+            At::Device(_) => "device",
+        }
+    }
+}
+
+/// A frame on its way, and at whose end of the exchange its client is.
+struct Way {
+    from: Peer,
+    to: At,
+    frame: Frame,
+    client: At,
+}
+
+/// All roles with a store each, and every frame that went between them.
+struct World {
+    now: u64,
+    rng: ChaCha20Rng,
+    authority: Authority,
+    keystore: Vec<Keystore>,
+    storage: Storage,
+    restorer: Restorer,
+    custody: Custody,
+    custodians: Vec<Custodian>,
+    devices: Vec<Device>,
+    stores: BTreeMap<At, MemoryStore>,
+    frames: Vec<Carried>,
+    snapshot: Vec<u8>,
+    alerts_work: bool,
+    /// New shares of a rekey, held back until they are wanted.
+    new_shares: Vec<Outgoing>,
+}
+
+fn order(body: Body) -> Frame {
+    Frame { exchange: None, generation: None, body }
+}
+
+fn admin(name: &str) -> Peer {
+    Peer::Person(Person::Admin { tenant: TENANT.into(), admin: name.into() })
+}
+
+const HOLDER: Peer = Peer::Person(Person::Holder);
+const OPERATOR: Peer = Peer::Person(Person::Operator);
+
 fn b32(byte: u8) -> B32 {
     B32::from([byte; 32])
 }
 
-/// A run, and every frame that was on its way in it.
-struct Run {
-    ensemble: Ensemble,
-    rng: ChaCha20Rng,
-    frames: Vec<(Message, Vec<u8>)>,
+fn users(batch: &mut Batch) {
+    Authority::add_user(batch, TENANT, USER, password::record(Cost::TEST, [1; 16], b"word"));
+    Authority::add_user(batch, TENANT, "other", password::record(Cost::TEST, [2; 16], b"word"));
+    let rights = AdminRecord { restore: true, users: true, rights: true };
+    Authority::add_admin(batch, TENANT, "admin", rights);
+    for point in Point::ALL {
+        set_up_point(batch, point, &PointRecord { lease: limits::VALIDITY_SECONDS, ..PointRecord::default() });
+    }
 }
 
-impl Run {
+impl World {
     fn new() -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(8610);
-        let size = Size { users: 2, devices_per_user: 2, nodes: 1, custodians: 5, threshold: 3, late: false };
-        let ensemble = Ensemble::new(size, Cost::TEST, Quirks::none(), &mut rng).unwrap();
-        Run { ensemble, rng, frames: Vec::new() }
+        let [key, authority_key, restorer_key] = [1, 2, 3].map(|seed| Signing::from_seed(&[seed; 32]));
+        let (pin, authority_pin) = (key.public(), authority_key.public());
+        let custodians: Vec<Custodian> =
+            (1..=CUSTODIANS).map(|index| Custodian::generate(index, pin, &mut rng)).collect();
+        let keys: Vec<_> = custodians.iter().map(Custodian::keys).collect();
+        let lease = limits::VALIDITY_SECONDS;
+        let mut setup = Keystore::initialise(&keys, 2, lease, &mut rng).unwrap();
+        let mut stores: BTreeMap<At, Batch> = BTreeMap::new();
+        for (custodian, share) in custodians.iter().zip(&setup.shares) {
+            let dealt = Dealt { index: share.index, wrapped: &share.sealed, header: &share.header };
+            custodian.take_first(stores.entry(At::Custodian(share.index)).or_default(), dealt).unwrap();
+            let custody = stores.entry(At::Custody).or_default();
+            Custody::add_login(custody, share.index, custodian.authenticator());
+            Custody::add_share(custody, 1, share.index, &share.sealed);
+        }
+        let keystore = (0..NODES).map(|node| {
+            let mut one = Keystore::new(node, NODES, key.clone(), authority_pin);
+            one.present(setup.opened.clone());
+            one.open_channel(&mut setup.batch, &mut rng);
+            one
+        });
+        let keystore = keystore.collect();
+        stores.insert(At::Keystore(0), setup.batch);
+        users(stores.entry(At::Authority).or_default());
+        for point in [At::Storage, At::Restorer] {
+            let mark = Mark { lease, ..Mark::default() };
+            stores.entry(point).or_default().put(MARK, cbor::encode(&mark));
+        }
+        let restorer = Restorer::new(restorer_key, pin);
+        World {
+            now: 0,
+            rng,
+            authority: Authority::new(authority_key, pin, restorer.public()),
+            keystore,
+            storage: Storage::new(authority_pin),
+            restorer,
+            custody: Custody::new(pin),
+            custodians,
+            devices: (0..3).map(|_| Device::new(TENANT, USER, pin, authority_pin)).collect(),
+            stores: stores.into_iter().map(|(at, batch)| (at, applied(&batch))).collect(),
+            frames: Vec::new(),
+            snapshot: Vec::new(),
+            alerts_work: true,
+            new_shares: Vec::new(),
+        }
     }
 
-    fn act(&mut self, action: Action) -> Outcome {
-        let outcome = self.ensemble.act(action, &mut self.rng);
-        for lane in [Lane::Device(0), Lane::Device(1), Lane::Job] {
-            if let Some(frame) = self.ensemble.in_flight(lane) {
-                self.frames.push((frame.body.kind(), cbor::encode(&frame)));
+    fn step(&mut self, at: At, input: Input<'_>) -> Effects {
+        let store = self.stores.entry(at.store()).or_default();
+        let (now, rng) = (self.now, &mut self.rng);
+        fn go<R: Role>(
+            role: &mut R,
+            store: &mut MemoryStore,
+            now: u64,
+            rng: &mut ChaCha20Rng,
+            input: Input<'_>,
+        ) -> Effects {
+            run(role, store, now, rng, Quirks::none(), input).unwrap()
+        }
+        let effects = match at {
+            At::Authority => go(&mut self.authority, store, now, rng, input),
+            At::Keystore(node) => go(&mut self.keystore[usize::from(node)], store, now, rng, input),
+            At::Storage => go(&mut self.storage, store, now, rng, input),
+            At::Restorer => go(&mut self.restorer, store, now, rng, input),
+            At::Custody => go(&mut self.custody, store, now, rng, input),
+            At::Custodian(index) => go(&mut self.custodians[usize::from(index) - 1], store, now, rng, input),
+            At::Device(device) => go(&mut self.devices[usize::from(device)], store, now, rng, input),
+        };
+        match (effects.work, input) {
+            (Some(work), Input::Frame { from, frame }) => {
+                let checked = work.run();
+                self.step(at, Input::Checked { from, frame, checked: &checked })
+            }
+            (work, _) => Effects { work, ..effects },
+        }
+    }
+
+    fn peer(&self, at: At) -> Peer {
+        match at {
+            At::Authority => Peer::Authority,
+            At::Keystore(node) => Peer::Keystore(node),
+            At::Storage => Peer::Storage,
+            At::Restorer => Peer::Restorer,
+            At::Custody => Peer::Custody,
+            At::Custodian(index) => Peer::Custodian(index),
+            At::Device(_) => match self.stores.get(&at).and_then(|store| OnDisk(store).id()) {
+                Some(id) => Peer::Device(id),
+                None => Peer::Client,
+            },
+        }
+    }
+
+    /// Takes a frame down, and carries it with all that follows, until `stop` says of a frame that it is lost.
+    fn carry(&mut self, first: Way, stop: impl Fn(&Body) -> bool) {
+        let mut queue = VecDeque::from([first]);
+        while let Some(way) = queue.pop_front() {
+            self.frames.push((way.frame.body.number(), cbor::encode(&way.frame)));
+            if stop(&way.frame.body) {
+                continue;
+            }
+            let effects = self.step(way.to, Input::Frame { from: &way.from, frame: &way.frame });
+            for out in effects.frames {
+                queue.extend(self.next(way.to, out, way.client));
             }
         }
-        outcome
     }
 
-    fn deliver(&mut self, lane: Lane, times: usize) {
-        for _ in 0..times {
-            self.act(Action::Deliver { lane });
+    fn next(&mut self, from: At, out: Outgoing, client: At) -> Option<Way> {
+        let peer = self.peer(from);
+        let to = match &out.to {
+            Peer::Client | Peer::Device(_) => client,
+            Peer::Authority => At::Authority,
+            Peer::Keystore(node) => At::Keystore(*node),
+            Peer::Storage => At::Storage,
+            Peer::Restorer => At::Restorer,
+            Peer::Custody => At::Custody,
+            Peer::Custodian(_) if matches!(out.frame.body, Body::NewShare { .. }) => {
+                self.frames.push((out.frame.body.number(), cbor::encode(&out.frame)));
+                self.new_shares.push(out);
+                return None;
+            }
+            Peer::Custodian(index) => At::Custodian(*index),
+            Peer::Alerts | Peer::Person(_) => {
+                self.frames.push((out.frame.body.number(), cbor::encode(&out.frame)));
+                return self.answered(from, &out, client);
+            }
+        };
+        Some(Way { from: peer, to, frame: out.frame, client })
+    }
+
+    /// What the alert sink and the operator do by themselves.
+    fn answered(&mut self, from: At, out: &Outgoing, client: At) -> Option<Way> {
+        let body = match &out.frame.body {
+            Body::Alert { id, .. } if self.alerts_work => Body::AlertRecorded { id: *id },
+            Body::Alert { id, .. } => Body::AlertFailed { id: *id },
+            Body::Snapshot { snapshot } => {
+                self.snapshot = snapshot.to_vec();
+                Body::SnapshotKept { digest: Snapshot::digest(snapshot) }
+            }
+            _ => return None,
+        };
+        Some(Way { from: out.to.clone(), to: from, frame: order(body), client })
+    }
+
+    fn order(&mut self, from: Peer, to: At, body: Body) {
+        self.order_until(from, to, body, |_| false);
+    }
+
+    fn order_until(&mut self, from: Peer, to: At, body: Body, stop: impl Fn(&Body) -> bool) {
+        self.carry(Way { from, to, frame: order(body), client: to }, stop);
+    }
+
+    fn fire(&mut self, at: At, timer: Timer) {
+        let effects = self.step(at, Input::Timer(&timer));
+        for out in effects.frames {
+            if let Some(way) = self.next(at, out, At::Restorer) {
+                self.carry(way, |_| false);
+            }
         }
     }
 
-    fn drain(&mut self, lane: Lane) {
-        while self.ensemble.in_flight(lane).is_some() {
-            self.deliver(lane, 1);
+    fn publish_all(&mut self) {
+        for point in Point::ALL {
+            self.fire(At::Authority, Timer::Publish(point));
         }
     }
 
-    /// Two devices race to enrol, one job runs to its end, and one is aborted too early for its key.
-    fn all_kinds(mut self) -> Self {
-        let (first, second) = (Lane::Device(0), Lane::Device(1));
-        for device in [0, 1] {
-            self.act(Action::SignIn { device });
-            self.deliver(Lane::Device(device), 1);
-        }
-        self.drain(first);
-        self.drain(second);
-        self.act(Action::Request { by: Requester::Owner, user: 0 });
-        self.drain(Lane::Job);
-        self.act(Action::OpenBackup { device: 0 });
-        self.act(Action::Append { device: 0 });
-        self.act(Action::FinishJob);
-        self.drain(Lane::Job);
-        self.act(Action::Request { by: Requester::Schedule, user: 0 });
-        self.deliver(Lane::Job, 2);
-        self.act(Action::Abort);
-        self.drain(Lane::Job);
-        self
+    fn sign_in(&mut self, device: u8, password: &[u8], stop: impl Fn(&Body) -> bool) {
+        let body = Body::EnterPassword { password: password.to_vec().into() };
+        self.order_until(HOLDER, At::Device(device), body, stop);
+    }
+
+    fn device(&self, device: u8) -> B32 {
+        OnDisk(&self.stores[&At::Device(device)]).id().unwrap()
     }
 }
 
-/// Every frame of a run that shows each kind of message.
-pub(crate) fn frames() -> Vec<(Message, Vec<u8>)> {
-    Run::new().all_kinds().frames
+fn applied(batch: &Batch) -> MemoryStore {
+    let mut store = MemoryStore::default();
+    store.apply(batch).unwrap();
+    store
 }
 
-fn encoded<T>(out: &mut Vec<Sample>, rule: &str, values: &[T], encode: impl Fn(&T) -> Vec<u8>) {
-    out.extend(values.iter().map(|value| (rule.to_string(), encode(value))));
+// The run.
+
+impl World {
+    /// A wrong password is counted.
+    fn mistype(&mut self) {
+        self.sign_in(0, b"wrong", |_| false);
+    }
+
+    /// Two devices race to enrol; the release of the key to a third one is lost.
+    fn enrol(&mut self) {
+        // The second device is admitted before the first escrow, and loses the race.
+        self.sign_in(1, b"word", |body| matches!(body, Body::EscrowKey { .. }));
+        let lost = self.frames.last().unwrap().1.clone();
+        self.sign_in(0, b"word", |_| false);
+        let frame: Frame = cbor::decode(&lost, limits::MESSAGE_BYTES).unwrap();
+        let from = self.peer(At::Device(1));
+        self.carry(Way { from, to: At::Authority, frame, client: At::Device(1) }, |_| false);
+        self.sign_in(2, b"word", |body| matches!(body, Body::SealedKey { .. }));
+    }
+
+    fn back_up(&mut self) {
+        let device = At::Device(0);
+        self.order(HOLDER, device, Body::StartBackup);
+        // More than a purge removes at once.
+        for number in 0..200u8 {
+            self.order(HOLDER, device, Body::BackUp { content: vec![number].into() });
+        }
+        self.order(HOLDER, device, Body::ReadBack);
+        self.order(HOLDER, device, Body::CheckIn);
+    }
+
+    fn request_job(&mut self, by: Peer, stop: impl Fn(&Body) -> bool) {
+        let body = Body::RequestJob { tenant: TENANT.into(), user: USER.into() };
+        self.carry(Way { from: by, to: At::Authority, frame: order(body), client: At::Restorer }, stop);
+    }
+
+    fn abort_job(&mut self) {
+        let running = self.stores[&At::Authority].get(b"running").unwrap().unwrap();
+        let running: Vec<(B32, u64)> = cbor::decode(&running, RECORD_BYTES).unwrap();
+        let body = Body::AbortJob { tenant: TENANT.into(), user: USER.into() };
+        self.order(admin("admin"), At::Authority, body);
+        self.fire(At::Authority, Timer::Job(running[0].0));
+    }
+
+    /// A job that completes, one that the keystore refuses, and one on behalf that is aborted.
+    fn jobs(&mut self) {
+        let owner = Peer::Person(Person::User { tenant: TENANT.into(), user: USER.into(), stepped_up: true });
+        self.request_job(owner, |_| false);
+        self.request_job(admin("admin"), |body| matches!(body, Body::KeyDelivery { .. }));
+        self.abort_job();
+        self.order(OPERATOR, At::Keystore(0), Body::SealNode);
+        self.request_job(Peer::Person(Person::Schedule), |_| false);
+    }
+
+    fn announce(&mut self, node: u8, rekey: bool, roster: Option<Roster>) {
+        self.order(OPERATOR, At::Keystore(node), Body::OpenCeremony { rekey, roster });
+        let opened = self.frames.iter().rev().find(|(number, _)| *number == 47).unwrap();
+        let frame: Frame = cbor::decode(&opened.1, limits::MESSAGE_BYTES).unwrap();
+        let Body::Ceremony { ceremony, signature } = frame.body else { panic!("the node announces it") };
+        self.order(OPERATOR, At::Custody, Body::Announce { ceremony, signature });
+    }
+
+    /// Two custodians bring their shares to a node.
+    fn bring_shares(&mut self, node: u8, code: u64) {
+        for index in 1..=2 {
+            let client = At::Custodian(index);
+            self.order(HOLDER, client, Body::FetchShare { node, code: Some(code) });
+            self.order(HOLDER, client, Body::HandIn { node });
+        }
+    }
+
+    /// A snapshot from before the first escrow is restored at the next unsealing.
+    fn restore(&mut self) {
+        let snapshot = self.snapshot.clone().into();
+        self.order(OPERATOR, At::Keystore(0), Body::Stage { snapshot });
+    }
+
+    /// The first alert of the unsealing fails. The key is lost in the restore, and comes back; then it is not lost any more.
+    fn unseal(&mut self) {
+        self.announce(0, false, None);
+        self.alerts_work = false;
+        self.order(HOLDER, At::Custodian(1), Body::FetchShare { node: 0, code: Some(1) });
+        self.alerts_work = true;
+        self.bring_shares(0, 2);
+        self.order(OPERATOR, At::Custody, Body::CloseWindow { node: 0 });
+        let body = Body::ReplayKey { tenant: TENANT.into(), user: USER.into() };
+        self.order(OPERATOR, At::Authority, body);
+        self.order(HOLDER, At::Device(0), Body::EscrowAgain);
+    }
+
+    /// Another person takes the last custodian's place.
+    fn rekey(&mut self) {
+        let successor = Custodian::generate(CUSTODIANS, Signing::from_seed(&[1; 32]).public(), &mut self.rng);
+        let authenticator = successor.authenticator().into();
+        self.custodians[usize::from(CUSTODIANS) - 1] = successor;
+        self.stores.remove(&At::Custodian(CUSTODIANS));
+        self.order(OPERATOR, At::Custody, Body::SetLogin { index: CUSTODIANS, authenticator });
+        let custodians = self.custodians.iter().map(Custodian::keys).collect();
+        self.announce(0, true, Some(Roster { threshold: 2, custodians }));
+        self.bring_shares(0, 3);
+    }
+
+    /// The new shares are taken, and the rekey becomes effective.
+    fn finish_rekey(&mut self) {
+        for out in std::mem::take(&mut self.new_shares) {
+            let Peer::Custodian(index) = out.to else { panic!("a share is for a custodian") };
+            let to = At::Custodian(index);
+            self.carry(Way { from: Peer::Keystore(0), to, frame: out.frame, client: to }, |_| false);
+        }
+    }
+
+    fn rights(&mut self) {
+        let body = Body::SetRight { tenant: TENANT.into(), admin: "helper".into(), restore: true };
+        self.order(admin("admin"), At::Authority, body);
+        let (tenant, user, device) = (TENANT.into(), USER.into(), self.device(1));
+        self.order(admin("admin"), At::Authority, Body::Deauthorize { tenant, user, device });
+        self.order(HOLDER, At::Device(1), Body::CheckIn);
+        for change in [StandingChange::Suspend, StandingChange::Deactivate, StandingChange::Purge] {
+            let body = Body::SetStanding { tenant: TENANT.into(), user: USER.into(), change };
+            self.order(admin("admin"), At::Authority, body);
+        }
+        self.publish_all();
+        // A release of which the authority knows nothing.
+        let body = Body::ConsumeGrant { grant: b32(8), challenge: b32(7) };
+        let frame = Frame { exchange: Some(b32(9)), ..order(body) };
+        self.carry(Way { from: Peer::Keystore(0), to: At::Authority, frame, client: At::Device(0) }, |_| false);
+    }
+
+    /// Every record of every store, by its rule; behind the barrier too.
+    fn look(&self, out: &mut Vec<Stored>) {
+        for (at, store) in &self.stores {
+            for (name, bytes) in store.iter() {
+                let row = row_of(at.place(), name).unwrap_or_else(|| panic!("{at:?} has {}", name.escape_ascii()));
+                let bytes = if row.raw { cbor::encode(&Blob::from(bytes.to_vec())) } else { bytes.to_vec() };
+                out.push((row, bytes));
+            }
+        }
+        let opened = self.keystore.iter().find_map(Keystore::opened).unwrap();
+        out.extend(behind_the_barrier(&opened.keyring, &self.stores[&At::Keystore(0)]));
+    }
 }
 
-/// What the roles of core write to their disks, and what they sign.
-pub(crate) fn records() -> Vec<Sample> {
+// Records.
+
+/// A record, by the row of its name.
+pub(crate) type Stored = (&'static Row, Vec<u8>);
+
+/// Where a record is, how its name begins, or what it is where no slash ends it, and the rule of its bytes.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Row {
+    place: &'static str,
+    name: &'static str,
+    pub(crate) rule: &'static str,
+    raw: bool,
+}
+
+const fn row(place: &'static str, name: &'static str, rule: &'static str) -> Row {
+    Row { place, name, rule, raw: false }
+}
+
+const fn raw(place: &'static str, name: &'static str, rule: &'static str) -> Row {
+    Row { place, name, rule, raw: true }
+}
+
+/// Every record that a role keeps.
+pub(crate) static DISK: [Row; 49] = [
+    row("device", "identity", "device-identity"),
+    row("device", "key", "device-key"),
+    row("authority", "u/", "user-record"),
+    row("authority", "ad/", "admin-record"),
+    row("authority", "gs/", "guesses"),
+    row("authority", "gn/", "guesses"),
+    row("authority", "uj/", "job-of-user"),
+    row("authority", "d/", "device-record"),
+    raw("authority", "ud/", "device-of-user"),
+    row("authority", "a/", "attempt-record"),
+    row("authority", "s/", "session-record"),
+    row("authority", "g/", "grant-record"),
+    row("authority", "j/", "job-record"),
+    row("authority", "p/", "point-record"),
+    row("authority", "k/", "kept-of"),
+    row("authority", "l/", "log-entry"),
+    row("authority", "running", "jobs-running"),
+    row("authority", "epochs", "epochs"),
+    row("authority", "head", "count"),
+    row("authority", "released", "count"),
+    row("authority", "on-behalf", "on-behalf"),
+    row("authority", "store", "store-record"),
+    row("keystore", "header", "header"),
+    row("keystore", "header-digest", "header-digest"),
+    row("keystore", "candidate", "header"),
+    raw("keystore", "keyring", "keyring-bytes"),
+    row("keystore", "generation", "generation"),
+    row("keystore", "mark", "mark"),
+    row("keystore", "rekey", "rekey"),
+    row("keystore", "n/", "channel-key"),
+    row("keystore", "c/", "count"),
+    row("keystore", "released", "count"),
+    row("keystore", "covers", "count"),
+    row("keystore", "staged", "staged"),
+    raw("keystore", "r/", "sealed-bytes"),
+    row("keystore", "account", "account"),
+    row("keystore", "attempt", "keystore-attempt"),
+    row("keystore", "attempts", "keystore-attempts"),
+    row("custody", "l/", "custody-login"),
+    row("custody", "w/", "custody-window"),
+    raw("custody", "s/", "wrapped-share"),
+    row("custody", "reads", "count"),
+    row("custody", "alerts", "count"),
+    row("client", "headers", "known-headers"),
+    row("storage", "mark", "mark"),
+    raw("storage", "archive/", "sealed-bytes"),
+    row("storage", "length/", "count"),
+    row("storage", "first/", "count"),
+    row("storage", "purged/", "purged"),
+    row("restorer", "mark", "mark"),
+    row("keystore", "path", "record-path"),
+];
+
+fn row_of(place: &str, name: &[u8]) -> Option<&'static Row> {
+    DISK.iter().find(|row| {
+        let whole = !row.name.ends_with('/');
+        row.place == place && if whole { name == row.name.as_bytes() } else { name.starts_with(row.name.as_bytes()) }
+    })
+}
+
+/// What the keyring opens: the account, its attempts, and the paths under which they are sealed.
+fn behind_the_barrier(keyring: &Keyring, store: &MemoryStore) -> Vec<Stored> {
+    let row = |name: &str| row_of("keystore", name.as_bytes()).unwrap();
+    let (account, attempts) = (cbor::encode(&("account", TENANT, USER)), cbor::encode(&("attempts", TENANT, USER)));
     let mut out = Vec::new();
-    let mut rng = ChaCha20Rng::seed_from_u64(9052);
-    authority_records(&mut out);
-    keystore_records(&mut out);
-    device_records(&mut out, &mut rng);
-    ceremony_records(&mut out, &mut rng);
-    storage_records(&mut out);
+    if let Some(found) = keyring.account(store, TENANT, USER) {
+        out.extend([(row("account"), cbor::encode(&found)), (row("path"), account)]);
+    }
+    let ids: Vec<B32> = keyring.read(store, &attempts).unwrap_or_default();
+    for id in &ids {
+        out.push((row("attempt"), cbor::encode(&keyring.attempt(store, id).unwrap())));
+        out.push((row("path"), cbor::encode(&("attempt", *id))));
+    }
+    out.extend([(row("attempts"), cbor::encode(&ids)), (row("path"), attempts)]);
     out
 }
 
-fn authority_records(out: &mut Vec<Sample>) {
-    let (tenant, user) = (|| "tenant".to_string(), || "user".to_string());
-    let word = password::record(Cost::TEST, [1; 16], b"word");
-    let blank =
-        UserRecord { tenant: tenant(), user: user(), standing: 0, enrolled: None, kept: None, password: word.into() };
-    let enrolled = UserRecord { enrolled: Some(b32(1)), ..blank.clone() };
-    encoded(out, "user-record", &[blank, enrolled], cbor::encode);
-    let device = DeviceRecord {
-        tenant: tenant(),
-        user: user(),
-        recipient: b32(2),
-        state: DeviceState::Active,
-        expiry: u64::MAX,
-    };
-    encoded(out, "device-record", &[device], cbor::encode);
-    let attempt = AttemptRecord { device: b32(3), state: AttemptState::Closed, expiry: 600 };
-    encoded(out, "attempt-record", &[attempt], cbor::encode);
-    encoded(out, "session-record", &[SessionRecord { tenant: tenant(), user: user(), expiry: 1 }], cbor::encode);
-    let grant = |holder| GrantRecord { tenant: tenant(), user: user(), holder, exchange: None, used: true };
-    let grants = [grant(GrantHolder::Device(b32(4))), grant(GrantHolder::Job(b32(5)))];
-    encoded(out, "grant-record", &grants, cbor::encode);
-    let job = JobRecord { tenant: tenant(), user: user(), kind: 2, state: 3, deadline: 600 };
-    encoded(out, "job-record", &[job], cbor::encode);
-    encoded(out, "point-record", &[PointRecord { confirmed: 0, lease: 600 }], cbor::encode);
-    let totals = Totals { job: Some(b32(6)), ..Totals::default() };
-    let witnessed = Totals { snapshot: Some(b32(7)), ..Totals::default() };
-    encoded(out, "totals", &[Totals::default(), totals, witnessed], cbor::encode);
-    let capability = CapabilityBody { tenant: tenant(), user: user(), device: b32(8), epoch: 1, expiry: 600 };
-    encoded(out, "capability-body", &[capability], cbor::encode);
-    let fresh = Authority::new(Signing::from_seed(&[1; 32]), [0; 32], [0; 32]);
-    out.push(("admin-right".into(), fresh.disk.bytes("admin-right").unwrap().to_vec()));
+/// What is signed or bound and is in no frame.
+pub(crate) fn bodies() -> Vec<Sample> {
+    let [one, two, three] = [1, 2, 3].map(b32);
+    let bytes = |bytes: Vec<u8>| cbor::encode(&Blob::from(bytes));
+    let samples = [
+        ("attempt-proof", signed::attempt_proof(&one, &two, &three)),
+        ("add-proof", signed::add_proof(&one, &two)),
+        ("intake-body", signed::intake_body(&one, &two)),
+        ("consumed-body", signed::consumed_body(&one, &two, 1)),
+        ("factor-body", signed::factor_body(&one, 1, 2)),
+        ("job-key-bytes", bytes(signed::job_key_body(&one, &two))),
+        ("intake-context", signed::escrow_context(TENANT, USER, &one)),
+        ("release-context-bytes", bytes(signed::release_context(&one, &two))),
+        ("wrap-context-bytes", bytes(signed::wrap_context(&one, 1))),
+        ("share-context-bytes", bytes(signed::share_context(&one, 1))),
+        ("archive-name", cbor::encode(&(TENANT, USER))),
+        ("owner", cbor::encode(&Owner { tenant: TENANT.into(), user: USER.into(), epoch: 0 })),
+    ];
+    samples.map(|(rule, bytes)| (rule.to_string(), bytes)).into()
 }
 
-/// What a keystore has on its disk after a run, opened with what its host has in memory.
-fn keystore_records(out: &mut Vec<Sample>) {
-    let mut run = Run::new().all_kinds();
-    run.act(Action::SignIn { device: 2 });
-    run.ensemble.act(Action::Snapshot, &mut run.rng);
-    let (mut root, disk) = run.ensemble.host(0).unwrap();
-    for rule in ["header", "mark"] {
-        out.push((rule.into(), disk.bytes(rule).unwrap().to_vec()));
+/// A run of everything that the roles do: every frame that was carried, and every record that was on a disk after a part.
+pub(crate) fn run_all() -> (Vec<Carried>, Vec<Stored>) {
+    let mut world = World::new();
+    let mut records = Vec::new();
+    world.order(OPERATOR, At::Keystore(0), Body::TakeSnapshot);
+    let parts: [fn(&mut World); 11] = [
+        World::mistype,
+        World::enrol,
+        World::back_up,
+        World::publish_all,
+        World::jobs,
+        World::restore,
+        World::unseal,
+        World::rekey,
+        World::finish_rekey,
+        World::rights,
+        World::publish_all,
+    ];
+    for part in parts {
+        part(&mut world);
+        world.look(&mut records);
     }
-    out.push(("count".into(), disk.bytes("released").unwrap().to_vec()));
-    let keyring =
-        Keyring::open(&Secret::take(&mut root), &disk.get("header").unwrap(), &disk.bytes("keyring").unwrap())
-            .unwrap();
-    out.push(("account".into(), cbor::encode(&keyring.account(&disk, "tenant-0", "user-0").unwrap())));
-    let ids: Vec<B32> = keyring.read(&disk, &cbor::encode(&("attempts", "tenant-0", "user-0"))).unwrap();
-    let attempt: Attempt = keyring.read(&disk, &cbor::encode(&("attempt", ids[0]))).unwrap();
-    out.push(("keystore-attempt".into(), cbor::encode(&attempt)));
-    out.push(("keystore-attempts".into(), cbor::encode(&ids)));
-    out.push(("record-path".into(), cbor::encode(&("attempt", ids[0]))));
-    out.push(("record-path".into(), cbor::encode(&("account", "tenant-0", "user-0"))));
-    out.push(("snapshot".into(), run.ensemble.snapshot_bytes().unwrap()));
-}
-
-/// A first device's disk and a replacement's.
-fn device_records(out: &mut Vec<Sample>, rng: &mut ChaCha20Rng) {
-    let keystore = Signing::from_seed(&[2; 32]);
-    let mut cx = Context { now: 0, rng, quirks: Quirks::none() };
-    let frame = |body| Frame { exchange: Some(b32(9)), generation: None, body };
-    let mut step = |device: &mut Device, body| {
-        let effects = device.step(&mut cx, &frame(body));
-        assert_eq!(effects.verdict, Ok(()));
-        device.disk.commit(effects.batch);
-        effects.send
-    };
-    let owner = Owner { tenant: "tenant".into(), user: "user".into(), epoch: 0 };
-    let mut first = Device::new("tenant", "user", b"word", keystore.public(), [0; 32]);
-    step(&mut first, Body::SessionOpened { enrolled: None });
-    let said = commitment(first.memory_key().unwrap(), &owner);
-    let receipt =
-        ReceiptBody { tenant: "tenant".into(), user: "user".into(), commitment: said.into(), generation: 0 };
-    let receipt = cbor::encode(&receipt);
-    let signature = keystore.sign(labels::SIGN_RECEIPT, &receipt);
-    let (receipt, signature): (Blob, Blob) = (receipt.into(), signature.into());
-    step(&mut first, Body::Authorised { receipt: receipt.clone(), signature: signature.clone() });
-    let mut second = Device::new("tenant", "user", b"word", keystore.public(), [0; 32]);
-    let asked = step(&mut second, Body::SessionOpened { enrolled: Some(said.into()) });
-    let Some(Body::AddDevice { recipient, .. }) = asked else { panic!("it asks to be added") };
-    let context = [&b32(10)[..], &said].concat();
-    let key = first.kept_key().unwrap();
-    let mut rng = ChaCha20Rng::seed_from_u64(1);
-    let sealed = hpke::seal_to(&recipient, labels::HPKE_RELEASE, &context, key.expose(), &mut rng).unwrap();
-    step(&mut second, Body::KeyDelivery { grant: b32(10), sealed: sealed.into(), receipt, signature });
-    for device in [&first, &second] {
-        out.push(("device-identity".into(), device.disk.bytes("identity").unwrap().to_vec()));
-        out.push(("device-key".into(), device.disk.bytes("key").unwrap().to_vec()));
-    }
-    out.push(("owner".into(), cbor::encode(&owner)));
-}
-
-/// A ceremony, its window at custody, and a share on its way to the node.
-fn ceremony_records(out: &mut Vec<Sample>, rng: &mut ChaCha20Rng) {
-    let key = Signing::from_seed(&[3; 32]);
-    let pin = key.public();
-    let mut people: Vec<Custodian> = (1..=3).map(|index| Custodian::generate(index, pin, rng)).collect();
-    let keys: Vec<_> = people.iter().map(Custodian::keys).collect();
-    let setup = Keystore::initialise(1, &keys, 2, key, [0; 32], rng).unwrap();
-    let mut keystore = setup.keystore;
-    let mut custody = Custody::new(pin, &people.iter().map(Custodian::authenticator).collect::<Vec<_>>());
-    custody.disk.commit(custody.store_share(&setup.shares[0].header, 1, &setup.shares[0].sealed));
-    people[0].take_new(&setup.shares[0]).unwrap();
-    keystore.restart(0);
-    let mut cx = Context { now: 0, rng, quirks: Quirks::none() };
-    let ceremony = keystore.open_ceremony(&mut cx, 0, Purpose::Unseal, Caller::Operator).unwrap();
-    out.push(("ceremony-body".into(), ceremony.body.clone()));
-    let batch = custody.announce(&cx, &ceremony).unwrap();
-    custody.disk.commit(batch);
-    out.push(("custody-window".into(), custody.disk.bytes([b'w', b'/', 0]).unwrap().to_vec()));
-    let asked = people[0].ask(1, 0, Some(1));
-    let (batch, wrapped, announced) = custody.request(&cx, &asked, || true).unwrap();
-    custody.disk.commit(batch);
-    out.push(("custody-login".into(), custody.disk.bytes([b'l', b'/', 1]).unwrap().to_vec()));
-    people[0].receive(&wrapped, &announced).unwrap();
-    let submission = people[0].submit(&mut cx, 0, |_| false).unwrap();
-    out.push(("share-body".into(), submission.share.to_vec()));
-}
-
-fn storage_records(out: &mut Vec<Sample>) {
-    let storage = Storage::new([0; 32]);
-    out.push(("mark".into(), storage.disk.bytes("mark").unwrap().to_vec()));
-    out.push(("archive-name".into(), cbor::encode(&("tenant", "user"))));
+    (world.frames, records)
 }
