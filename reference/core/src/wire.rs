@@ -1,11 +1,11 @@
-//! The messages, as canonical CBOR (`spec/formats.cddl`). Every frame is decoded with [`crate::cbor::decode`].
+//! The messages, as canonical CBOR (`spec/formats.cddl`). Every frame is decoded with [`crate::cbor::decode`] (NET-7).
 
 use bailee_spec::observation::Message as Kind;
 use minicbor::bytes::{ByteArray, ByteVec};
 use minicbor::{Decode, Encode};
 use sha2::{Digest, Sha256};
 
-/// 32 bytes: a key, a digest, an id.
+/// 32 bytes: a key, a digest, an id (GEN-11).
 pub type B32 = ByteArray<32>;
 /// Bytes of any length up to the frame's limit.
 pub type Blob = ByteVec;
@@ -73,7 +73,7 @@ bodies! {
     27 JobEnd { 0 completed: bool, }
 }
 
-/// Who a device is, and for which attempt (rule ENR-7, decision D3).
+/// Who a device is, and for which attempt (rule ENR-7, D3).
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[allow(missing_docs, reason = "spec/protocol.md describes each field")]
 pub struct Certificate {
@@ -199,7 +199,7 @@ pub struct ShareBody {
     pub sealed: Blob,
 }
 
-/// The seal header: what the shares are checked against (brief §3).
+/// The seal header: what the shares are checked against (GEN-25, GEN-26).
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[allow(missing_docs, reason = "spec/protocol.md describes each field")]
 pub struct Header {

@@ -91,7 +91,7 @@ impl Run {
     }
 }
 
-/// Every frame of a run that shows each kind of message.
+/// NET-7: every frame of a run that shows each kind of message.
 pub(crate) fn frames() -> Vec<(Message, Vec<u8>)> {
     Run::new().all_kinds().frames
 }
