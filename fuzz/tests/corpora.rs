@@ -117,7 +117,8 @@ fn the_corpus_has_a_frame_of_every_kind() {
     assert_eq!(kinds.len(), 28, "{kinds:?}");
 }
 
-/// What is spoilt is refused; one flipped bit inside a text makes another text, which is no fault of the form.
+/// NET-10: what is spoilt is refused; one flipped bit inside a text makes another text, which is no fault of the
+/// form.
 #[test]
 fn spoilt_frames_are_refused() {
     for (name, bytes) in corpus("frame") {

@@ -1,4 +1,5 @@
-//! What an action ends in, and every named reason for saying no.
+//! What an action ends in (GEN-1), and every named reason for saying no; its place is its number on the wire
+//! (GEN-10).
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Blocks: chunks gathered, compressed together, padded, sealed (brief §3, F1, F5).
+//! Blocks: chunks gathered, compressed together, padded, sealed (BAK-6, BAK-7, D23).
 //!
 //! ```text
 //! block  = header ‖ seal_once(seal key, "seal/block", header, padded)
@@ -72,7 +72,7 @@ pub enum Form {
     Zstd,
 }
 
-/// Whether the length of a block is rounded up, so that it says less of the content (brief F5).
+/// Whether the length of a block is rounded up, so that it says less of the content (BAK-7, D25).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Padding {
     /// Up to the Padmé length.

@@ -1,4 +1,5 @@
-//! Notes that are kept beside the segments of an archive: hints, which decide what is read again and never what is believed.
+//! Notes that are kept beside the segments of an archive: hints, which decide what is read again and never what is believed
+//! (BAK-18).
 //!
 //! ```text
 //! damaged = line*   line = id of a block, 64 hexadecimal digits

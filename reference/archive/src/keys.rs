@@ -1,4 +1,4 @@
-//! The keys of an archive: the branches of the key tree that seal, name and cut (brief §3, F13).
+//! The keys of an archive: the branches of the key tree that seal, name and cut (GEN-21, BAK-15, D27).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

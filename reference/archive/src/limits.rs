@@ -7,7 +7,7 @@ pub const CHUNK_AVERAGE_BYTES: usize = 64 * 1024;
 /// The largest chunk, in bytes.
 pub const CHUNK_MAX_BYTES: usize = 256 * 1024;
 
-/// The most chunk content in a block, in bytes: what is gathered before compression (brief F5).
+/// The most chunk content in a block, in bytes: what is gathered before compression (BAK-7).
 pub const BLOCK_CONTENT_BYTES: usize = 1024 * 1024;
 /// The most chunks in a block.
 pub const BLOCK_CHUNKS: usize = 4096;

@@ -1,4 +1,5 @@
-//! The links of the chains of devices: manifests and retention records that a known device signed, each after the one before.
+//! The links of the chains of devices: manifests and retention records that a known device signed, each after the one before
+//! (BAK-10).
 
 use std::collections::BTreeSet;
 

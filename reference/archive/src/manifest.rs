@@ -1,4 +1,4 @@
-//! Manifests, roots and index records: what makes blocks a version (brief F14).
+//! Manifests, roots and index records: what makes blocks a version (BAK-8, D26).
 //!
 //! ```text
 //! manifest = [ body: bstr, signature: bstr ]

@@ -1,7 +1,7 @@
-//! Opening an archive: whole records, genuine manifests in their chains, and what is in which block.
+//! Opening an archive: whole records, genuine manifests in their chains, and what is in which block (BAK-10).
 //!
 //! Damage is noted and passed over: one altered byte must not cost more than the record that it is in. An archive is refused as
-//! a whole only if there is none, or if none of its links counts and one of them is somebody else's.
+//! a whole only if there is none, or if none of its links counts and one of them is somebody else's (BAK-16).
 //!
 //! Nobody is kept from writing meanwhile. A segment that is listed and is not there when it is read was removed by a prune, and one
 //! that ends before its end was cut by a writer who found what a crash left: then all is read again.

@@ -1,4 +1,4 @@
-//! Paths within a tree: components as raw bytes, none of which can lead out of it.
+//! Paths within a tree: components as raw bytes, none of which can lead out of it (BAK-11).
 
 use std::fmt;
 

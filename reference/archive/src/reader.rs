@@ -1,7 +1,7 @@
 //! Reading: blocks, chunks, content, trees.
 //!
 //! A chunk may be in several blocks: one that was damaged is stored again. They are tried in the order in which they are in the
-//! archive, until one yields the chunk.
+//! archive, until one yields the chunk (BAK-16).
 //!
 //! A prune may remove segments while somebody reads. What was needed of them is in other segments by then, so that a reader who
 //! misses a segment reads again where everything is, and goes on.

@@ -5,6 +5,7 @@ mod common;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bailee_archive::segment::{Kind, scan_segment};
 use bailee_archive::testing::Seeded;
 use bailee_archive::tree::{Entry, EntryKind, Meta, Time};
 use bailee_archive::{
@@ -104,7 +105,7 @@ fn a_folder_keeps_an_archive_and_one_writer() {
     assert!(matches!(missing, Err(ArchiveError::NoArchive {})));
 }
 
-/// A crash may leave any part of what was not synced: every length of the second backup's bytes is tried.
+/// BAK-9: a crash may leave any part of what was not synced: every length of the second backup's bytes is tried.
 #[test]
 fn an_interrupted_backup_takes_nothing_with_it() {
     let small: Files = vec![("a", b"one".to_vec()), ("b", noise(2, 500))];
@@ -144,6 +145,7 @@ fn no_altered_byte_goes_unnoticed() {
     }
 }
 
+/// BAK-8, BAK-10.
 #[test]
 fn a_manifest_counts_only_from_a_known_device_and_in_its_place() {
     let (archive, _) = back_up(fresh(), &sample(), 1).unwrap();
@@ -173,6 +175,7 @@ fn another_key_or_another_owner_opens_nothing() {
     }
 }
 
+/// BAK-4.
 #[test]
 fn the_store_shows_no_name_and_no_content() {
     let canary = "canary-name-of-a-file";
@@ -185,6 +188,19 @@ fn the_store_shows_no_name_and_no_content() {
     }
     // The check can fail: the magic number of a block is there.
     assert!(store.segments[&1].windows(4).any(|part| part == b"BLEB"));
+}
+
+/// BAK-7: many small files are one block, and the files of a tree are another.
+#[test]
+fn small_files_are_gathered_into_one_block() {
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let files: Files = (1..).zip(names).map(|(seed, name)| (name, noise(seed, 10_000))).collect();
+    let (archive, _) = back_up(fresh(), &files, 1).unwrap();
+    let scan = scan_segment(archive.store(), 1, archive.id()).unwrap();
+    let blocks: Vec<u32> =
+        scan.frames.iter().filter(|frame| frame.head.kind == Kind::Block).map(|frame| frame.head.length).collect();
+    assert_eq!(blocks.len(), 2, "{blocks:?}");
+    assert!(blocks.iter().any(|length| *length > 80_000), "{blocks:?}");
 }
 
 /// Both ways to write a version carry it, and it is sealed.

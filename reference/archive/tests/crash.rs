@@ -162,7 +162,8 @@ fn a_crash_after_a_kill_breaks_no_promise() {
     }
 }
 
-/// Each sync is left out in turn, and each time something is lost: none is there for nothing, and the tests above see it.
+/// BAK-13: each sync is left out in turn, and each time something is lost: none is there for nothing, and the tests
+/// above see it.
 #[test]
 fn no_sync_can_be_left_out() {
     for segment_bytes in SEGMENT_BYTES {

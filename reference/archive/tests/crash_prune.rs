@@ -210,8 +210,8 @@ fn lost(disk: &SimDisk, states: &[State], from: usize) -> Option<String> {
     })
 }
 
-/// Each sync of forgetting, pruning and the backup behind is left out in turn, and each time something is lost: none is there for
-/// nothing, and the tests above see it.
+/// BAK-13, BAK-14: each sync of forgetting, pruning and the backup behind is left out in turn, and each time
+/// something is lost: none is there for nothing, and the tests above see it.
 #[test]
 fn no_sync_can_be_left_out() {
     let mut tried = BTreeMap::new();

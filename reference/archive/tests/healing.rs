@@ -148,7 +148,8 @@ fn damage_that_was_seen_is_noted_beside_the_archive() {
     }
 }
 
-/// A segment that is not as the last writer left it, or of which no writer said how it left it, is read before a backup relies on it.
+/// BAK-18: a segment that is not as the last writer left it, or of which no writer said how it left it, is read
+/// before a backup relies on it.
 #[test]
 fn a_segment_that_was_changed_is_read_before_it_is_relied_on() {
     for has_notes in [true, false] {
@@ -165,7 +166,7 @@ fn a_segment_that_was_changed_is_read_before_it_is_relied_on() {
     }
 }
 
-/// Notes that are wrong or junk cost reading, and nothing else.
+/// BAK-18: notes that are wrong or junk cost reading, and nothing else.
 #[test]
 fn notes_are_hints_and_nothing_more() {
     let (_place, folder) = folder_with(&[large_source()]);
@@ -183,7 +184,7 @@ fn notes_are_hints_and_nothing_more() {
     }
 }
 
-/// A chunk that is in two blocks can be had from either.
+/// BAK-16: a chunk that is in two blocks can be had from either.
 #[test]
 fn a_chunk_is_had_from_the_first_block_that_yields_it() {
     let (_place, folder) = folder_with(&[large_source()]);
@@ -197,7 +198,7 @@ fn a_chunk_is_had_from_the_first_block_that_yields_it() {
     }
 }
 
-/// The bytes of a damaged segment may be all that is left of what is lost.
+/// BAK-17: the bytes of a damaged segment may be all that is left of what is lost.
 #[test]
 fn nothing_is_thrown_away_while_something_is_lost() {
     let old: Content = vec![("a".into(), noise(7, 2_500_000))];

@@ -89,6 +89,7 @@ proptest! {
     }
 }
 
+/// BAK-14.
 #[test]
 fn forgetting_and_pruning_give_room_back() {
     let content = |seed: u64| vec![("a".to_string(), noise(seed, 1_000_000)), ("b".into(), noise(99, 200_000))];
@@ -108,7 +109,7 @@ fn forgetting_and_pruning_give_room_back() {
     assert!(matches!(archive.forget(&[digests[0]], &device()), Err(ArchiveError::UnknownVersion {})));
 }
 
-/// What is moved keeps the names that it has, and those are of the key epoch in which it was stored.
+/// BAK-15: what is moved keeps the names that it has, and those are of the key epoch in which it was stored.
 #[test]
 fn pruning_keeps_what_an_earlier_key_epoch_stored() {
     let (a, b) = (("a".to_string(), noise(1, 300_000)), ("b".to_string(), noise(2, 300_000)));

@@ -205,7 +205,7 @@ fn listed(vector: &Value, device: DeviceId, seq: u64) -> Option<BTreeSet<BlockId
     Some(clear.blocks.iter().map(|block| block.id).collect())
 }
 
-/// What the vectors of several are there for is in them.
+/// BAK-15: what the vectors of several are there for is in them.
 #[test]
 fn several_devices_share_blocks_and_a_version_has_blocks_of_several_epochs() {
     let vector = committed("devices.json");
@@ -266,6 +266,7 @@ fn parts_read_as_they_say(file: &str) {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// BAK-6, BAK-11.
 #[test]
 fn every_malformed_part_is_refused_by_its_name() {
     parts_read_as_they_say("malformed_parts.json");

@@ -1,4 +1,5 @@
-//! Canonical CBOR: bytes are accepted only if nothing remains and encoding the value again gives the same bytes.
+//! Canonical CBOR (GEN-4, GEN-5): bytes are accepted only if nothing remains and encoding the value again gives the same
+//! bytes.
 
 use minicbor::{Decode, Encode};
 

@@ -62,7 +62,7 @@ proptest! {
         prop_assert_eq!(decode::<Sample>(&bytes, LIMIT), Ok(value));
     }
 
-    /// ciborium reads the same items and writes the same bytes: our encoding is plain, shortest-form CBOR.
+    /// GEN-4: ciborium reads the same items and writes the same bytes: our encoding is plain, shortest-form CBOR.
     #[test]
     fn an_independent_library_agrees(value in sample()) {
         let bytes = encode(&value);
@@ -113,7 +113,8 @@ proptest! {
     }
 }
 
-/// One fault each, named after it: none decodes, though a lenient reader takes the second half for the first's value.
+/// GEN-4, GEN-5: one fault each, named after it: none decodes, though a lenient reader takes the second half for the
+/// first's value.
 #[test]
 fn other_encodings_of_a_good_value_are_refused() {
     let overlong: [&[u8]; 4] = [&[0x18, 5], &[0x19, 0, 5], &[0x1a, 0, 0, 0, 5], &[0x1b, 0, 0, 0, 0, 0, 0, 0, 5]];
@@ -157,7 +158,7 @@ fn an_enormous_length_is_refused_at_once() {
     assert!(decode::<String>(&[0x7b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], LIMIT).is_err());
 }
 
-/// The limit comes first: what is too long is not read, good or bad.
+/// GEN-5: the limit comes first: what is too long is not read, good or bad.
 #[test]
 fn the_limit_is_checked_before_the_content() {
     let good = encode(&vec![1u64; 100]);

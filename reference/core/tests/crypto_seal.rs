@@ -1,4 +1,4 @@
-//! `seal_once` against its formula, and against the shortcuts that break it (brief F1, F6).
+//! `seal_once` against its formula, and against the shortcuts that break it (GEN-20, D23).
 
 use aes_gcm::aead::{Aead, KeyInit as _, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
@@ -86,7 +86,7 @@ fn xor(a: &[u8], b: &[u8]) -> Vec<u8> {
     a.iter().zip(b).map(|(a, b)| a ^ b).collect()
 }
 
-/// F1: one content compressed at two levels. Under a key of the id the ciphertexts give the payloads' XOR away;
+/// GEN-20, D23: one content compressed at two levels. Under a key of the id the ciphertexts give the payloads' XOR away;
 /// `seal_once` does not, and neither salt nor key tag repeats.
 #[test]
 fn two_levels_of_one_content_share_no_keystream() {
@@ -106,7 +106,7 @@ fn two_levels_of_one_content_share_no_keystream() {
     assert_ne!(first[SALT_BYTES..BODY], second[SALT_BYTES..BODY]);
 }
 
-/// F1: sealing the very same bytes again, a thousand times, never repeats a salt, a key or a ciphertext.
+/// GEN-20: sealing the very same bytes again, a thousand times, never repeats a salt, a key or a ciphertext.
 #[test]
 fn a_seal_never_repeats() {
     let mut rng = rng(2);
@@ -119,7 +119,7 @@ fn a_seal_never_repeats() {
     }
 }
 
-/// F6: another key is refused by its tag, before the AEAD is tried: the verdict is the same whether the ciphertext is
+/// GEN-20: another key is refused by its tag, before the AEAD is tried: the verdict is the same whether the ciphertext is
 /// whole or not, so a server learns nothing from one ciphertext made for many keys.
 #[test]
 fn another_key_is_refused_before_the_ciphertext_is_looked_at() {
@@ -130,7 +130,7 @@ fn another_key_is_refused_before_the_ciphertext_is_looked_at() {
     assert_eq!(open(&[1; 32], labels::SEAL_RECORD, b"header", &sealed), Err(SealError::Altered));
 }
 
-/// F6, the other way round: a ciphertext that is valid AES-GCM under the derived key, but whose key tag is another's,
+/// GEN-20, the other way round: a ciphertext that is valid AES-GCM under the derived key, but whose key tag is another's,
 /// does not open.
 #[test]
 fn a_valid_ciphertext_without_its_key_tag_is_refused() {
@@ -143,7 +143,7 @@ fn a_valid_ciphertext_without_its_key_tag_is_refused() {
     }
 }
 
-/// A sealed form opens in its own place only: no label of the table stands in for another.
+/// GEN-31: a sealed form opens in its own place only: no label of the table stands in for another.
 #[test]
 fn no_label_opens_what_another_sealed() {
     for sealing in labels::ALL {

@@ -1,4 +1,4 @@
-//! Feldman sharing against a textbook oracle, and against the ways to cheat it (brief F11).
+//! Feldman sharing against a textbook oracle, and against the ways to cheat it (GEN-25, D22).
 
 use bailee_core::crypto::sharing::{Sharing, SharingError, VerifiedShare, combine, split, unseal_key, verify};
 use curve25519_dalek::constants::RISTRETTO_BASEPOINT_POINT;
@@ -52,6 +52,7 @@ fn parameters() -> impl Strategy<Value = (u8, u8, Vec<u8>)> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
+    /// GEN-25.
     #[test]
     fn any_t_shares_give_the_secret_of_the_textbook((threshold, shares, chosen) in parameters(), seed: u64) {
         let sharing = sharing(threshold, shares, seed);
@@ -115,7 +116,7 @@ fn thresholds_out_of_range_are_refused() {
     }
 }
 
-/// F11: too short or too long a vector of commitments would change the threshold; an identity at its end lowers it.
+/// GEN-25: too short or too long a vector of commitments would change the threshold; an identity at its end lowers it.
 #[test]
 fn commitments_of_another_degree_are_refused() {
     let sharing = sharing(3, 5, 1);
@@ -130,7 +131,7 @@ fn commitments_of_another_degree_are_refused() {
     }
 }
 
-/// F11: whoever writes the header swaps in commitments of a polynomial of his own. His share then passes and the honest
+/// D22: a writer of the header swaps in the commitments of another polynomial. His share then passes and the honest
 /// one is blamed: which is why each custodian checks against a copy of her own, where the same swap is seen.
 #[test]
 fn swapped_commitments_blame_the_honest_and_a_copy_sees_it() {
@@ -140,7 +141,7 @@ fn swapped_commitments_blame_the_honest_and_a_copy_sees_it() {
     assert_eq!(verify(1, &forged.shares[0], &honest.commitments, 3).err(), Some(SharingError::WrongShare));
 }
 
-/// F11: the library combines any two shares; here exactly t different ones.
+/// GEN-25: the library combines any two shares; here exactly t different ones.
 #[test]
 fn only_exactly_t_different_shares_combine() {
     let sharing = sharing(3, 5, 1);
@@ -192,7 +193,7 @@ fn the_coefficients_are_uniform() {
     assert!(chi_square(bytes().map(|byte| byte | 1)) > 10_000.0, "the control: odd bytes only are seen");
 }
 
-/// The key that opens the root belongs to one scalar, one header and one share epoch.
+/// GEN-26: the key that opens the root belongs to one scalar, one header and one share epoch.
 #[test]
 fn the_unseal_key_depends_on_all_its_inputs() {
     let key = unseal_key(&[1; 32], &[2; 32], 3);

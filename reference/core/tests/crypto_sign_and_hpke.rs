@@ -30,7 +30,7 @@ fn public_keys_are_those_of_rfc_8032() {
     }
 }
 
-/// What is signed is label ‖ SHA-256(body), and nothing else.
+/// GEN-24: what is signed is label ‖ SHA-256(body), and nothing else.
 #[test]
 fn a_signature_is_over_the_label_and_the_digest() {
     let key = Signing::from_seed(&[1; 32]);
@@ -40,7 +40,8 @@ fn a_signature_is_over_the_label_and_the_digest() {
     assert!(public.verify(&message, &signature).is_ok());
 }
 
-/// The key of order one "signs" every message for a verifier that is not strict (RFC 8032 leaves it open): ours refuses.
+/// GEN-24: the key of order one "signs" every message for a verifier that is not strict (RFC 8032 leaves it open):
+/// ours refuses.
 #[test]
 fn a_public_key_of_small_order_is_refused() {
     let mut identity = [0; 32];
@@ -52,7 +53,8 @@ fn a_public_key_of_small_order_is_refused() {
     assert!(!verify(&identity, labels::SIGN_GRANT, b"anything", &signature));
 }
 
-/// A signature whose scalar is not reduced is another encoding of the same signature: refused, so there is only one.
+/// GEN-24: a signature whose scalar is not reduced is another encoding of the same signature: refused, so there is
+/// only one.
 #[test]
 fn a_signature_has_one_encoding() {
     let key = Signing::from_seed(&[1; 32]);
@@ -68,6 +70,7 @@ fn a_signature_has_one_encoding() {
     assert!(!verify(&key.public(), labels::SIGN_GRANT, b"body", &signature));
 }
 
+/// GEN-31.
 #[test]
 fn no_label_verifies_for_another() {
     let key = Signing::from_seed(&[1; 32]);
@@ -80,7 +83,7 @@ fn no_label_verifies_for_another() {
     }
 }
 
-/// The sealed form is enc ‖ ciphertext, and its info is label ‖ context: opened here by the library itself.
+/// GEN-23: the sealed form is enc ‖ ciphertext, and its info is label ‖ context: opened here by the library itself.
 #[test]
 fn the_sealed_form_is_rfc_9180_with_label_and_context_as_info() {
     use hpke::{Deserializable, Kem, OpModeR, aead::AesGcm256, kdf::HkdfSha256, kem::X25519HkdfSha256};
@@ -113,7 +116,7 @@ fn sealing_the_same_twice_repeats_nothing() {
     assert_ne!(one[32..], two[32..], "the ciphertext");
 }
 
-/// The points of small order on Curve25519 give a shared secret of zero: no key is sealed to them.
+/// GEN-23: the points of small order on Curve25519 give a shared secret of zero: no key is sealed to them.
 #[test]
 fn no_key_is_sealed_to_a_point_of_small_order() {
     let mut rng = ChaCha20Rng::seed_from_u64(1);

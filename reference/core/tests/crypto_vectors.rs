@@ -45,6 +45,7 @@ fn seal_once() {
     insta::assert_snapshot!(vectors.0);
 }
 
+/// GEN-21, GEN-22.
 #[test]
 fn key_tree() {
     let mut vectors = Vectors::default();
@@ -58,7 +59,7 @@ fn key_tree() {
     insta::assert_snapshot!(vectors.0);
 }
 
-/// Names that join to the same text are still two owners.
+/// GEN-12, GEN-22: names that join to the same text are still two owners.
 #[test]
 fn the_joint_between_tenant_and_user_does_not_move() {
     let key = archive_key();
@@ -66,6 +67,7 @@ fn the_joint_between_tenant_and_user_does_not_move() {
     assert_ne!(commitment(&key, &owner("", "ab", 0)), commitment(&key, &owner("ab", "", 0)));
 }
 
+/// GEN-26.
 #[test]
 fn unsealing() {
     let mut vectors = Vectors::default();
@@ -81,7 +83,7 @@ fn unsealing() {
     insta::assert_snapshot!(vectors.0);
 }
 
-/// The keyring is bound to the id and the share epoch of the seal header.
+/// GEN-27: the keyring is bound to the id and the share epoch of the seal header.
 #[test]
 fn keyring() {
     let mut vectors = Vectors::default();
@@ -117,6 +119,7 @@ fn hpke() {
     insta::assert_snapshot!(vectors.0);
 }
 
+/// GEN-29.
 #[test]
 fn passwords() {
     let mut vectors = Vectors::default();

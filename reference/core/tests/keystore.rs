@@ -40,6 +40,7 @@ fn enrolment_takes_fourteen_messages() {
     assert_eq!(seen.devices[0].lane, None);
 }
 
+/// GEN-18, GEN-28.
 #[test]
 fn the_store_shows_no_name() {
     let (ensemble, _) = enrolled(1);
@@ -52,6 +53,7 @@ fn the_store_shows_no_name() {
     assert!(ensemble.keystore_records().len() >= 3, "the check looked at nothing");
 }
 
+/// GEN-27.
 #[test]
 fn a_record_under_another_path_does_not_open() {
     let (ensemble, _) = enrolled(1);
@@ -62,6 +64,7 @@ fn a_record_under_another_path_does_not_open() {
     );
 }
 
+/// GEN-19, REP-7.
 #[test]
 fn a_replacement_stores_the_key_as_the_first_device_did() {
     let (mut ensemble, mut rng) = enrolled(2);
@@ -94,8 +97,8 @@ fn header(id: u8, share_epoch: u64) -> Header {
     }
 }
 
-/// The root alone does not open a keyring that was sealed for another header: one of a retired share epoch is useless
-/// beside the header in force, even to a writer of the store who keeps the root.
+/// GEN-27: the root alone does not open a keyring that was sealed for another header: one of a retired share epoch is
+/// useless beside the header in force, even to a writer of the store who keeps the root.
 #[test]
 fn a_keyring_opens_only_beside_its_own_header() {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
@@ -116,6 +119,7 @@ fn a_job_record_of_unknown_kind_and_state_is_over() {
     assert_eq!(read.state_at(0), JobState::None);
 }
 
+/// CER-2a.
 #[test]
 fn a_share_opens_for_its_node_only() {
     let mut rng = ChaCha8Rng::seed_from_u64(6);

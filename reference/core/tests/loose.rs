@@ -85,7 +85,7 @@ fn keystore(rng: &mut ChaCha8Rng, authority: &Signing) -> (Keystore, Vec<Custodi
     (keystore, people, shares.into_iter().map(|share| share.sealed).collect(), key)
 }
 
-/// GEN-26a, claim C22: whoever writes the header cannot have an honest custodian blamed.
+/// GEN-26a, CER-4d, claim C22: whoever writes the header cannot have an honest custodian blamed.
 #[test]
 fn other_commitments_under_the_same_id_are_refused_by_the_custodian() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);

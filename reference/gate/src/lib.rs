@@ -1,4 +1,4 @@
-//! The seal gate: no key is released after the seal returned.
+//! The seal gate: no key is released after the seal returned (CER-7a).
 //!
 //! A keystore node answers many requests at once, and an operator may seal it at any moment. [`SealGate`] holds the keys
 //! that a sealed node must not have, and is the only way to them:
@@ -134,6 +134,7 @@ mod tests {
         }
     }
 
+    /// CER-7a.
     #[test]
     fn the_keys_are_dropped_when_seal_returns() {
         let dropped = Arc::new(AtomicBool::new(false));

@@ -3,18 +3,18 @@
 //! The roles are those of `bailee_core`, speaking in bytes; only the network between them is replaced. What is said about who
 //! could see what is searched for in those bytes, not known beforehand.
 
+mod error;
 mod place;
 mod system;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use bailee_archive::{Archive, ArchiveError, ArchiveKeys, BackUp, Counters, DeviceId, FolderStore, System};
+use bailee_archive::{Archive, ArchiveKeys, BackUp, Counters, DeviceId, FolderStore, System};
 use bailee_core::crypto::keys::Owner;
 use bailee_files::{
-    FilesError, Overwrite, RestoreOptions, RestoreProgress, Scope, Selection, Warning, back_up, compare, restore,
+    Overwrite, RestoreOptions, RestoreProgress, Scope, Selection, Warning, back_up, compare, restore,
 };
 use bailee_spec::action::{Action, Asking, Caller, Handing, Point, Purpose, Requester};
 use bailee_spec::outcome::{Outcome, Refusal};
@@ -25,6 +25,7 @@ use crate::local::progress::{Goal, Progress, Voice};
 use crate::local::when;
 use crate::narrator::Narrator;
 use crate::random;
+use error::{DemoError, Done};
 use place::Place;
 use system::System as Roles;
 
@@ -40,57 +41,11 @@ pub(crate) struct Demo {
 pub(crate) enum Ending {
     /// Every restored tree is the source.
     Whole,
-    /// The same, but for what could not be read and was left out by name.
+    /// The same, except for what could not be read and was left out by name.
     Partial,
     /// A restored tree differs.
     Different,
 }
-
-/// Why it did not end.
-#[derive(Debug)]
-pub(crate) enum DemoError {
-    /// The command line asks for what cannot be done.
-    Usage(String),
-    /// The files or the archive.
-    Files(FilesError),
-    /// The system has no randomness.
-    Random(getrandom::Error),
-    /// A role answered otherwise than the protocol says: a bug.
-    Protocol(String),
-}
-
-impl DemoError {
-    pub(crate) fn is_usage(&self) -> bool {
-        matches!(self, DemoError::Usage(_) | DemoError::Files(FilesError::NotADirectory { .. }))
-    }
-}
-
-impl fmt::Display for DemoError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            DemoError::Usage(what) => f.write_str(what),
-            DemoError::Files(error) => error.fmt(f),
-            DemoError::Random(error) => write!(f, "no randomness from the system: {error}"),
-            DemoError::Protocol(what) => write!(f, "{what}; run it again with --seed to follow it"),
-        }
-    }
-}
-
-impl std::error::Error for DemoError {}
-
-impl From<FilesError> for DemoError {
-    fn from(error: FilesError) -> Self {
-        DemoError::Files(error)
-    }
-}
-
-impl From<ArchiveError> for DemoError {
-    fn from(error: ArchiveError) -> Self {
-        DemoError::Files(error.into())
-    }
-}
-
-type Done<T = ()> = Result<T, DemoError>;
 
 /// The first device, and the one that replaces it.
 const FIRST: u8 = 0;

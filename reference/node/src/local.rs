@@ -2,6 +2,7 @@
 
 mod code;
 mod commands;
+mod common;
 mod diff;
 pub(crate) mod engine;
 mod entry;
@@ -20,37 +21,16 @@ mod select;
 mod session;
 pub(crate) mod when;
 
-use std::path::PathBuf;
-
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
 use crate::exit::Exit;
 use commands::{
     backup, check, diff as diff_command, find, forget, init, ls, prune, repair, restore, snapshots, stats,
 };
+use common::Common;
 use failure::{Done, Failure};
 use report::Report;
 use session::Session;
-
-/// What every command on an archive is told.
-#[derive(Args, Debug)]
-pub(crate) struct Common {
-    /// The folder of the archive.
-    #[arg(long, value_name = "DIR", env = "BAILEE_ARCHIVE", hide_env_values = true)]
-    archive: PathBuf,
-    /// JSON lines on standard output, each with a `message_type`; the last one is a `summary` or an `error`.
-    #[arg(long)]
-    json: bool,
-    /// No progress and no notes; warnings and errors all the same.
-    #[arg(long, short)]
-    quiet: bool,
-    /// Take the archive though it lacks a version that was seen in it before.
-    #[arg(long)]
-    accept_rollback: bool,
-    /// Take the archive though another one was in its place before.
-    #[arg(long)]
-    accept_other: bool,
-}
 
 /// What can be done with an archive. The docs of each command's arguments are its long help; beside it each has a line for the list.
 #[derive(Subcommand)]

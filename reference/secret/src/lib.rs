@@ -1,4 +1,4 @@
-//! Memory for secrets: locked, kept out of core dumps, wiped on drop.
+//! Memory for secrets (GEN-32): locked, kept out of core dumps, wiped on drop.
 //!
 //! Secrets live in slots of locked pages, so that thousands of them do not each lock a page. Where the system does not
 //! lock the pages ([`protection`] says so, and why), a secret is still wiped on drop: the fallback is open, not silent.

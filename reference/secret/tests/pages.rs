@@ -1,4 +1,4 @@
-//! What the kernel itself says of the pages under a secret.
+//! GEN-32: what the kernel itself says of the pages under a secret.
 #![cfg(target_os = "linux")]
 
 use bailee_secret::{Protection, Secret, protection};

@@ -45,6 +45,7 @@ fn locksmith(bytes: &Bytes) -> (bool, Vec<String>) {
     (run.status.success(), said.lines().map(str::to_string).collect())
 }
 
+/// JOB-1c.
 #[test]
 fn each_broken_promise_runs_on_the_reference() {
     for property in ["key-only-in-session", "vendor-holds-no-key", "on-behalf-unseen"] {

@@ -1,4 +1,4 @@
-//! From a stored block to its chunks.
+//! From a stored block to its chunks, each check in the order of BAK-6.
 
 use bailee_core::crypto::labels::SEAL_BLOCK;
 use bailee_core::crypto::seal;

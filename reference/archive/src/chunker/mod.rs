@@ -1,4 +1,4 @@
-//! Content-defined chunks in two stages (BAK-5, brief F4).
+//! Content-defined chunks in two stages (BAK-5, D24).
 //!
 //! A public function of the last 4 bytes *proposes* about one position in 256 (`proposals`, with a SIMD twin in
 //! `simd`). A keyed pseudo-random function of the last 64 bytes *decides* which proposals are cuts (`prf`). Where a

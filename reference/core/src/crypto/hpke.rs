@@ -1,4 +1,4 @@
-//! HPKE (RFC 9180), base mode: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM.
+//! HPKE (RFC 9180, rule GEN-23), base mode: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM.
 
 use std::sync::Arc;
 

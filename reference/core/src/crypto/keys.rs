@@ -1,4 +1,4 @@
-//! The archive key, its commitment and its tree.
+//! The archive key, its tree (GEN-21) and its commitment (GEN-22).
 
 use zeroize::Zeroizing;
 

@@ -1,4 +1,4 @@
-//! The one table of domain-separation labels (`spec/protocol.md` §Labels).
+//! The one table of domain-separation labels (GEN-31; `spec/protocol.md` §4).
 
 macro_rules! labels {
     ($($(#[$doc:meta])* $name:ident = $label:literal;)*) => {
@@ -94,6 +94,7 @@ labels! {
 mod tests {
     use super::ALL;
 
+    /// GEN-31.
     #[test]
     fn no_label_begins_another() {
         for (i, a) in ALL.iter().enumerate() {

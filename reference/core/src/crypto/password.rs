@@ -1,4 +1,4 @@
-//! Passwords: Argon2id (RFC 9106), with its cost as a value.
+//! Passwords: Argon2id (RFC 9106, rule GEN-29), with its cost as a value.
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use subtle::ConstantTimeEq;
@@ -64,6 +64,7 @@ pub fn matches(record: &[u8], password: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    /// GEN-29.
     #[test]
     fn only_the_password_matches() {
         let record = record(Cost::TEST, [1; 16], b"correct horse");

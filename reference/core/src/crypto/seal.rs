@@ -1,4 +1,4 @@
-//! `seal_once`: the one way in which anything is encrypted at rest.
+//! `seal_once`: the one way in which anything is encrypted at rest (GEN-20).
 //!
 //! salt ← 32 random bytes; K‖T = HKDF-SHA-256(root, salt, label ‖ SHA-256(header), 64); c = AES-256-GCM(K, nonce 0, m,
 //! aad = header ‖ salt). The sealed form is salt ‖ T ‖ c. A key is used once, whatever a store or a counter did; T commits
@@ -309,7 +309,7 @@ mod tests {
         }
     }
 
-    /// The fault of fixed nonces (F1): sealing one content twice must never repeat a key.
+    /// A fixed nonce under a fixed key was the fault (D23): sealing one content twice must never repeat a key.
     #[test]
     fn the_same_message_never_meets_the_same_key() {
         let mut rng = rng();

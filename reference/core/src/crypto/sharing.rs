@@ -1,4 +1,4 @@
-//! The unseal shares: Feldman's verifiable t-of-n sharing of a random scalar, over Ristretto (`vsss-rs`).
+//! The unseal shares: Feldman's verifiable t-of-n sharing of a random scalar, over Ristretto (GEN-25, `vsss-rs`).
 //!
 //! The library's `combine` asks only for two shares; the rule of *t* verified shares of different custodians is enforced
 //! here, by type: only a [`VerifiedShare`] can be combined, and only under the commitments it was verified against.

@@ -1,4 +1,4 @@
-//! Ed25519, strictly verified, over a label and the digest of a canonical body.
+//! Ed25519 (GEN-24), strictly verified, over a label and the digest of a canonical body.
 
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::crypto::sign::{self, PublicKey};
 
-/// 32 bytes: a key, a digest, an id.
+/// 32 bytes: a key, a digest, an id (GEN-11).
 pub type B32 = ByteArray<32>;
 /// Bytes of any length up to the frame's limit.
 pub type Blob = ByteVec;
@@ -157,7 +157,7 @@ pub struct ShareBody {
     pub sealed: Blob,
 }
 
-/// The seal header: what the shares are checked against (GEN-26).
+/// The seal header: what the shares are checked against (GEN-25, GEN-26).
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[allow(missing_docs, reason = "spec/protocol.md describes each field")]
 pub struct Header {

@@ -1,4 +1,4 @@
-//! Frames: the exchange that a message belongs to, and what it says. Every frame is decoded with [`crate::cbor::decode`].
+//! Frames: the exchange that a message belongs to, and what it says. Every frame is decoded with [`Frame::decode`] (NET-7).
 
 use bailee_spec::limits::{FETCH_BLOCKS, MESSAGE_BYTES};
 use bailee_spec::observation::Message;

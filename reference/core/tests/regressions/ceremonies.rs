@@ -228,7 +228,7 @@ fn an_honest_share_is_not_blamed_for_swapped_commitments() {
     assert!(!after.keystore.counted(0, 0, 1));
 }
 
-/// DIS-3e: the code under the root finds a forged snapshot that was witnessed all the same, and the next unsealing is not spoilt.
+/// GEN-30, DIS-3a, DIS-3e: the code under the root finds a forged snapshot that was witnessed all the same, and the next unsealing is not spoilt.
 #[test]
 fn a_forged_staged_snapshot_is_given_up() {
     let mut honest = Quorum::new();

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use bailee_files::FilesError;
 use tempfile::TempDir;
 
-use super::{DemoError, Done};
+use super::error::{DemoError, Done};
 
 /// Archive and restored folders; gone at the end unless they are to be kept.
 pub(crate) struct Place {

@@ -11,8 +11,8 @@ use bailee_spec::outcome::{Outcome, Refusal};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
+use super::error::{DemoError, Done};
 use super::place::contains;
-use super::{DemoError, Done};
 use crate::random;
 
 /// One user, two devices, one node, three of five custodians.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bailee_archive::{ArchiveId, DeviceId};
 
-use super::Common;
+use super::common::Common;
 use super::engine::{self, Archive, To};
 use super::failure::{Done, Failure};
 use super::home::Home;

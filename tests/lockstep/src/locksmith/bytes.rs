@@ -182,7 +182,7 @@ impl Bytes {
     }
 }
 
-/// Opens a block as `spec/protocol.md` says that it is sealed (GEN-13, BAK-2), or does not.
+/// Opens a block as `spec/protocol.md` says that it is sealed (GEN-20, BAK-2), or does not.
 fn open_block(key: &[u8; 32], owner: &Owner, block: &[u8]) -> bool {
     let key: ArchiveKey = Secret::take(&mut key.clone());
     let root = subkey(&key, labels::KEY_SEAL, owner);

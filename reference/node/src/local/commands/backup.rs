@@ -13,7 +13,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
-use crate::local::Common;
+use crate::local::common::Common;
 use crate::local::engine::{self, Archive, BackUp, BackedUp, Emptied, To};
 use crate::local::failure::{Done, Failure, shown};
 use crate::local::interrupt;

@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
-use crate::local::Common;
+use crate::local::common::Common;
 use crate::local::engine::{self, Archive, Checked, Lost, To};
 use crate::local::entry::put_path;
 use crate::local::failure::Done;

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::exit::Exit;
-use crate::local::Common;
+use crate::local::common::Common;
 use crate::local::engine::{self, Archive, To};
 use crate::local::entry;
 use crate::local::failure::{Done, Failure};

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::snapshots::Lines;
 use crate::exit::Exit;
-use crate::local::Common;
+use crate::local::common::Common;
 use crate::local::engine::{self, To};
 use crate::local::failure::{Done, Failure};
 use crate::local::group::{GroupBy, groups};

@@ -8,8 +8,8 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::exit::Exit;
-use crate::local::Common;
 use crate::local::code::{self, TYPED_BYTES};
+use crate::local::common::Common;
 use crate::local::engine::{self, Trial};
 use crate::local::entry::put_system_path;
 use crate::local::failure::{Done, Failure, shown};

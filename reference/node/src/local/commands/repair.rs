@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::check;
 use crate::exit::Exit;
-use crate::local::Common;
+use crate::local::common::Common;
 use crate::local::engine::{self, Repaired, To};
 use crate::local::failure::Done;
 use crate::local::interrupt;

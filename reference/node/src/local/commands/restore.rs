@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use crate::exit::Exit;
-use crate::local::Common;
+use crate::local::common::Common;
 use crate::local::engine::{self, Archive, Restore as Job, To};
 use crate::local::entry::put_system_path;
 use crate::local::failure::{Done, Failure, shown};

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
-use crate::local::Common;
+use crate::local::common::Common;
 use crate::local::engine::To;
 use crate::local::entry::put_bytes;
 use crate::local::failure::Done;

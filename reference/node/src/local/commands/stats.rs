@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::exit::Exit;
-use crate::local::Common;
+use crate::local::common::Common;
 use crate::local::engine::{self, To};
 use crate::local::failure::Done;
 use crate::local::report::{count, size};
