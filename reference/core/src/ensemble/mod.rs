@@ -110,6 +110,7 @@ pub struct Ensemble {
     codes: Vec<u64>,
     former_header: Option<Arc<Header>>,
     /// What opens the store for an onlooker: taken when it was set up.
+    #[cfg(feature = "testing")]
     onlooker: Arc<Keyring>,
 }
 
@@ -188,6 +189,7 @@ struct Circle {
     custody: MemoryStore,
     keystore: MemoryStore,
     nodes: Vec<Arc<Keystore>>,
+    #[cfg(feature = "testing")]
     keyring: Arc<Keyring>,
 }
 
@@ -214,6 +216,7 @@ impl Circle {
             Custody::add_login(&mut custody, share.index, custodian.authenticator());
             Custody::add_share(&mut custody, share.header.share_epoch, share.index, &share.sealed);
         }
+        #[cfg(feature = "testing")]
         let keyring = setup.opened.keyring.clone();
         let nodes = (0..size.nodes).map(|node| {
             let key = Signing::from_seed(&keystore_key.seed());
@@ -229,6 +232,7 @@ impl Circle {
             custody: store_of(&custody),
             keystore: store_of(&setup.batch),
             nodes,
+            #[cfg(feature = "testing")]
             keyring,
         })
     }
@@ -278,6 +282,7 @@ impl Ensemble {
             snapshot: None,
             alerts_up: true,
             former_header: None,
+            #[cfg(feature = "testing")]
             onlooker: circle.keyring,
         })
     }

@@ -13,7 +13,7 @@ use crate::crypto::sign::{self, PublicKey};
 use crate::machine::{Done, Input, Peer, Role, Step, Timer, refusal_code};
 use crate::quirks::Quirk;
 use crate::store::Batch;
-use crate::wire::{B32, Blob, Body, CeremonyBody, Factor, Header, Place, Signed};
+use crate::wire::{B32, Blob, Body, CARRIED_BYTES, CeremonyBody, Factor, Header, Place, Signed};
 
 /// A custodian's login at custody.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -226,6 +226,9 @@ impl Custody {
         let Peer::Custodian(index) = *from else { return Err(Refusal::NotYourShare) };
         if step.bytes(login_name(index)).is_none() {
             return Err(Refusal::NotYourShare);
+        }
+        if wrapped.len() > CARRIED_BYTES {
+            return Err(Refusal::Malformed);
         }
         step.put_bytes(share_name(header.share_epoch, index), wrapped.to_vec());
         step.send(from.clone(), Body::ShareStored { header: header.digest() });

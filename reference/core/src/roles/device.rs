@@ -16,7 +16,7 @@ use crate::crypto::sign::{self, PublicKey, Signing};
 use crate::machine::{Done, Input, Outgoing, Peer, Role, Step, fresh_id};
 use crate::quirks::Quirk;
 use crate::store::Read;
-use crate::wire::{B32, Blob, Body, Certificate, EscrowBody, Frame, Place, ReceiptBody, Signed};
+use crate::wire::{B32, Blob, Body, CARRIED_BYTES, CONTENT_BYTES, Certificate, EscrowBody, Frame, Place, ReceiptBody, Signed};
 
 /// The record of the identity keys.
 const IDENTITY: &str = "identity";
@@ -173,6 +173,9 @@ impl Device {
         if self.program() != Program::Idle || self.has_key(step) {
             return Err(Refusal::OutOfTurn);
         }
+        if password.len() > CARRIED_BYTES {
+            return Err(Refusal::TooLarge);
+        }
         self.memory.program = Some(Program::SigningIn);
         let (tenant, user) = (self.owner.tenant.clone(), self.owner.user.clone());
         step.send_in(Peer::Authority, None, Body::SignIn { tenant, user, password: password.clone() });
@@ -189,6 +192,9 @@ impl Device {
     /// BAK-2.
     fn back_up(&mut self, step: &mut Step<'_>, content: &Blob) -> Done {
         let (capability, signature) = self.memory.capability.clone().ok_or(Refusal::OutOfTurn)?;
+        if content.len() > CONTENT_BYTES {
+            return Err(Refusal::TooLarge);
+        }
         let key = kept_key(step).ok_or(Refusal::OutOfTurn)?;
         let block = seal_block(&key, &self.owner, content, step.rng).into();
         step.send(Peer::Storage, Body::Append { capability, signature, block });

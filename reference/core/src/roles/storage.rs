@@ -11,7 +11,7 @@ use crate::crypto::labels;
 use crate::crypto::sign::PublicKey;
 use crate::machine::{Done, Input, Peer, Role, Step};
 use crate::quirks::Quirk;
-use crate::wire::{B32, Blob, Body, CapabilityBody, Decision, LogEntry, Place, Signed};
+use crate::wire::{B32, Blob, Body, CONTENT_BYTES, CapabilityBody, Decision, LogEntry, Place, Signed};
 
 /// Storage. It has no memory of its own.
 #[cfg_attr(feature = "testing", derive(Clone))]
@@ -94,7 +94,7 @@ impl Storage {
         Ok(())
     }
 
-    /// BAK-3: a few blocks from a number on, and where to go on.
+    /// BAK-3: a few blocks from a number on, as many as fit into a frame, and where to go on.
     fn fetch(&self, step: &mut Step<'_>, shown: &Shown<'_>, from: u64) -> Done {
         let body = self.admitted(step, shown, true)?;
         let (tenant, user) = (&body.tenant, &body.user);
@@ -104,7 +104,16 @@ impl Storage {
         }
         let start = from.max(first);
         let names = archive_name(tenant, user);
-        let found = step.scan(&names, &block_name(tenant, user, start), limits::FETCH_BLOCKS);
+        let mut found = step.scan(&names, &block_name(tenant, user, start), limits::FETCH_BLOCKS);
+        let mut room = CONTENT_BYTES;
+        let fitting = found.iter().take_while(|(_, block)| {
+            let before = room;
+            room = room.saturating_sub(block.len() + BLOCK_HEAD_BYTES);
+            before > block.len() + BLOCK_HEAD_BYTES
+        });
+        // A block that came in a frame goes in a frame: the first one always fits.
+        let fitting = fitting.count().max(1);
+        found.truncate(fitting);
         let next = start.saturating_add(found.len() as u64);
         let blocks = found.into_iter().map(|(_, block)| Blob::from(block.to_vec())).collect();
         let next = (next < end).then_some(next);
@@ -147,6 +156,9 @@ impl Storage {
         }
     }
 }
+
+/// What a block costs in a frame beside its own bytes.
+const BLOCK_HEAD_BYTES: usize = 8;
 
 /// Purged blocks that one step removes.
 const SWEEP_BLOCKS: usize = 64;

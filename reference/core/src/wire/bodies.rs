@@ -12,6 +12,12 @@ pub type B32 = ByteArray<32>;
 /// Bytes of any length up to the frame's limit.
 pub type Blob = ByteVec;
 
+/// The largest escrow message, wrapped share and password, in bytes: a frame that carries one on stays within its limit.
+pub const CARRIED_BYTES: usize = 4_096;
+
+/// The largest content of a block, in bytes: sealed, it fits into a frame beside its capability.
+pub const CONTENT_BYTES: usize = super::frame::BLOCK_FRAME_BYTES - 1_024;
+
 /// Who a device is, and for which attempt (ENR-7).
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[allow(missing_docs, reason = "spec/protocol.md describes each field")]

@@ -249,7 +249,7 @@ impl Frame {
 }
 
 /// The most bytes of a frame with a block.
-const BLOCK_FRAME_BYTES: usize = 2 << 20;
+pub(super) const BLOCK_FRAME_BYTES: usize = 2 << 20;
 /// The most bytes of any frame: blocks of an archive, or a snapshot.
 const BULK_BYTES: usize = FETCH_BLOCKS * BLOCK_FRAME_BYTES + MESSAGE_BYTES;
 

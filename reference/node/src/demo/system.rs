@@ -5,8 +5,8 @@ use bailee_core::crypto::password::Cost;
 use bailee_core::crypto::sign::Signing;
 use bailee_core::ensemble::{Ensemble, Size};
 use bailee_core::quirks::Quirks;
+use bailee_core::wire::{Body, Place};
 use bailee_spec::action::{Action, Lane};
-use bailee_spec::observation::Message;
 use bailee_spec::outcome::{Outcome, Refusal};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -28,19 +28,15 @@ pub(crate) struct System {
     received: Vec<(&'static str, Vec<u8>)>,
 }
 
-/// Who receives a message, by its name in [`Ensemble::disks`].
-fn receiver(kind: Message) -> Option<&'static str> {
-    use Message as M;
-    match kind {
-        M::OpenEnrolment | M::CreateAccount | M::Escrow | M::ReleaseKey | M::GrantConsumed | M::GrantRefused => {
-            Some("keystore")
-        }
-        M::SessionOpened | M::Nonce | M::Admission | M::Authorised | M::KeyDelivery | M::GoReplace | M::Refusal => {
-            None
-        }
-        M::AssignJob => Some("restorer"),
-        _ => Some("authority"),
-    }
+/// Which service receives a message in a lane, by its name in [`Ensemble::disks`]; none for a device.
+fn receiver(body: &Body, lane: Lane) -> Option<&'static str> {
+    let (_, _, _, places) = Body::TABLE[usize::from(body.number())];
+    places.iter().find_map(|place| match place {
+        Place::Authority => Some("authority"),
+        Place::Keystore => Some("keystore"),
+        Place::Restorer if lane == Lane::Job => Some("restorer"),
+        _ => None,
+    })
 }
 
 impl System {
@@ -60,18 +56,17 @@ impl System {
     }
 
     /// Delivers what is on its way in a lane; the message and what became of it, or none if nothing is.
-    fn deliver(&mut self, lane: Lane) -> Option<(Message, Outcome)> {
+    fn deliver(&mut self, lane: Lane) -> Option<(&'static str, Outcome)> {
         let frame = self.ensemble.in_flight(lane)?;
-        let kind = frame.body.kind();
-        if let Some(who) = receiver(kind)
+        if let Some(who) = receiver(&frame.body, lane)
             && let Some((_, bytes)) = self.received.iter_mut().find(|(name, _)| *name == who)
         {
             bytes.extend(bailee_core::cbor::encode(&frame));
         }
-        Some((kind, self.act(Action::Deliver { lane })))
+        Some((frame.body.name(), self.act(Action::Deliver { lane })))
     }
 
-    fn deliver_lane(&mut self, lane: Lane) -> Done<Vec<(Message, Outcome)>> {
+    fn deliver_lane(&mut self, lane: Lane) -> Done<Vec<(&'static str, Outcome)>> {
         let mut delivered = Vec::new();
         while let Some(step) = self.deliver(lane) {
             delivered.push(step);
@@ -86,9 +81,9 @@ impl System {
     pub(crate) fn deliver_all(&mut self, device: u8) -> Done<Vec<String>> {
         let delivered = self.deliver_lane(Lane::Device(device))?;
         if let Some((kind, outcome)) = delivered.iter().find(|(_, outcome)| *outcome != Outcome::Accepted) {
-            return Err(DemoError::Protocol(format!("{kind:?}: {outcome:?}")));
+            return Err(DemoError::Protocol(format!("{kind}: {outcome:?}")));
         }
-        Ok(delivered.iter().map(|(kind, _)| format!("{kind:?}")).collect())
+        Ok(delivered.iter().map(|(kind, _)| kind.to_string()).collect())
     }
 
     /// Delivers an exchange of a device to its end, and says how it was refused.
@@ -111,11 +106,11 @@ impl System {
     }
 
     pub(crate) fn archive_key(&self, device: u8) -> Option<ArchiveKey> {
-        self.ensemble.device(device).kept_key()
+        self.ensemble.device_disk(device).key()
     }
 
     pub(crate) fn manifest_key(&self, device: u8) -> Option<Signing> {
-        self.ensemble.device(device).manifest_key()
+        self.ensemble.device_disk(device).signing()
     }
 
     pub(crate) fn owner(&self) -> Owner {
@@ -123,13 +118,13 @@ impl System {
     }
 
     pub(crate) fn restorer_key(&self) -> Option<ArchiveKey> {
-        let (key, _) = self.ensemble.restorer().held()?;
+        let (key, _) = self.ensemble.restorer().held().next()?;
         let mut copy = *key.expose();
         Some(Secret::take(&mut copy))
     }
 
     pub(crate) fn is_sealed(&self) -> bool {
-        self.ensemble.observe(&[false]).nodes[0].sealed
+        self.ensemble.is_sealed(0)
     }
 
     /// Whether what root finds on the keystore's host opens the first user's key: tried, not assumed.
@@ -152,7 +147,7 @@ impl System {
         let disks = self.ensemble.disks();
         let searched = disks.iter().zip(&self.received).map(|((who, disk), (_, received))| {
             let mut bytes = received.clone();
-            for (name, record) in disk.with_prefix(b"") {
+            for (name, record) in disk.iter() {
                 bytes.extend_from_slice(name);
                 bytes.extend_from_slice(record);
             }

@@ -10,7 +10,7 @@ use crate::crypto::{labels, password, sign};
 use crate::machine::{PasswordCheck, PasswordChecked};
 use crate::quirks::Quirk;
 use crate::roles::signed::attempt_proof;
-use crate::wire::{AdmissionBody, Blob, Certificate, Decision, EscrowBody, ReceiptBody, Signed};
+use crate::wire::{AdmissionBody, Blob, CARRIED_BYTES, Certificate, Decision, EscrowBody, ReceiptBody, Signed};
 
 /// What the keystore says of a key that it holds.
 struct Held<'a> {
@@ -225,8 +225,10 @@ impl Authority {
 
     /// ENR-12.
     fn relay_escrow(&self, step: &mut Step<'_>, escrow: &Blob, signature: &Blob) -> Done {
-        let limit = limits::MESSAGE_BYTES;
-        let claimed: EscrowBody = cbor::decode(escrow, limit).map_err(|_| Refusal::Malformed)?;
+        if signature.len() > CARRIED_BYTES {
+            return Err(Refusal::Malformed);
+        }
+        let claimed: EscrowBody = cbor::decode(escrow, CARRIED_BYTES).map_err(|_| Refusal::Malformed)?;
         let last = last_attempt(step, &claimed.attempt).ok_or(Refusal::NotAdmitted)?;
         self.not_revoked(step, &last.device)?;
         let attempt = attempt(step, &claimed.attempt).ok_or(Refusal::NotAdmitted)?;

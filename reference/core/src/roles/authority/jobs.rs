@@ -122,6 +122,15 @@ impl Authority {
         }
     }
 
+    /// JOB-7a after a start: timers are gone with the process, the jobs that are to end are not.
+    pub(super) fn remember_orders(&self, step: &mut Step<'_>) {
+        for (id, _) in self.running(step).iter().take(limits::JOBS) {
+            if job(step, id).is_some_and(|job| job.state_at(step.now) == JobState::Ending) {
+                step.set_timer(step.now, Timer::Job(*id));
+            }
+        }
+    }
+
     /// JOB-7a: the order to end, and its repetition.
     pub(super) fn order_end(&self, step: &mut Step<'_>, id: &B32) -> Done {
         let ending = job(step, id).filter(|job| job.state_at(step.now) == JobState::Ending);

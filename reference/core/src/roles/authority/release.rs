@@ -8,7 +8,7 @@ use crate::cbor;
 use crate::crypto::{labels, sign};
 use crate::quirks::Quirk;
 use crate::roles::signed::{add_proof, consumed_body};
-use crate::wire::{Blob, Decision, GrantBody};
+use crate::wire::{Blob, CARRIED_BYTES, Decision, GrantBody};
 
 impl Authority {
     pub(super) fn replace(&self, step: &mut Step<'_>, asked: &Asked<'_>) -> Done {
@@ -134,6 +134,9 @@ impl Authority {
     /// DIS-6.
     pub(super) fn re_escrow(&self, step: &mut Step<'_>, from: &Peer, escrow: &Blob) -> Done {
         let (_, user) = self.serves(step, from)?;
+        if escrow.len() > CARRIED_BYTES {
+            return Err(Refusal::Malformed);
+        }
         let logged = user.enrolled.unwrap_or(B32::from([0; 32]));
         self.return_key(step, &user, escrow, logged);
         Ok(())

@@ -28,15 +28,12 @@ fn point_of(peer: &Peer) -> Option<Point> {
 }
 
 impl Authority {
-    /// After a start every point is told what is new.
+    /// After a start every point is told what is new, and every restorer what is to end.
     pub(super) fn start(&self, step: &mut Step<'_>) {
         for point in Point::ALL {
             step.set_timer(step.now, Timer::Publish(point));
         }
-        // JOB-7a: orders to end go on being repeated.
-        for (id, _) in self.running(step) {
-            step.set_timer(step.now, Timer::Job(id));
-        }
+        self.remember_orders(step);
     }
 
     /// REV-2, and the next time.
