@@ -47,18 +47,24 @@ impl Authority {
     /// ENR-2: the password is checked outside the step, by the record of the user or, for an unknown one, by one that nothing
     /// matches, so that both answers take as long.
     fn sign_in(&self, step: &mut Step<'_>, tenant: &str, name: &str, word: &Blob) -> Done {
-        let guesses: Guesses = step.get(guesses_name(tenant, name)).unwrap_or_default();
-        if guesses.wrong >= limits::GUESSES && step.now <= guesses.last.saturating_add(limits::VALIDITY_SECONDS) {
-            return Err(Refusal::Throttled);
-        }
+        self.not_throttled(step, tenant, name)?;
         let record = user(step, tenant, name).map_or_else(password::decoy, |record| record.password.to_vec());
         step.check_password(PasswordCheck { record, password: word.to_vec().into() });
         Ok(())
     }
 
+    /// ENR-2b.
+    fn not_throttled(&self, step: &mut Step<'_>, tenant: &str, name: &str) -> Done {
+        let guesses: Guesses = step.get(guesses_name(tenant, name)).unwrap_or_default();
+        let recent = step.now <= guesses.last.saturating_add(limits::VALIDITY_SECONDS);
+        if guesses.wrong >= limits::GUESSES && recent { Err(Refusal::Throttled) } else { Ok(()) }
+    }
+
     /// ENR-2, when the password was checked.
     pub(super) fn checked(&self, step: &mut Step<'_>, frame: &Frame, checked: &PasswordChecked) -> Done {
         let Body::SignIn { tenant, user: name, .. } = &frame.body else { return Err(Refusal::Malformed) };
+        // Asked again: others that were checked at the same time have been counted since.
+        self.not_throttled(step, tenant, name)?;
         let record = user(step, tenant, name);
         let Some(record) = record.filter(|record| checked.matches && *checked.record == **record.password) else {
             return self.count_guess(step, tenant, name);
