@@ -237,7 +237,10 @@ impl Custody {
         if index == 0 || usize::from(index) > limits::CUSTODIANS {
             return Err(Refusal::Malformed);
         }
-        step.put(login_name(index), &Login { authenticator: *authenticator, last_code: 0 });
+        // The same order carried twice does not make spent codes good again (CER-4e).
+        let known = step.get::<Login>(login_name(index)).filter(|login| login.authenticator == *authenticator);
+        let last_code = known.map_or(0, |login| login.last_code);
+        step.put(login_name(index), &Login { authenticator: *authenticator, last_code });
         step.send(from.clone(), Body::Done);
         Ok(())
     }
