@@ -76,13 +76,14 @@ fn login_name(index: u8) -> [u8; 3] {
     [b'l', b'/', index]
 }
 
-fn share_name(share_epoch: u64, index: u8) -> Vec<u8> {
-    [b"s/".as_slice(), &share_epoch.to_be_bytes(), &[index]].concat()
+/// A share is named by its header: a rekey that comes to nothing has the same share epoch as the one after it.
+fn share_name(header: &B32, index: u8) -> Vec<u8> {
+    [b"s/".as_slice(), &header[..], &[index]].concat()
 }
 
-/// The wrapped share of an epoch.
-pub fn wrapped(step: &mut Step<'_>, share_epoch: u64, index: u8) -> Option<Blob> {
-    step.bytes(share_name(share_epoch, index)).map(|bytes| bytes.to_vec().into())
+/// The wrapped share that belongs to a header, given by its digest.
+pub fn wrapped(step: &mut Step<'_>, header: &B32, index: u8) -> Option<Blob> {
+    step.bytes(share_name(header, index)).map(|bytes| bytes.to_vec().into())
 }
 
 /// The window for a node, in its time.
@@ -108,8 +109,8 @@ impl Custody {
     }
 
     /// Adds a custodian's first wrapped share.
-    pub fn add_share(batch: &mut Batch, share_epoch: u64, index: u8, wrapped: &[u8]) {
-        batch.put(share_name(share_epoch, index), wrapped);
+    pub fn add_share(batch: &mut Batch, header: &Header, index: u8, wrapped: &[u8]) {
+        batch.put(share_name(&header.digest(), index), wrapped);
     }
 
     /// CER-3: a ceremony that the node signed, in its time, and none that is older than the one announced (CER-3b).
@@ -213,7 +214,7 @@ impl Custody {
         let body: CeremonyBody =
             cbor::decode(&window.ceremony, limits::MESSAGE_BYTES).map_err(|_| Refusal::StoreDamaged)?;
         step.if_refused(to.clone(), refused(Refusal::NotYourShare));
-        let wrapped = wrapped(step, body.share_epoch, waiting.index).ok_or(Refusal::NotYourShare)?;
+        let wrapped = wrapped(step, &body.header, waiting.index).ok_or(Refusal::NotYourShare)?;
         let (reads, alerts) = counts(step);
         step.put(READS, &(reads + 1));
         step.put(ALERTS, &(alerts + u64::from(recorded)));
@@ -221,13 +222,13 @@ impl Custody {
         Ok(())
     }
 
-    /// KEY-2: the custodian's new share, wrapped, under its share epoch.
+    /// KEY-2: the custodian's new share, wrapped, under its header.
     fn store_share(&self, step: &mut Step<'_>, from: &Peer, header: &Header, wrapped: &Blob) -> Done {
         let Peer::Custodian(index) = *from else { return Err(Refusal::NotYourShare) };
         if step.bytes(login_name(index)).is_none() {
             return Err(Refusal::NotYourShare);
         }
-        step.put_bytes(share_name(header.share_epoch, index), wrapped.to_vec());
+        step.put_bytes(share_name(&header.digest(), index), wrapped.to_vec());
         step.send(from.clone(), Body::ShareStored { header: header.digest() });
         Ok(())
     }
