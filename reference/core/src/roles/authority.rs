@@ -95,7 +95,10 @@ impl Authority {
                 Ok(())
             }
             Body::ReEscrow { escrow } => self.re_escrow(step, from, escrow),
-            Body::KeyReturned { tenant, user, commitment } => self.key_returned(step, tenant, user, commitment),
+            Body::KeyReturned { tenant, user, commitment } => {
+                self.of_generation(step, frame.generation)?;
+                self.key_returned(step, tenant, user, commitment)
+            }
             Body::SnapshotTaken { digest, share_epoch, index } => {
                 self.witness(step, from, digest, *share_epoch, *index)
             }
