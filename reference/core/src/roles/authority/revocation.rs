@@ -135,6 +135,10 @@ impl Authority {
         if share_epoch < newest {
             return Err(Refusal::EpochRetired);
         }
+        // Late word of an older snapshot: what the newer one covers is kept nowhere else (DIS-4).
+        if known.snapshots.iter().any(|newer| newer.share_epoch == share_epoch && newer.index > index) {
+            return Err(Refusal::SnapshotUnknown);
+        }
         known.snapshots.retain(|snapshot| snapshot.share_epoch != share_epoch && snapshot.share_epoch + 1 >= share_epoch);
         known.snapshots.push(Witness { digest: *digest, share_epoch, index });
         known.covered = known.snapshots.iter().map(|snapshot| snapshot.index).min().unwrap_or(0);
