@@ -74,8 +74,8 @@ pub struct Memory {
     ceremony: Option<ceremony::Ceremony>,
     /// The key under which other nodes send a new root.
     channel: Option<Arc<Recipient>>,
-    /// A snapshot that waits for the authority's word that it is the witnessed one.
-    staging: Option<Blob>,
+    /// A snapshot that waits for the authority's word that it is the witnessed one, and the exchange of the question.
+    staging: Option<(B32, Blob)>,
     snapshot: disaster::Taking,
 }
 

@@ -172,7 +172,7 @@ impl Authority {
         let known = store(step);
         let digests = known.snapshots.iter().map(|snapshot| snapshot.digest).collect();
         let body = Body::Witness { digests, generation: known.generation, index: head(step) };
-        step.send_in(from.clone(), None, body);
+        step.send(from.clone(), body);
         Ok(())
     }
 }

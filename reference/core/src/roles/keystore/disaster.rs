@@ -173,15 +173,19 @@ impl Keystore {
         if self.unsealed(step).is_ok() {
             return Err(Refusal::NotSealed);
         }
-        self.memory.staging = Some(snapshot.clone());
-        step.send_in(Peer::Authority, None, Body::GetWitness);
+        let exchange = step.fresh_id();
+        self.memory.staging = Some((exchange, snapshot.clone()));
+        step.send_in(Peer::Authority, Some(exchange), Body::GetWitness);
         Ok(())
     }
 
     /// DIS-2, given the digests that the authority witnessed. An empty machine takes header and keyring from the snapshot
     /// (DIS-2b).
     pub(super) fn stage_witnessed(&mut self, step: &mut Step<'_>, digests: &[B32], above: u64) -> Done {
-        let bytes = self.memory.staging.take().ok_or(Refusal::OutOfTurn)?;
+        // An answer to an earlier question may name a generation that is used since.
+        let exchange = step.exchange();
+        let asked = self.memory.staging.take_if(|(asked, _)| Some(*asked) == exchange);
+        let (_, bytes) = asked.ok_or(Refusal::OutOfTurn)?;
         if self.unsealed(step).is_ok() {
             return Err(Refusal::NotSealed);
         }
