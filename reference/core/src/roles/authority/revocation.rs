@@ -77,6 +77,9 @@ impl Authority {
             record.index = record.index.max(index);
             step.put(point_name(at), &record);
             self.acknowledge(step);
+        }
+        // A store that was restored says less than it once confirmed, and is told all the same what it lacks.
+        if is_new || index < head(step) {
             self.tell(step, at, from.clone(), index);
         }
         Ok(())
