@@ -223,7 +223,10 @@ impl Role for Keystore {
         step.speak_for(generation);
         match input {
             Input::Timer(Timer::Started) => {
-                self.clear_rekey(step);
+                // A start that is told twice finds a ceremony under way.
+                if self.memory.ceremony.is_none() {
+                    self.clear_rekey(step);
+                }
                 Ok(())
             }
             Input::Timer(Timer::Ceremony) => {
