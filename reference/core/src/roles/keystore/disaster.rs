@@ -157,13 +157,12 @@ impl Keystore {
 
     /// DIS-1a: the snapshot is durable where it is kept; only now the authority witnesses it.
     pub(super) fn snapshot_kept(&mut self, step: &mut Step<'_>, digest: &B32) -> Done {
-        let Taking::Written(taken) = std::mem::take(&mut self.memory.snapshot) else {
-            return Err(Refusal::OutOfTurn);
-        };
+        let Taking::Written(taken) = &self.memory.snapshot else { return Err(Refusal::OutOfTurn) };
         if taken.digest != *digest {
             return Err(Refusal::SnapshotUnknown);
         }
-        let Taken { digest, share_epoch, index } = taken;
+        let Taken { digest, share_epoch, index } = *taken;
+        self.memory.snapshot = Taking::None;
         step.send_in(Peer::Authority, None, Body::SnapshotTaken { digest, share_epoch, index });
         Ok(())
     }
