@@ -413,9 +413,8 @@ impl Keystore {
     /// KEY-3d at another node: the root opens the keyring that is in the store now, or it is not the root.
     pub(super) fn take_root(&mut self, step: &mut Step<'_>, digest: &B32, sealed: &Blob) -> Done {
         let header = header(step).filter(|header| header.digest() == *digest).ok_or(Refusal::WrongEpoch)?;
-        let (Some(channel), Some(open)) = (&self.memory.channel, &self.memory.open) else {
-            return Err(Refusal::Sealed);
-        };
+        // A sealed node has no root to replace: it takes the new shares at its next unsealing.
+        let (Some(channel), Some(open)) = (&self.memory.channel, &self.memory.open) else { return Ok(()) };
         let context = root_context(digest, self.node);
         let mut root = channel.open(labels::HPKE_ROOT, &context, sealed).ok_or(Refusal::BadSignature)?;
         let root = Secret::take_slice(&mut root).map(Arc::new).ok_or(Refusal::Malformed)?;
