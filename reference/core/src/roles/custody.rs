@@ -39,6 +39,16 @@ pub struct WindowRecord {
     pub number: u64,
     #[n(4)]
     pub expiry: u64,
+    /// Closed by the operator before its time: no share leaves, and the same ceremony is not announced again (CER-3c).
+    #[n(5)]
+    pub closed: bool,
+}
+
+impl WindowRecord {
+    /// Whether shares may leave for it.
+    fn is_open(&self, now: u64) -> bool {
+        now <= self.expiry && !self.closed
+    }
 }
 
 /// A share that waits for its alert to be recorded.
@@ -88,7 +98,7 @@ pub fn wrapped(step: &mut Step<'_>, header: &B32, index: u8) -> Option<Blob> {
 
 /// The window for a node, in its time.
 pub fn window(step: &mut Step<'_>, node: u8) -> Option<WindowRecord> {
-    step.get::<WindowRecord>(window_name(node)).filter(|window| step.now <= window.expiry)
+    step.get::<WindowRecord>(window_name(node)).filter(|window| window.is_open(step.now))
 }
 
 /// Shares that left, and alerts that were recorded before.
@@ -121,12 +131,19 @@ impl Custody {
         if step.now > body.expiry {
             return Err(Refusal::CeremonyExpired);
         }
-        if let Some(window) = window(step, body.node) {
-            if window.id == body.id {
+        let record: Option<WindowRecord> = step.get(window_name(body.node));
+        if let Some(window) = record.filter(|window| step.now <= window.expiry) {
+            let same = window.id == body.id;
+            if same && !window.closed {
                 step.send(from.clone(), Body::Done);
                 return Ok(());
             }
-            if body.number <= window.number {
+            // A node whose store was lost counts its ceremonies from 1 again, so after a closed window the time counts first.
+            let overtaken = match window.closed {
+                false => body.number <= window.number,
+                true => same || (body.expiry, body.number) <= (window.expiry, window.number),
+            };
+            if overtaken {
                 return Err(Refusal::CeremonyExpired);
             }
         }
@@ -136,6 +153,7 @@ impl Custody {
             id: body.id,
             number: body.number,
             expiry: body.expiry.min(step.deadline()),
+            closed: false,
         };
         step.put(window_name(body.node), &record);
         step.send(from.clone(), Body::Done);
@@ -183,7 +201,7 @@ impl Custody {
         }
         let late = step.quirks.has(Quirk::ShareWithoutRestart);
         let record = step.get::<WindowRecord>(window_name(node));
-        let window = record.filter(|window| step.now <= window.expiry || late);
+        let window = record.filter(|window| window.is_open(step.now) || (late && !window.closed));
         // Where nothing is announced, a factor is for no ceremony.
         let announced = window.as_ref().map_or(B32::from([0; 32]), |window| window.id);
         self.spend_factor(step, login, &announced, factor)?;
@@ -208,7 +226,7 @@ impl Custody {
         }
         let late = step.quirks.has(Quirk::ShareWithoutRestart);
         let window = step.get::<WindowRecord>(window_name(waiting.node));
-        let window = window.filter(|window| window.id == waiting.ceremony && (late || step.now <= window.expiry));
+        let window = window.filter(|window| window.id == waiting.ceremony && (late || window.is_open(step.now)));
         step.if_refused(to.clone(), refused(Refusal::NoRestartPending));
         let window = window.ok_or(Refusal::NoRestartPending)?;
         let body: CeremonyBody =
@@ -269,7 +287,10 @@ impl Role for Custody {
         match &frame.body {
             Body::Announce { ceremony, signature } => self.announce(step, from, ceremony, signature),
             Body::CloseWindow { node } => {
-                step.remove(window_name(*node));
+                // It is remembered until its time is over, or an announcement carried twice would open it again.
+                if let Some(window) = step.get::<WindowRecord>(window_name(*node)) {
+                    step.put(window_name(*node), &WindowRecord { closed: true, ..window });
+                }
                 step.send(from.clone(), Body::Done);
                 Ok(())
             }
