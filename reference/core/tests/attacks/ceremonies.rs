@@ -420,6 +420,9 @@ fn a_custodian_who_is_gone_is_replaced() {
     assert!(house.custodians[2].role.holds_for().is_none());
 }
 
+/// What is made wrong of a body.
+type Change<'a> = &'a dyn Fn(&mut Body);
+
 /// KEY-5: a client takes a new share only under the roster that the ceremony announced, of the next epoch, and its own.
 #[test]
 fn a_new_share_under_another_roster_is_refused() {
@@ -444,7 +447,7 @@ fn a_new_share_under_another_roster_is_refused() {
         change(&mut frame.body);
         frame
     };
-    let cases: [(&str, Refusal, &dyn Fn(&mut Body)); 5] = [
+    let cases: [(&str, Refusal, Change<'_>); 5] = [
         ("a roster that was not dealt", Refusal::OwnShareDamaged, &|body| {
             if let Body::NewShare { ceremony, signature, .. } = body {
                 (*ceremony, *signature) = (as_announced.clone(), proof.clone());
