@@ -154,6 +154,7 @@ impl Role for Authority {
                 let frame = Frame { exchange: frame.exchange, generation: None, body };
                 return Some(Outgoing { to: from.clone(), frame });
             }
+            (_, Body::Awake { .. } | Body::Confirm { .. } | Body::GetWitness) => return None,
             // JOB-3: a message of a job that is over is told to nobody.
             (Peer::Keystore(_), _) if refusal == Refusal::JobOver => return None,
             (Peer::Keystore(_), _) if frame.exchange.is_some() => Peer::Client,

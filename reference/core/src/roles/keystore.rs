@@ -77,6 +77,8 @@ pub struct Memory {
     /// A snapshot that waits for the authority's word that it is the witnessed one, and the exchange of the question.
     staging: Option<(B32, Blob)>,
     snapshot: disaster::Taking,
+    /// The exchange in which the node asked for what its store lacks of the log.
+    asked: Option<B32>,
 }
 
 /// A keystore node.
@@ -170,11 +172,17 @@ impl Keystore {
         for entry in fresh {
             self.follow(step, &open.keyring, entry);
         }
+        // CER-6d: a publication from before the node was opened says less than the log, so it makes no node ready. Where the
+        // answer was lost, the next publication has the node ask again.
+        let answers = self.memory.asked.is_some() && self.memory.asked == step.exchange();
         if Mark::of(step).index >= head {
-            if let Some(open) = &mut self.memory.open {
+            if let Some(open) = self.memory.open.as_mut().filter(|_| answers) {
                 open.ready = true;
             }
             self.snapshot_if_wanted(step)?;
+        }
+        if !open.ready && !answers {
+            self.wake(step);
         }
         Ok(())
     }

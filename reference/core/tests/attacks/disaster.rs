@@ -233,6 +233,9 @@ fn an_old_publication_does_not_open_a_node_that_is_behind() {
     house.order(&HOLDER, Peer::Custodian(2), 0, Body::HandIn { node: 0 }).unwrap();
     let awake = house.run_to("Awake");
     let _ = house.deliver(old);
+    let open = Body::OpenEnrolment { tenant: "t".into(), user: "ann".into(), attempt: b32(1), device: b32(2) };
+    house.nodes[0].refuses(&Peer::Authority, (b32(9), open), Refusal::Sealed, "an old publication");
+    assert!(house.wire.iter().any(|flight| flight.frame.body.name() == "Awake"), "it asks again");
     house.deliver(awake).unwrap();
     let answer = house.run_to("Publish");
     // The authority's answer is on its way. The network brings the other device's attempt first.
@@ -288,4 +291,23 @@ fn a_rekey_does_not_leave_the_keys_without_a_snapshot() {
     assert!(store.get(b"header").unwrap().is_some());
     house.nodes[0].role.restart();
     let _: Option<Flight> = house.wire.pop_front();
+}
+
+/// CER-6: an answer that is lost is asked for again, and the node comes to serve.
+#[test]
+fn a_node_whose_answer_is_lost_asks_again() {
+    let mut house = House::new(1, PEOPLE);
+    house.enrol(0);
+    house.restart(0);
+    house.ceremony(0, Body::OpenCeremony { rekey: false, roster: None });
+    house.fetch(0, 0);
+    house.hand_in(0, 0);
+    house.fetch(1, 0);
+    house.order(&HOLDER, Peer::Custodian(2), 0, Body::HandIn { node: 0 }).unwrap();
+    let _ = house.run_to("Awake");
+    house.wire.clear();
+    let open = Body::OpenEnrolment { tenant: "t".into(), user: "bob".into(), attempt: b32(1), device: b32(2) };
+    house.nodes[0].refuses(&Peer::Authority, (b32(9), open.clone()), Refusal::Sealed, "before the answer");
+    house.publish(bailee_spec::action::Point::Keystore);
+    house.nodes[0].accepts(&Peer::Authority, (b32(9), open), "after it");
 }

@@ -60,7 +60,7 @@ impl Authority {
             step.put(point_name(at), &record);
         }
         let epoch = if reaches { newest } else { 0 };
-        step.send_in(to, None, Body::Publish { from, entries, epoch, head, lease });
+        step.send(to, Body::Publish { from, entries, epoch, head, lease });
     }
 
     /// REV-2: a point has stored what it was told, up to this epoch and no further. What it confirms for the first time may

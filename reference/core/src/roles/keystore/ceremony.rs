@@ -328,11 +328,12 @@ impl Keystore {
     }
 
     /// Asks the authority for what its log says after what this store has followed.
-    pub(super) fn wake(&self, step: &mut Step<'_>) {
+    pub(super) fn wake(&mut self, step: &mut Step<'_>) {
         let generation = super::generation(step);
         step.speak_for(generation);
         let index = Mark::of(step).index;
-        step.send_in(Peer::Authority, None, Body::Awake { index });
+        let exchange = *self.memory.asked.get_or_insert_with(|| step.fresh_id());
+        step.send_in(Peer::Authority, Some(exchange), Body::Awake { index });
     }
 
     /// KEY-1: a durable candidate, and the new shares, each to its custodian.
