@@ -376,6 +376,8 @@ impl<'a> Step<'a> {
         }
         let frames = match verdict {
             Ok(()) => self.frames,
+            // A step whose store failed has not happened, so nobody is told how it would have ended.
+            Err(_) if self.failed.is_some() => Vec::new(),
             Err(_) => self.refusal.into_iter().collect(),
         };
         let work = self.work.filter(|_| verdict.is_ok());
@@ -409,6 +411,7 @@ pub trait Role {
 
     /// The one entry point: one input, its effects.
     fn step(&mut self, cx: Context<'_>, input: Input<'_>) -> Effects {
+        let before = self.memory().clone();
         let mut step = Step::new(cx);
         let verdict = match input {
             Input::Frame { from, frame } if !frame.body.may_come(from, self.place()) => Err(Refusal::Unauthenticated),
@@ -423,6 +426,10 @@ pub trait Role {
             Input::Timer(_) => self.handle(&mut step, input),
         };
         let generation = step.generation;
+        if step.failed.is_some() {
+            // What could not be read is not known to be absent, so nothing that was done because of it holds.
+            *self.memory() = before;
+        }
         let mut effects = step.finish(verdict);
         if let (Err(refusal), Some((from, frame))) = (effects.verdict, input.answered())
             && effects.frames.is_empty()
@@ -461,10 +468,6 @@ pub fn run<R: Role>(
     let mut last = None;
     for _ in 0..TRIES {
         let effects = role.step(Context { now, rng, store: &*store, quirks }, input);
-        if matches!(effects.verdict, Err(Refusal::StoreUnavailable | Refusal::StoreDamaged)) {
-            *role.memory() = before;
-            return Ok(effects);
-        }
         if effects.batch.is_empty() {
             return Ok(effects);
         }

@@ -1,23 +1,25 @@
 //! What was once left loose and is bound now (`spec/protocol.md` §19.6): each test is the attack or the mishap itself.
 
+mod common;
+
 use bailee_core::cbor;
 use bailee_core::crypto::hpke::{Recipient, seal_to};
 use bailee_core::crypto::keys::{Owner, Secret, commitment};
-use bailee_core::crypto::password::{self, Cost};
+use bailee_core::crypto::password::Cost;
 use bailee_core::crypto::sign::Signing;
 use bailee_core::crypto::{labels, sharing};
-use bailee_core::disk::Batch;
 use bailee_core::ensemble::{Ensemble, Size};
+use bailee_core::machine::{Effects, Peer};
 use bailee_core::quirks::Quirks;
-use bailee_core::roles::authority::{Authority, Totals};
-use bailee_core::roles::custodian::Custodian;
-use bailee_core::roles::device::Device;
-use bailee_core::roles::keystore::{Keystore, Setup};
+use bailee_core::roles::authority::{self, Authority, StoreRecord};
+use bailee_core::roles::device::{Device, OnDisk};
+use bailee_core::roles::keystore::{HEADER, HEADER_DIGEST, header};
 use bailee_core::roles::storage::Storage;
-use bailee_core::roles::{Context, Effects};
-use bailee_core::wire::{AdmissionBody, B32, Blob, Body, CapabilityBody, Frame, Header, ReceiptBody};
+use bailee_core::store::Batch;
+use bailee_core::wire::{AdmissionBody, B32, Blob, Body, CapabilityBody, Header, ReceiptBody};
 use bailee_spec::action::{Action, Asking, Caller, Condition, Handing, Purpose};
 use bailee_spec::outcome::{Outcome, Refusal};
+use common::{Desk, HOLDER, House, b32, granted, receipt, said, sent, share_for, signed, wrapped};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
@@ -73,48 +75,33 @@ fn one_rekey_at_a_time_over_all_nodes() {
     system.must(rekey_at(0));
 }
 
-fn keystore(rng: &mut ChaCha8Rng, authority: &Signing) -> (Keystore, Vec<Custodian>, Vec<Vec<u8>>, Signing) {
-    let key = Signing::generate(rng);
-    let mut people: Vec<Custodian> = (1..=3).map(|index| Custodian::generate(index, key.public(), rng)).collect();
-    let keys: Vec<_> = people.iter().map(Custodian::keys).collect();
-    let own = Signing::from_seed(&key.seed());
-    let Setup { keystore, shares } = Keystore::initialise(1, &keys, 2, own, authority.public(), rng).unwrap();
-    for (person, share) in people.iter_mut().zip(&shares) {
-        person.take_new(share).unwrap();
-    }
-    (keystore, people, shares.into_iter().map(|share| share.sealed).collect(), key)
-}
-
-/// GEN-26a, CER-4d, claim C22: whoever writes the header cannot have an honest custodian blamed.
+/// GEN-26a, CER-4d, claim C22: anyone who writes the header cannot have an honest custodian blamed.
 #[test]
 fn other_commitments_under_the_same_id_are_refused_by_the_custodian() {
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let (mut keystore, mut people, wrapped, _) = keystore(&mut rng, &Signing::from_seed(&[1; 32]));
-    let open = |keystore: &mut Keystore, rng: &mut ChaCha8Rng| {
-        keystore.restart(0);
-        let mut cx = Context { now: 0, rng, quirks: Quirks::none() };
-        keystore.open_ceremony(&mut cx, 0, Purpose::Unseal, Caller::Operator).unwrap()
-    };
-    let announced = open(&mut keystore, &mut rng);
-    people[0].receive(&wrapped[0], &announced).unwrap();
-    let mut header: Header = keystore.header().unwrap();
-    let other = sharing::split(2, 3, &mut rng).unwrap();
+    let mut house = House::new(1, &[("t", "ann")]);
+    let open = Body::OpenCeremony { rekey: false, roster: None };
+    house.restart(0);
+    house.ceremony(0, open.clone());
+    house.fetch(0, 0);
+    assert!(house.custodians[0].role.holds_for().is_some());
+    let mut header: Header = house.nodes[0].peek(header).unwrap();
+    let former = header.digest();
+    let other = sharing::split(2, 3, &mut house.nodes[0].rng).unwrap();
     header.commitments = other.commitments.iter().copied().map(B32::from).collect();
     let mut batch = Batch::default();
-    batch.put("header", &header);
-    keystore.disk.commit(batch);
-    let announced = open(&mut keystore, &mut rng);
-    assert_eq!(people[0].receive(&wrapped[0], &announced), Err(Refusal::OwnShareDamaged));
-}
-
-fn frame(exchange: B32, body: Body) -> Frame {
-    Frame { exchange: Some(exchange), generation: None, body }
-}
-
-fn signed_receipt(keystore: &Signing, said: &ReceiptBody) -> (Blob, Blob) {
-    let receipt = cbor::encode(said);
-    let signature = keystore.sign(labels::SIGN_RECEIPT, &receipt);
-    (receipt.into(), signature.into())
+    batch.put(HEADER, cbor::encode(&header));
+    batch.put(HEADER_DIGEST, cbor::encode(&header.digest()));
+    house.nodes[0].write(&batch);
+    house.restart(0);
+    let announced = house.ceremony(0, open);
+    // An honest custody has no share of such a header.
+    house.fetch(1, 0);
+    assert_eq!(house.last_refusal(), Some(Refusal::NotYourShare));
+    // Another gives the share all the same.
+    let share = wrapped(&mut house, &former, 2);
+    let release = share_for(announced, share);
+    house.custodians[1].refuses(&Peer::Custody, release, Refusal::OwnShareDamaged, "a header that it does not know");
+    assert!(house.custodians[1].role.holds_for().is_none());
 }
 
 /// REP-7a: an authority cannot give a device a key that the keystore does not hold for its user.
@@ -123,23 +110,23 @@ fn a_device_takes_no_key_on_the_authoritys_word() {
     let mut rng = ChaCha8Rng::seed_from_u64(2);
     let (keystore, liar) = (Signing::generate(&mut rng), Signing::generate(&mut rng));
     let owner = Owner { tenant: "t".into(), user: "u".into(), epoch: 0 };
-    let (session, grant) = (B32::from([9; 32]), B32::from([8; 32]));
+    let (session, grant) = (b32(9), b32(8));
     let mut deliver = |signer: &Signing, user: &str| {
-        let mut device = Device::new("t", "u", b"word", keystore.public(), liar.public());
-        let mut cx = Context { now: 0, rng: &mut rng, quirks: Quirks::none() };
-        let asked = device.step(&mut cx, &frame(session, Body::SessionOpened { enrolled: Some(B32::from([0; 32])) }));
-        device.disk.commit(asked.batch);
-        let Some(Body::AddDevice { recipient, .. }) = asked.send else { panic!("it asks to be added") };
-        let key = Secret::random(cx.rng);
-        let said = commitment(&key, &owner);
-        let context = [&grant[..], &said[..]].concat();
-        let sealed = seal_to(&recipient, labels::HPKE_RELEASE, &context, key.expose(), cx.rng).unwrap();
-        let body = ReceiptBody { tenant: "t".into(), user: user.into(), commitment: said.into(), generation: 0 };
-        let (receipt, signature) = signed_receipt(signer, &body);
+        let device = Device::new("t", "u", keystore.public(), liar.public());
+        let mut desk = Desk::new(device, 4, &Batch::default());
+        desk.accepts(&HOLDER, Body::EnterPassword { password: b"word".to_vec().into() }, "signs in");
+        let opened = Body::SessionOpened { enrolled: Some(b32(0)) };
+        let asked = desk.gives(&Peer::Authority, (session, opened), "a session");
+        let Body::AddDevice { recipient, .. } = said(&asked) else { panic!("it asks to be added") };
+        let key = Secret::random(&mut rng);
+        let held = commitment(&key, &owner);
+        let context = [&grant[..], &held[..]].concat();
+        let sealed = seal_to(&recipient, labels::HPKE_RELEASE, &context, key.expose(), &mut rng).unwrap();
+        let body = ReceiptBody { tenant: "t".into(), user: user.into(), commitment: held.into(), generation: 0 };
+        let (receipt, signature) = receipt(signer, &body);
         let delivery = Body::KeyDelivery { grant, sealed: sealed.into(), receipt, signature };
-        let effects = device.step(&mut cx, &frame(session, delivery));
-        device.disk.commit(effects.batch);
-        (effects.verdict, device.kept_key().is_some())
+        let verdict = desk.verdict(&Peer::Authority, (session, delivery));
+        (verdict, OnDisk(&desk.saved()).key().is_some())
     };
     assert_eq!(deliver(&keystore, "u"), (Ok(()), true));
     assert_eq!(deliver(&liar, "u"), (Err(Refusal::Malformed), false), "a receipt that is not the keystore's");
@@ -148,61 +135,46 @@ fn a_device_takes_no_key_on_the_authoritys_word() {
 
 /// An authority with two users, and what a device says to it.
 struct Office {
-    authority: Authority,
+    desk: Desk<Authority>,
     keystore: Signing,
-    rng: ChaCha8Rng,
 }
 
 impl Office {
     fn new() -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(3);
-        let keystore = Signing::generate(&mut rng);
-        let restorer = Signing::generate(&mut rng).public();
-        let mut authority = Authority::new(Signing::generate(&mut rng), keystore.public(), restorer);
-        for user in ["alice", "bob"] {
-            authority.add_user("t", user, password::record(Cost::TEST, [7; 16], user.as_bytes()));
-        }
-        Office { authority, keystore, rng }
-    }
-
-    fn step(&mut self, exchange: Option<B32>, generation: Option<u64>, body: Body) -> Effects {
-        let mut cx = Context { now: 0, rng: &mut self.rng, quirks: Quirks::none() };
-        let mut effects = self.authority.step(&mut cx, &Frame { exchange, generation, body });
-        self.authority.disk.commit(std::mem::take(&mut effects.batch));
-        effects
+        let House { authority, keystore_key, .. } = House::new(1, &[("t", "alice"), ("t", "bob")]);
+        Office { desk: authority, keystore: keystore_key }
     }
 
     fn sign_in(&mut self, user: &str) -> B32 {
         let password = user.as_bytes().to_vec().into();
         let body = Body::SignIn { tenant: "t".into(), user: user.into(), password };
-        self.step(None, None, body).opens.unwrap()
+        sent(&self.desk.say(&Peer::Client, body), &Peer::Client).exchange.unwrap()
     }
 
     /// The verdict on an attempt whose proof was made for `proved`.
     fn begin(&mut self, session: B32, proved: B32, device: &Signing) -> Result<(), Refusal> {
-        let (attempt, recipient) = (B32::from([4; 32]), B32::from(Recipient::from_seed(&[5; 32]).public()));
+        let (attempt, recipient) = (b32(4), B32::from(Recipient::from_seed(&[5; 32]).public()));
         let proof = device.sign(labels::SIGN_ATTEMPT, &cbor::encode(&(proved, attempt, recipient)));
         let device = B32::from(device.public());
-        self.step(Some(session), None, Body::BeginEnrolment { attempt, device, recipient, proof: proof.into() })
-            .verdict
+        let body = Body::BeginEnrolment { attempt, device, recipient, proof: proof.into() };
+        self.desk.verdict(&Peer::Client, (session, body))
     }
 
     fn add(&mut self, session: B32, proved: B32, device: &Signing) -> Effects {
         let recipient = B32::from(Recipient::from_seed(&[5; 32]).public());
         let proof = device.sign(labels::SIGN_ADD_DEVICE, &cbor::encode(&(proved, recipient)));
         let device = B32::from(device.public());
-        self.step(Some(session), None, Body::AddDevice { device, recipient, proof: proof.into() })
+        self.desk.say(&Peer::Client, (session, Body::AddDevice { device, recipient, proof: proof.into() }))
     }
 
     /// The log names a key for the user.
-    fn enrol(&mut self, user: &str, said: u64) -> Result<(), Refusal> {
-        let body =
-            ReceiptBody { tenant: "t".into(), user: user.into(), commitment: B32::from([6; 32]), generation: said };
-        let (receipt, signature) = signed_receipt(&self.keystore, &body);
-        let attempt = B32::from([4; 32]);
+    fn enrol(&mut self, user: &str, generation: u64) -> Result<(), Refusal> {
+        let body = ReceiptBody { tenant: "t".into(), user: user.into(), commitment: b32(6), generation };
+        let (receipt, signature) = receipt(&self.keystore, &body);
+        let attempt = b32(4);
         let body = Body::AlreadyEscrowed { receipt, signature, escrow: Vec::new().into(), attempt };
-        let known = self.authority.totals().store_generation;
-        self.step(Some(B32::from([1; 32])), Some(known), body).verdict
+        let known = self.desk.peek(authority::store).generation;
+        self.desk.verdict(&Peer::Keystore(0), (b32(1), known, body))
     }
 }
 
@@ -232,7 +204,7 @@ fn nobody_takes_anothers_device_over() {
     );
     assert_eq!(office.add(alice, alice, &device).verdict, Ok(()));
     assert_eq!(office.add(bob, bob, &device).verdict, Err(Refusal::BadCertificate), "another user's device");
-    let record = office.authority.device(0, &B32::from(device.public())).unwrap();
+    let record = office.desk.peek(|step| authority::device(step, &B32::from(device.public()))).unwrap();
     assert_eq!(record.user, "alice");
 }
 
@@ -241,8 +213,8 @@ fn nobody_takes_anothers_device_over() {
 fn a_receipt_of_an_older_store_is_void_whatever_its_frame_says() {
     let mut office = Office::new();
     let mut batch = Batch::default();
-    batch.put("totals", &Totals { store_generation: 1, ..office.authority.totals() });
-    office.authority.disk.commit(batch);
+    batch.put(authority::STORE, cbor::encode(&StoreRecord { generation: 1, ..StoreRecord::default() }));
+    office.desk.write(&batch);
     assert_eq!(office.enrol("alice", 0), Err(Refusal::ReceiptInvalid));
     assert_eq!(office.enrol("alice", 1), Ok(()));
 }
@@ -254,10 +226,9 @@ fn a_grant_is_consumed_in_its_own_exchange() {
     let device = Signing::from_seed(&[2; 32]);
     let (alice, bob) = (office.sign_in("alice"), office.sign_in("bob"));
     office.enrol("alice", 0).unwrap();
-    let Some(Body::ReleaseKey { grant, .. }) = office.add(alice, alice, &device).send else { panic!("no grant") };
-    let granted: bailee_core::wire::GrantBody = cbor::decode(&grant, 1 << 12).unwrap();
+    let grant = granted(&office.add(alice, alice, &device)).id;
     let consume = |office: &mut Office, session| {
-        office.step(Some(session), None, Body::ConsumeGrant { grant: granted.id }).verdict
+        office.desk.verdict(&Peer::Keystore(0), (session, Body::ConsumeGrant { grant, challenge: b32(3) }))
     };
     assert_eq!(consume(&mut office, bob), Err(Refusal::GrantVoid));
     assert_eq!(consume(&mut office, alice), Ok(()));
@@ -266,43 +237,39 @@ fn a_grant_is_consumed_in_its_own_exchange() {
 /// ENR-9: an admission is for the attempt's own user.
 #[test]
 fn an_admission_for_another_user_creates_nothing() {
-    let mut rng = ChaCha8Rng::seed_from_u64(4);
-    let authority = Signing::from_seed(&[1; 32]);
-    let (mut keystore, ..) = keystore(&mut rng, &authority);
-    let attempt = B32::from([4; 32]);
-    let mut step = |body| {
-        let mut cx = Context { now: 0, rng: &mut rng, quirks: Quirks::none() };
-        let effects = keystore.step(&mut cx, &frame(B32::from([9; 32]), body));
-        keystore.disk.commit(effects.batch.clone());
-        effects
-    };
+    let House { mut nodes, authority_key, .. } = House::new(1, &[("t", "alice")]);
+    let (node, attempt) = (&mut nodes[0], b32(4));
     let (tenant, user) = ("t".to_string(), "alice".to_string());
-    let opened = step(Body::OpenEnrolment { tenant, user, attempt, device: B32::from([2; 32]) });
-    let Some(Body::EnrolmentOpened { nonce, .. }) = opened.send else { panic!("no nonce") };
-    let mut admit = |user: &str| {
-        let body = cbor::encode(&AdmissionBody { tenant: "t".into(), user: user.into(), attempt, nonce });
-        let signature = authority.sign(labels::SIGN_ADMISSION, &body).into();
-        step(Body::CreateAccount { admission: body.into(), signature }).verdict
+    let open = Body::OpenEnrolment { tenant, user, attempt, device: b32(2) };
+    let opened = node.gives(&Peer::Authority, (b32(9), open), "an attempt");
+    let Body::EnrolmentOpened { nonce, .. } = said(&opened) else { panic!("no nonce") };
+    let admit = |user: &str| {
+        let body = AdmissionBody { tenant: "t".into(), user: user.into(), attempt, nonce };
+        let (admission, signature) = signed(&authority_key, labels::SIGN_ADMISSION, &body);
+        (b32(9), Body::CreateAccount { admission, signature })
     };
-    assert_eq!(admit("bob"), Err(Refusal::AdmissionInvalid));
-    assert_eq!(admit("alice"), Ok(()));
+    node.refuses(&Peer::Authority, admit("bob"), Refusal::AdmissionInvalid, "another user");
+    node.accepts(&Peer::Authority, admit("alice"), "the attempt's own user");
 }
 
 /// BAK-2: what is accepted is kept.
 #[test]
 fn storage_keeps_every_block_that_it_accepts() {
-    let mut rng = ChaCha8Rng::seed_from_u64(5);
     let authority = Signing::from_seed(&[1; 32]);
-    let mut storage = Storage::new(authority.public());
-    let body =
-        CapabilityBody { tenant: "t".into(), user: "u".into(), device: B32::from([2; 32]), epoch: 0, expiry: 1 };
-    let capability = cbor::encode(&body);
-    let signature = authority.sign(labels::SIGN_CAPABILITY, &capability);
-    let cx = Context { now: 0, rng: &mut rng, quirks: Quirks::none() };
+    let mut desk = Desk::new(Storage::new(authority.public()), 5, &Batch::default());
+    let device = Peer::Device(b32(2));
+    let leave = |read| {
+        let (tenant, user) = ("t".into(), "u".into());
+        let body = CapabilityBody { tenant, user, device: b32(2), epoch: 0, expiry: 1, read };
+        signed(&authority, labels::SIGN_CAPABILITY, &body)
+    };
     for block in 0..5u8 {
-        let batch = storage.append(&cx, &capability, &signature, &[block]).unwrap();
-        storage.disk.commit(batch);
+        let (capability, signature) = leave(false);
+        let append = Body::Append { capability, signature, block: vec![block].into() };
+        desk.accepts(&device, append, "an append");
     }
-    let kept: Vec<Vec<u8>> = storage.blocks("t", "u").into_iter().map(|block| block.to_vec()).collect();
-    assert_eq!(kept, (0..5u8).map(|block| vec![block]).collect::<Vec<_>>());
+    let (capability, signature) = leave(true);
+    let fetched = desk.gives(&device, Body::Fetch { capability, signature, from: 0 }, "a fetch");
+    let Body::Blocks { blocks, next: None } = said(&fetched) else { panic!("not all of it") };
+    assert_eq!(blocks, (0..5u8).map(|block| Blob::from(vec![block])).collect::<Vec<_>>());
 }

@@ -214,7 +214,7 @@ impl Circle {
             custodian.take_first(&mut batch, dealt).map_err(|_| SharingError::WrongShare)?;
             stores.push(store_of(&batch));
             Custody::add_login(&mut custody, share.index, custodian.authenticator());
-            Custody::add_share(&mut custody, share.header.share_epoch, share.index, &share.sealed);
+            Custody::add_share(&mut custody, &share.header, share.index, &share.sealed);
         }
         #[cfg(feature = "testing")]
         let keyring = setup.opened.keyring.clone();

@@ -286,7 +286,8 @@ impl Ensemble {
             Handing::Retired => {
                 let header = self.former_header.as_ref().ok_or(Refusal::OutOfTurn)?;
                 let epoch = header.share_epoch;
-                let wrapped = self.peek(At::Custody, |step| crate::roles::custody::wrapped(step, epoch, index));
+                let wrapped =
+                    self.peek(At::Custody, |step| crate::roles::custody::wrapped(step, &header.digest(), index));
                 let value = client.unwrap(header, &wrapped.ok_or(Refusal::OutOfTurn)?)?;
                 let retired = CeremonyBody { share_epoch: epoch, header: header.digest(), ..ceremony };
                 client.package(&retired, index, &value, rng)

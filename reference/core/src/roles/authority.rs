@@ -95,7 +95,10 @@ impl Authority {
                 Ok(())
             }
             Body::ReEscrow { escrow } => self.re_escrow(step, from, escrow),
-            Body::KeyReturned { tenant, user, commitment } => self.key_returned(step, tenant, user, commitment),
+            Body::KeyReturned { tenant, user, commitment } => {
+                self.of_generation(step, frame.generation)?;
+                self.key_returned(step, tenant, user, commitment)
+            }
             Body::SnapshotTaken { digest, share_epoch, covers } => {
                 self.witness(step, from, digest, *share_epoch, *covers)
             }
@@ -151,6 +154,7 @@ impl Role for Authority {
                 let frame = Frame { exchange: frame.exchange, generation: None, body };
                 return Some(Outgoing { to: from.clone(), frame });
             }
+            (_, Body::Awake { .. } | Body::Confirm { .. } | Body::GetWitness) => return None,
             // JOB-3: a message of a job that is over is told to nobody.
             (Peer::Keystore(_), _) if refusal == Refusal::JobOver => return None,
             (Peer::Keystore(_), _) if frame.exchange.is_some() => Peer::Client,

@@ -54,10 +54,19 @@ impl Known {
         self.headers.iter().find(|header| header.digest() == *digest)
     }
 
-    /// A node says by its signature which header is in force.
+    /// A ceremony that the custodian takes part in says by its signature which header is in force.
     fn now_in_force(&mut self, digest: &B32) {
         if self.find(digest).is_some() {
             self.in_force = Some(*digest);
+        }
+    }
+
+    /// The same from a frame that nobody asked for: one that is carried late takes nothing back (KEY-2b).
+    fn later_in_force(&mut self, digest: &B32) {
+        let epoch = |known: &Self, digest: &B32| known.find(digest).map(|header| header.share_epoch);
+        let now = self.in_force.as_ref().and_then(|digest| epoch(self, digest));
+        if epoch(self, digest) >= now {
+            self.now_in_force(digest);
         }
     }
 
@@ -236,7 +245,7 @@ impl Custodian {
     fn take_new(&mut self, step: &mut Step<'_>, dealt: Dealt<'_>, ceremony: &Blob, signature: &Blob) -> Done {
         let body = self.genuine(step, ceremony, signature)?;
         let mut known = self.known(step);
-        known.now_in_force(&body.header);
+        known.later_in_force(&body.header);
         let header = dealt.header;
         let own = usize::from(self.index).checked_sub(1).and_then(|at| header.custodians.get(at));
         let as_announced = match (&body.roster, known.find(&body.header)) {
@@ -302,7 +311,7 @@ impl Role for Custodian {
             Body::ShareStored { header } => self.acknowledge(step, header),
             Body::Rekeyed { header } => {
                 let mut known = self.known(step);
-                known.now_in_force(header);
+                known.later_in_force(header);
                 step.put(HEADERS, &known);
                 Ok(())
             }

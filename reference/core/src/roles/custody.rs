@@ -39,9 +39,16 @@ pub struct WindowRecord {
     pub number: u64,
     #[n(4)]
     pub expiry: u64,
-    /// The operator closed it; its number still counts (CER-3b).
+    /// Closed by the operator before its time: no share leaves, and the same ceremony is not announced again (CER-3c).
     #[n(5)]
     pub closed: bool,
+}
+
+impl WindowRecord {
+    /// Whether shares may leave for it.
+    fn is_open(&self, now: u64) -> bool {
+        now <= self.expiry && !self.closed
+    }
 }
 
 /// A share that waits for its alert to be recorded.
@@ -79,18 +86,19 @@ fn login_name(index: u8) -> [u8; 3] {
     [b'l', b'/', index]
 }
 
-fn share_name(share_epoch: u64, index: u8) -> Vec<u8> {
-    [b"s/".as_slice(), &share_epoch.to_be_bytes(), &[index]].concat()
+/// A share is named by its header: a rekey that comes to nothing has the same share epoch as the one after it.
+fn share_name(header: &B32, index: u8) -> Vec<u8> {
+    [b"s/".as_slice(), &header[..], &[index]].concat()
 }
 
-/// The wrapped share of an epoch.
-pub fn wrapped(step: &mut Step<'_>, share_epoch: u64, index: u8) -> Option<Blob> {
-    step.bytes(share_name(share_epoch, index)).map(|bytes| bytes.to_vec().into())
+/// The wrapped share that belongs to a header, given by its digest.
+pub fn wrapped(step: &mut Step<'_>, header: &B32, index: u8) -> Option<Blob> {
+    step.bytes(share_name(header, index)).map(|bytes| bytes.to_vec().into())
 }
 
 /// The window for a node, in its time.
 pub fn window(step: &mut Step<'_>, node: u8) -> Option<WindowRecord> {
-    step.get::<WindowRecord>(window_name(node)).filter(|window| !window.closed && step.now <= window.expiry)
+    step.get::<WindowRecord>(window_name(node)).filter(|window| window.is_open(step.now))
 }
 
 /// Shares that left, and alerts that were recorded before.
@@ -111,8 +119,8 @@ impl Custody {
     }
 
     /// Adds a custodian's first wrapped share.
-    pub fn add_share(batch: &mut Batch, share_epoch: u64, index: u8, wrapped: &[u8]) {
-        batch.put(share_name(share_epoch, index), wrapped);
+    pub fn add_share(batch: &mut Batch, header: &Header, index: u8, wrapped: &[u8]) {
+        batch.put(share_name(&header.digest(), index), wrapped);
     }
 
     /// CER-3: a ceremony that the node signed, in its time, and none that is older than the one announced (CER-3b).
@@ -123,13 +131,19 @@ impl Custody {
         if step.now > body.expiry {
             return Err(Refusal::CeremonyExpired);
         }
-        let known: Option<WindowRecord> = step.get(window_name(body.node));
-        if let Some(window) = known.filter(|window| step.now <= window.expiry) {
-            if window.id == body.id && !window.closed {
+        let record: Option<WindowRecord> = step.get(window_name(body.node));
+        if let Some(window) = record.filter(|window| step.now <= window.expiry) {
+            let same = window.id == body.id;
+            if same && !window.closed {
                 step.send(from.clone(), Body::Done);
                 return Ok(());
             }
-            if body.number <= window.number {
+            // A node whose store was lost counts its ceremonies from 1 again, so after a closed window the time counts first.
+            let overtaken = match window.closed {
+                false => body.number <= window.number,
+                true => same || (body.expiry, body.number) <= (window.expiry, window.number),
+            };
+            if overtaken {
                 return Err(Refusal::CeremonyExpired);
             }
         }
@@ -181,7 +195,7 @@ impl Custody {
         }
         let late = step.quirks.has(Quirk::ShareWithoutRestart);
         let record = step.get::<WindowRecord>(window_name(node));
-        let window = record.filter(|window| !window.closed && (step.now <= window.expiry || late));
+        let window = record.filter(|window| window.is_open(step.now) || (late && !window.closed));
         // Where nothing is announced, a factor is for no ceremony.
         let announced = window.as_ref().map_or(B32::from([0; 32]), |window| window.id);
         self.spend_factor(step, login, &announced, factor)?;
@@ -206,14 +220,13 @@ impl Custody {
         }
         let late = step.quirks.has(Quirk::ShareWithoutRestart);
         let window = step.get::<WindowRecord>(window_name(waiting.node));
-        let open = |window: &WindowRecord| !window.closed && (late || step.now <= window.expiry);
-        let window = window.filter(|window| window.id == waiting.ceremony && open(window));
+        let window = window.filter(|window| window.id == waiting.ceremony && (late || window.is_open(step.now)));
         step.if_refused(to.clone(), refused(Refusal::NoRestartPending));
         let window = window.ok_or(Refusal::NoRestartPending)?;
         let body: CeremonyBody =
             cbor::decode(&window.ceremony, limits::MESSAGE_BYTES).map_err(|_| Refusal::StoreDamaged)?;
         step.if_refused(to.clone(), refused(Refusal::NotYourShare));
-        let wrapped = wrapped(step, body.share_epoch, waiting.index).ok_or(Refusal::NotYourShare)?;
+        let wrapped = wrapped(step, &body.header, waiting.index).ok_or(Refusal::NotYourShare)?;
         let (reads, alerts) = counts(step);
         step.put(READS, &(reads + 1));
         step.put(ALERTS, &(alerts + u64::from(recorded)));
@@ -221,7 +234,7 @@ impl Custody {
         Ok(())
     }
 
-    /// KEY-2: the custodian's new share, wrapped, under its share epoch.
+    /// KEY-2: the custodian's new share, wrapped, under its header.
     fn store_share(&self, step: &mut Step<'_>, from: &Peer, header: &Header, wrapped: &Blob) -> Done {
         let Peer::Custodian(index) = *from else { return Err(Refusal::NotYourShare) };
         if step.bytes(login_name(index)).is_none() {
@@ -230,7 +243,7 @@ impl Custody {
         if wrapped.len() > CARRIED_BYTES {
             return Err(Refusal::Malformed);
         }
-        step.put_bytes(share_name(header.share_epoch, index), wrapped.to_vec());
+        step.put_bytes(share_name(&header.digest(), index), wrapped.to_vec());
         step.send(from.clone(), Body::ShareStored { header: header.digest() });
         Ok(())
     }
@@ -240,9 +253,9 @@ impl Custody {
         if index == 0 || usize::from(index) > limits::CUSTODIANS {
             return Err(Refusal::Malformed);
         }
-        let known: Option<Login> = step.get(login_name(index));
-        let last_code =
-            known.filter(|login| login.authenticator == *authenticator).map_or(0, |login| login.last_code);
+        // The same order carried twice does not make spent codes good again (CER-4e).
+        let known = step.get::<Login>(login_name(index)).filter(|login| login.authenticator == *authenticator);
+        let last_code = known.map_or(0, |login| login.last_code);
         step.put(login_name(index), &Login { authenticator: *authenticator, last_code });
         step.send(from.clone(), Body::Done);
         Ok(())
@@ -271,6 +284,7 @@ impl Role for Custody {
         match &frame.body {
             Body::Announce { ceremony, signature } => self.announce(step, from, ceremony, signature),
             Body::CloseWindow { node } => {
+                // It is remembered until its time is over, or an announcement carried twice would open it again.
                 if let Some(window) = step.get::<WindowRecord>(window_name(*node)) {
                     step.put(window_name(*node), &WindowRecord { closed: true, ..window });
                 }

@@ -16,7 +16,9 @@ use crate::crypto::sign::{self, PublicKey, Signing};
 use crate::machine::{Done, Input, Outgoing, Peer, Role, Step, fresh_id};
 use crate::quirks::Quirk;
 use crate::store::Read;
-use crate::wire::{B32, Blob, Body, CARRIED_BYTES, CONTENT_BYTES, Certificate, EscrowBody, Frame, Place, ReceiptBody, Signed};
+use crate::wire::{
+    B32, Blob, Body, CARRIED_BYTES, CONTENT_BYTES, Certificate, EscrowBody, Frame, Place, ReceiptBody, Signed,
+};
 
 /// The record of the identity keys.
 const IDENTITY: &str = "identity";

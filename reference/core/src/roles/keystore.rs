@@ -76,9 +76,11 @@ pub struct Memory {
     ceremony: Option<ceremony::Ceremony>,
     /// The key under which other nodes send a new root.
     channel: Option<Arc<Recipient>>,
-    /// A snapshot that waits for the authority's word that it is the witnessed one.
-    staging: Option<Blob>,
+    /// A snapshot that waits for the authority's word that it is the witnessed one, and the exchange of the question.
+    staging: Option<(B32, Blob)>,
     snapshot: disaster::Taking,
+    /// The exchange in which the node asked for what its store lacks of the log.
+    asked: Option<B32>,
 }
 
 /// A keystore node.
@@ -176,10 +178,16 @@ impl Keystore {
         for entry in fresh {
             self.follow(step, &open.keyring, entry);
         }
-        if Mark::of(step).index >= head {
-            if let Some(open) = &mut self.memory.open {
-                open.ready = true;
-            }
+        // CER-6d: a publication from before the node was opened says less than the log, so it makes no node ready. Where the
+        // answer was lost, the next publication has the node ask again.
+        let answers = self.memory.asked.is_some() && self.memory.asked == step.exchange();
+        if Mark::of(step).index >= head
+            && let Some(open) = self.memory.open.as_mut().filter(|_| answers)
+        {
+            open.ready = true;
+        }
+        if !open.ready && !answers {
+            self.wake(step);
         }
         Ok(())
     }
@@ -228,7 +236,10 @@ impl Role for Keystore {
         step.speak_for(generation);
         match input {
             Input::Timer(Timer::Started) => {
-                self.clear_rekey(step);
+                // A start that is told twice finds a ceremony under way.
+                if self.memory.ceremony.is_none() {
+                    self.clear_rekey(step);
+                }
                 Ok(())
             }
             Input::Timer(Timer::Ceremony) => {

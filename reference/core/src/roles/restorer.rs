@@ -97,6 +97,7 @@ impl Restorer {
         if step.now > until {
             return Err(Refusal::JobOver);
         }
+        // Carried twice: the job that is under way goes on.
         if self.memory.jobs.contains_key(&**job) {
             return Err(Refusal::JobOver);
         }

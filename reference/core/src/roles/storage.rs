@@ -87,6 +87,10 @@ impl Storage {
     /// BAK-2.
     fn append(&self, step: &mut Step<'_>, shown: &Shown<'_>, block: &Blob) -> Done {
         let body = self.admitted(step, shown, false)?;
+        // A purge is heard before the epoch of its revocations, when the log comes in parts.
+        if step.bytes(first_name(&body.tenant, &body.user)).is_some() {
+            return Err(Refusal::CapabilityInvalid);
+        }
         let (_, number) = extent(step, &body.tenant, &body.user);
         step.put_bytes(block_name(&body.tenant, &body.user, number), block.to_vec());
         step.put(length_name(&body.tenant, &body.user), &(number + 1));

@@ -1,21 +1,21 @@
 //! Ceremonies at several nodes, and a header that somebody else wrote (KEY-1a, KEY-3f, KEY-3g,
 //! GEN-26a, DIS-3e).
 
+use bailee_core::cbor;
 use bailee_core::crypto::password::Cost;
 use bailee_core::crypto::sharing;
-use bailee_core::crypto::sign::Signing;
-use bailee_core::disk::Batch;
 use bailee_core::ensemble::{Ensemble, Size};
+use bailee_core::machine::Peer;
 use bailee_core::quirks::Quirks;
-use bailee_core::roles::Context;
-use bailee_core::roles::custodian::Custodian;
-use bailee_core::roles::custody::Custody;
-use bailee_core::roles::keystore::{Keystore, Snapshot};
-use bailee_core::wire::{B32, Header};
+use bailee_core::roles::keystore::{HEADER, HEADER_DIGEST, STAGED, Snapshot, generation, header};
+use bailee_core::store::{Batch, Read};
+use bailee_core::wire::{B32, Body, Header};
 use bailee_spec::action::{Action, Asking, Caller, Condition, Handing, Node, Purpose};
 use bailee_spec::outcome::{Outcome, Refusal};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
+
+use crate::common::{House, OPERATOR, sent, share_for, wrapped};
 
 const CUSTODIANS: u8 = 3;
 const THRESHOLD: u8 = 2;
@@ -127,82 +127,72 @@ fn a_rekey_gives_a_staged_restore_of_the_former_epoch_up() {
 
 /// One node with its custodians and custody, sealed, and a snapshot of it.
 struct Quorum {
-    keystore: Keystore,
+    house: House,
     snapshot: Vec<u8>,
-    custody: Custody,
-    people: Vec<Custodian>,
-    rng: ChaCha8Rng,
 }
+
+const UNSEAL: Body = Body::OpenCeremony { rekey: false, roster: None };
 
 impl Quorum {
     fn new() -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(22);
-        let key = Signing::generate(&mut rng);
-        let pin = key.public();
-        let mut people: Vec<_> = (1..=CUSTODIANS).map(|index| Custodian::generate(index, pin, &mut rng)).collect();
-        let keys: Vec<_> = people.iter().map(Custodian::keys).collect();
-        let setup = Keystore::initialise(1, &keys, THRESHOLD, key, [0; 32], &mut rng).unwrap();
-        let mut custody = Custody::new(pin, &people.iter().map(Custodian::authenticator).collect::<Vec<_>>());
-        for (custodian, share) in people.iter_mut().zip(&setup.shares) {
-            custodian.take_new(share).unwrap();
-            custody.disk.commit(custody.store_share(&share.header, share.index, &share.sealed));
-        }
-        let mut keystore = setup.keystore;
-        let (snapshot, _) = keystore.snapshot(&[]).unwrap();
-        keystore.restart(0);
-        Quorum { keystore, snapshot, custody, people, rng }
+        let mut house = House::new(1, &[("t", "ann")]);
+        let snapshot = house.snapshot();
+        house.restart(0);
+        Quorum { house, snapshot }
     }
 
     /// Other people's commitments under the header's own id: what a writer of the store can do. None of the custodians'
     /// shares matches them.
     fn swap_commitments(&mut self) {
-        let mut header: Header = self.keystore.header().unwrap();
-        let strangers = sharing::split(THRESHOLD, CUSTODIANS, &mut self.rng).unwrap();
+        let node = &mut self.house.nodes[0];
+        let mut header: Header = node.peek(header).unwrap();
+        let strangers = sharing::split(THRESHOLD, CUSTODIANS, &mut node.rng).unwrap();
         header.commitments = strangers.commitments.iter().copied().map(B32::from).collect();
         let mut batch = Batch::default();
-        batch.put("header", &header);
-        self.keystore.disk.commit(batch);
+        batch.put(HEADER, cbor::encode(&header));
+        node.write(&batch);
     }
 
-    fn announce(&mut self) {
-        let mut cx = Context { now: 0, rng: &mut self.rng, quirks: Quirks::none() };
-        let ceremony = self.keystore.open_ceremony(&mut cx, 0, Purpose::Unseal, Caller::Operator).unwrap();
-        let batch = self.custody.announce(&cx, &ceremony).unwrap();
-        self.custody.disk.commit(batch);
+    /// The same, by a writer who also keeps the digest in step.
+    fn swap_digest(&mut self) {
+        let node = &mut self.house.nodes[0];
+        let digest = node.peek(header).unwrap().digest();
+        let mut batch = Batch::default();
+        batch.put(HEADER_DIGEST, cbor::encode(&digest));
+        node.write(&batch);
     }
 
-    fn receive(&mut self, person: usize) -> Result<(), Refusal> {
-        let cx = Context { now: 0, rng: &mut self.rng, quirks: Quirks::none() };
-        let index = person as u8 + 1;
-        let asked = self.people[person].ask(index, 0, Some(self.custody.last_code(index) + 1));
-        let (batch, wrapped, ceremony) = self.custody.request(&cx, &asked, || true)?;
-        self.custody.disk.commit(batch);
-        self.people[person].receive(&wrapped, &ceremony)
+    fn holds(&self, person: usize) -> bool {
+        self.house.custodians[person].role.holds_for().is_some()
     }
 
-    fn submit(&mut self, person: usize) -> Result<bool, Refusal> {
-        let mut cx = Context { now: 0, rng: &mut self.rng, quirks: Quirks::none() };
-        let submission = self.people[person].submit(&mut cx, 0, |_| false)?;
-        self.keystore.submit(&cx, 0, &submission.share, &submission.signature)
+    fn counted(&self, index: u8) -> bool {
+        let node = &self.house.nodes[0];
+        node.peek(|step| node.role.counted(step, index))
     }
 
-    fn unseal(&mut self) -> Result<(), Refusal> {
-        self.announce();
-        for person in 0..usize::from(THRESHOLD) {
-            self.receive(person)?;
-            self.submit(person)?;
-        }
-        let mut cx = Context { now: 0, rng: &mut self.rng, quirks: Quirks::none() };
-        let batch = self.keystore.complete_unseal(&mut cx, 0, 0, &[])?;
-        self.keystore.disk.commit(batch);
-        Ok(())
+    /// What the unsealing ended in: the last refusal, if any.
+    fn unseal(&mut self) -> Option<Refusal> {
+        let before = self.house.refusals.len();
+        self.house.unseal(0);
+        self.house.refusals.get(before).copied()
     }
 
     /// Stages a snapshot that the authority says it witnessed.
     fn stage(&mut self, bytes: &[u8]) {
-        let cx = Context { now: 0, rng: &mut self.rng, quirks: Quirks::none() };
-        let batch = self.keystore.stage(&cx, Some(bytes), Some(Snapshot::digest(bytes))).unwrap();
-        self.keystore.disk.commit(batch);
+        let node = &mut self.house.nodes[0];
+        let asked = node.gives(&OPERATOR, Body::Stage { snapshot: bytes.to_vec().into() }, "staged");
+        let mut witness = sent(&asked, &Peer::Authority);
+        witness.body = Body::Witness { digests: vec![Snapshot::digest(bytes)], generation: 0, index: 0 };
+        node.accepts(&Peer::Authority, witness, "witnessed");
+    }
+
+    fn restoring(&self) -> bool {
+        self.house.nodes[0].saved().get(STAGED.as_bytes()).unwrap().is_some()
+    }
+
+    fn generation(&self) -> u64 {
+        self.house.nodes[0].peek(generation)
     }
 }
 
@@ -210,22 +200,45 @@ impl Quorum {
 #[test]
 fn an_honest_share_is_not_blamed_for_swapped_commitments() {
     let mut honest = Quorum::new();
-    honest.announce();
-    assert_eq!(honest.receive(0), Ok(()));
-    assert_eq!(honest.submit(0), Ok(false));
+    honest.house.ceremony(0, UNSEAL);
+    honest.house.fetch(0, 0);
+    assert!(honest.holds(0));
+    honest.house.hand_in(0, 0);
+    assert!(honest.counted(1));
+    assert_eq!(honest.house.refusals, []);
 
     let mut before = Quorum::new();
+    let former = before.house.nodes[0].peek(header).unwrap().digest();
     before.swap_commitments();
-    before.announce();
-    assert_eq!(before.receive(0), Err(Refusal::OwnShareDamaged), "the client does not know this header");
-    assert_eq!(before.people[0].holds_for(), None);
+    before.swap_digest();
+    before.house.restart(0);
+    let announced = before.house.ceremony(0, UNSEAL);
+    before.house.fetch(0, 0);
+    assert_eq!(before.house.last_refusal(), Some(Refusal::NotYourShare), "custody has no share of this header");
+    let share = wrapped(&mut before.house, &former, 1);
+    let client = &mut before.house.custodians[0];
+    let release = share_for(announced, share);
+    client.refuses(&Peer::Custody, release, Refusal::OwnShareDamaged, "the client does not know this header");
+    assert!(!before.holds(0));
 
+    // The share names its header, and the node's is another.
     let mut after = Quorum::new();
-    after.announce();
-    assert_eq!(after.receive(0), Ok(()));
+    after.house.ceremony(0, UNSEAL);
+    after.house.fetch(0, 0);
     after.swap_commitments();
-    assert_eq!(after.submit(0), Err(Refusal::WrongEpoch), "the share names its header: the node's is another");
-    assert!(!after.keystore.counted(0, 0, 1));
+    after.house.hand_in(0, 0);
+    assert_eq!(after.house.last_refusal(), Some(Refusal::WrongEpoch));
+    assert!(!after.counted(1));
+
+    // With its digest in step the ceremony itself is of a header that is not in force (KEY-3f).
+    let mut in_step = Quorum::new();
+    in_step.house.ceremony(0, UNSEAL);
+    in_step.house.fetch(0, 0);
+    in_step.swap_commitments();
+    in_step.swap_digest();
+    in_step.house.hand_in(0, 0);
+    assert_eq!(in_step.house.last_refusal(), Some(Refusal::CeremonyExpired));
+    assert!(!in_step.counted(1));
 }
 
 /// GEN-30, DIS-3a, DIS-3e: the code under the root finds a forged snapshot that was witnessed all the same, and the next unsealing is not spoilt.
@@ -233,14 +246,16 @@ fn an_honest_share_is_not_blamed_for_swapped_commitments() {
 fn a_forged_staged_snapshot_is_given_up() {
     let mut honest = Quorum::new();
     honest.stage(&honest.snapshot.clone());
-    assert_eq!(honest.unseal(), Ok(()));
-    assert_eq!((honest.keystore.restoring(), honest.keystore.generation()), (false, 1));
+    assert!(honest.restoring());
+    assert_eq!(honest.unseal(), None);
+    assert_eq!((honest.restoring(), honest.generation()), (false, 1));
 
     let mut forged = Quorum::new();
     let snapshot = Snapshot::decode(&forged.snapshot).unwrap();
     forged.stage(&Snapshot { generation: snapshot.generation + 9, ..snapshot }.encode());
-    assert_eq!(forged.unseal(), Err(Refusal::SnapshotDamaged));
-    assert!(forged.keystore.opened(0).is_none(), "the node stays sealed");
-    assert_eq!(forged.unseal(), Ok(()));
-    assert_eq!(forged.keystore.generation(), 0, "nothing of it was restored");
+    assert_eq!(forged.unseal(), Some(Refusal::SnapshotDamaged));
+    assert!(forged.house.is_sealed(0), "the node stays sealed");
+    assert_eq!(forged.unseal(), None);
+    assert!(!forged.house.is_sealed(0));
+    assert_eq!(forged.generation(), 0, "nothing of it was restored");
 }

@@ -5,85 +5,77 @@ use bailee_core::cbor;
 use bailee_core::crypto::hpke;
 use bailee_core::crypto::keys::{Owner, Secret, commitment};
 use bailee_core::crypto::labels;
-use bailee_core::crypto::password::{self, Cost};
 use bailee_core::crypto::sign::Signing;
-use bailee_core::quirks::Quirks;
-use bailee_core::roles::authority::Authority;
-use bailee_core::roles::custodian::Custodian;
-use bailee_core::roles::device::Device;
+use bailee_core::machine::{Effects, Peer};
+use bailee_core::roles::authority::{self, Authority};
+use bailee_core::roles::device::{Device, OnDisk};
 use bailee_core::roles::keystore::Keystore;
-use bailee_core::roles::{Context, Effects};
-use bailee_core::wire::{AdmissionBody, B32, Blob, Body, EscrowBody, Frame, GrantBody, ReceiptBody};
-use bailee_spec::action::Requester;
+use bailee_core::roles::restorer::Restorer;
+use bailee_core::store::Batch;
+use bailee_core::wire::{AdmissionBody, B32, Blob, Body, EscrowBody, ReceiptBody};
 use bailee_spec::observation::Disk as DiskView;
 use bailee_spec::outcome::Refusal;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
+use crate::common::{self, Desk, HOLDER, House, b32, granted, said, sent, signed, user};
+
 const TENANT: &str = "tenant";
 
-fn b32(byte: u8) -> B32 {
-    B32::from([byte; 32])
-}
-
 fn keystore_key() -> Signing {
-    Signing::from_seed(&[1; 32])
+    Signing::from_seed(&[2; 32])
 }
 
 fn restorer_key() -> Signing {
-    Signing::from_seed(&[2; 32])
+    Signing::from_seed(&[3; 32])
 }
 
 /// The keystore's receipt for a user, and its signature.
 fn receipt(user: &str, commitment: B32, generation: u64) -> (Blob, Blob) {
-    let body = cbor::encode(&ReceiptBody { tenant: TENANT.into(), user: user.into(), commitment, generation });
-    let signature = keystore_key().sign(labels::SIGN_RECEIPT, &body);
-    (body.into(), signature.into())
+    common::receipt(
+        &keystore_key(),
+        &ReceiptBody { tenant: TENANT.into(), user: user.into(), commitment, generation },
+    )
 }
 
 // The authority.
 
 /// An authority with two users, and what it answers.
 struct Service {
-    authority: Authority,
-    rng: ChaCha8Rng,
+    desk: Desk<Authority>,
 }
 
 impl Service {
     fn new() -> Self {
-        let mut authority =
-            Authority::new(Signing::from_seed(&[3; 32]), keystore_key().public(), restorer_key().public());
-        for user in ["ann", "bob"] {
-            authority.add_user(TENANT, user, password::record(Cost::TEST, [4; 16], user.as_bytes()));
-        }
-        Service { authority, rng: ChaCha8Rng::seed_from_u64(41) }
+        let House { authority, .. } = House::new(1, &[(TENANT, "ann"), (TENANT, "bob")]);
+        Service { desk: authority }
     }
 
-    fn step_in(&mut self, exchange: Option<B32>, generation: Option<u64>, body: Body) -> Effects {
-        let mut cx = Context { now: 0, rng: &mut self.rng, quirks: Quirks::none() };
-        let mut effects = self.authority.step(&mut cx, &Frame { exchange, generation, body });
-        self.authority.disk.commit(std::mem::take(&mut effects.batch));
-        effects
-    }
-
+    /// What a device says in an exchange.
     fn step(&mut self, exchange: B32, body: Body) -> Effects {
-        self.step_in(Some(exchange), Some(0), body)
+        self.desk.say(&Peer::Client, (exchange, body))
     }
 
     /// A session: the password of a user is the name.
     fn sign_in(&mut self, user: &str) -> B32 {
         let password = user.as_bytes().to_vec().into();
-        let effects = self.step_in(None, None, Body::SignIn { tenant: TENANT.into(), user: user.into(), password });
-        effects.opens.unwrap()
+        let body = Body::SignIn { tenant: TENANT.into(), user: user.into(), password };
+        sent(&self.desk.say(&Peer::Client, body), &Peer::Client).exchange.unwrap()
+    }
+
+    /// The keystore asks whether a grant may be consumed.
+    fn consume(&mut self, exchange: B32, grant: B32) -> Result<(), Refusal> {
+        let body = Body::ConsumeGrant { grant, challenge: b32(13) };
+        self.desk.verdict(&Peer::Keystore(0), (exchange, 0, body))
     }
 
     /// The log names a key of the user, by the keystore's receipt.
     fn enrol(&mut self, user: &str) {
         let (receipt, signature) = receipt(user, b32(5), 0);
         let body = Body::Receipt { receipt, signature, escrow: Vec::new().into(), attempt: b32(6) };
-        let verdict = self.step(b32(7), body).verdict;
+        let verdict = self.desk.verdict(&Peer::Keystore(0), (b32(7), 0, body));
         assert_eq!(verdict, Err(Refusal::NotYourAttempt), "no attempt, and yet a fact");
-        assert!(self.authority.user(TENANT, user).unwrap().enrolled.is_some());
+        assert!(self.desk.peek(|step| authority::user(step, TENANT, user)).unwrap().enrolled.is_some());
     }
 
     fn add(&mut self, session: B32, device: &Signing, recipient: B32, proof: Blob) -> Effects {
@@ -93,13 +85,8 @@ impl Service {
     /// A device is added with a proof of its own; the id of its grant.
     fn grant(&mut self, session: B32, device: &Signing) -> B32 {
         let effects = self.add(session, device, b32(8), add_proof(device, session, b32(8)));
-        granted(effects)
+        granted(&effects).id
     }
-}
-
-fn granted(effects: Effects) -> B32 {
-    let Some(Body::ReleaseKey { grant, .. }) = effects.send else { panic!("no grant: {:?}", effects.verdict) };
-    cbor::decode::<GrantBody>(&grant, 1024).unwrap().id
 }
 
 fn add_proof(device: &Signing, session: B32, recipient: B32) -> Blob {
@@ -128,7 +115,8 @@ fn a_proof_is_good_in_one_session_for_one_attempt_and_one_recipient() {
         let replayed = service.step(session, begin(&device, attempt, recipient, proof.clone()));
         assert_eq!(replayed.verdict, bad);
     }
-    assert!(service.authority.device(0, &device.public().into()).is_none(), "a refusal leaves no record");
+    let known = service.desk.peek(|step| authority::device(step, &device.public().into()));
+    assert!(known.is_none(), "a refusal leaves no record");
     assert_eq!(service.step(first, begin(&device, b32(10), b32(8), proof)).verdict, Ok(()));
 
     service.enrol("ann");
@@ -160,9 +148,9 @@ fn a_devices_grant_is_not_consumed_for_a_job() {
     service.enrol("ann");
     let grant = service.grant(session, &Signing::from_seed(&[9; 32]));
     let job = assigned(&mut service);
-    assert_eq!(service.step(job, Body::ConsumeGrant { grant }).verdict, Err(Refusal::GrantVoid));
-    assert_eq!(service.step(session, Body::ConsumeGrant { grant }).verdict, Ok(()));
-    assert_eq!(service.step(session, Body::ConsumeGrant { grant }).verdict, Err(Refusal::GrantVoid), "once");
+    assert_eq!(service.consume(job, grant), Err(Refusal::GrantVoid));
+    assert_eq!(service.consume(session, grant), Ok(()));
+    assert_eq!(service.consume(session, grant), Err(Refusal::GrantVoid), "once");
 }
 
 /// JOB-2b: a job's grant is not a device's.
@@ -173,43 +161,35 @@ fn a_jobs_grant_is_consumed_for_that_job() {
     service.enrol("ann");
     let job = assigned(&mut service);
     let signature = restorer_key().sign(labels::SIGN_JOB_KEY, &[&job[..], &b32(8)[..]].concat());
-    let grant = granted(service.step(job, Body::JobKey { recipient: b32(8), signature: signature.into() }));
-    let refused = service.step(session, Body::ConsumeGrant { grant }).verdict;
+    let job_key = Body::JobKey { recipient: b32(8), signature: signature.into() };
+    let grant = granted(&service.desk.say(&Peer::Restorer, (job, job_key))).id;
+    let refused = service.consume(session, grant);
     assert_eq!(refused, Err(Refusal::GrantVoid), "in a session");
-    assert_eq!(service.step(job, Body::ConsumeGrant { grant }).verdict, Ok(()));
+    assert_eq!(service.consume(job, grant), Ok(()));
 }
 
 fn assigned(service: &mut Service) -> B32 {
-    let mut cx = Context { now: 0, rng: &mut service.rng, quirks: Quirks::none() };
-    let effects = service.authority.request(&mut cx, Requester::Owner, TENANT, "ann").unwrap();
-    service.authority.disk.commit(effects.batch);
-    effects.opens.unwrap()
+    let request = Body::RequestJob { tenant: TENANT.into(), user: "ann".into() };
+    let effects = service.desk.gives(&user(TENANT, "ann"), request, "a job");
+    sent(&effects, &Peer::Restorer).exchange.unwrap()
 }
 
 // The keystore.
 
 /// An unsealed keystore, driven by the authority's key.
 struct Vault {
-    keystore: Keystore,
+    desk: Desk<Keystore>,
     authority: Signing,
-    rng: ChaCha8Rng,
 }
 
 impl Vault {
     fn new() -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(42);
-        let (key, authority) = (keystore_key(), Signing::from_seed(&[3; 32]));
-        let people: Vec<_> = (1..=2).map(|index| Custodian::generate(index, key.public(), &mut rng)).collect();
-        let keys: Vec<_> = people.iter().map(Custodian::keys).collect();
-        let setup = Keystore::initialise(1, &keys, 2, key, authority.public(), &mut rng).unwrap();
-        Vault { keystore: setup.keystore, authority, rng }
+        let House { mut nodes, authority_key, .. } = House::new(1, &[(TENANT, "ann")]);
+        Vault { desk: nodes.remove(0), authority: authority_key }
     }
 
     fn step(&mut self, body: Body) -> Effects {
-        let mut cx = Context { now: 0, rng: &mut self.rng, quirks: Quirks::none() };
-        let mut effects = self.keystore.step(&mut cx, &Frame { exchange: Some(b32(7)), generation: None, body });
-        self.keystore.disk.commit(std::mem::take(&mut effects.batch));
-        effects
+        self.desk.say(&Peer::Authority, (b32(7), body))
     }
 
     /// An attempt of a user is opened: nonce and intake key.
@@ -217,24 +197,22 @@ impl Vault {
         let device = device.public().into();
         let body = Body::OpenEnrolment { tenant: TENANT.into(), user: user.into(), attempt, device };
         let effects = self.step(body);
-        let Some(Body::EnrolmentOpened { nonce, intake, .. }) = effects.send else {
-            panic!("not opened: {:?}", effects.verdict)
-        };
+        let Body::EnrolmentOpened { nonce, intake, .. } = said(&effects) else { panic!("not opened: {effects:?}") };
         (nonce, intake)
     }
 
     fn create(&mut self, user: &str, attempt: B32, nonce: B32) -> Result<(), Refusal> {
-        let body = cbor::encode(&AdmissionBody { tenant: TENANT.into(), user: user.into(), attempt, nonce });
-        let signature = self.authority.sign(labels::SIGN_ADMISSION, &body);
-        self.step(Body::CreateAccount { admission: body.into(), signature: signature.into() }).verdict
+        let body = AdmissionBody { tenant: TENANT.into(), user: user.into(), attempt, nonce };
+        let (admission, signature) = signed(&self.authority, labels::SIGN_ADMISSION, &body);
+        self.step(Body::CreateAccount { admission, signature }).verdict
     }
 
     fn escrow(&mut self, user: &str, attempt: B32, device: &Signing, intake: B32) -> Result<(), Refusal> {
-        let key = Secret::random(&mut self.rng);
+        let key = Secret::random(&mut self.desk.rng);
         let commitment = B32::from(commitment(&key, &owner(user)));
         let context = cbor::encode(&(TENANT, user, commitment));
         let sealed =
-            hpke::seal_to(&intake, labels::HPKE_INTAKE, &context, key.expose(), &mut self.rng).unwrap().into();
+            hpke::seal_to(&intake, labels::HPKE_INTAKE, &context, key.expose(), &mut self.desk.rng).unwrap().into();
         let escrow = cbor::encode(&EscrowBody { attempt, commitment, sealed });
         let signature = device.sign(labels::SIGN_ESCROW, &escrow).into();
         let (tenant, user, device) = (TENANT.into(), user.into(), device.public().into());
@@ -264,35 +242,28 @@ fn an_attempt_serves_the_user_it_was_opened_for() {
 
 /// A device that asked to be added, and to which key it wants its own sealed.
 struct Asking {
-    device: Device,
+    desk: Desk<Device>,
     recipient: B32,
-    rng: ChaCha8Rng,
 }
 
 impl Asking {
     fn new() -> Self {
-        let device = Device::new(TENANT, "ann", b"ann", keystore_key().public(), [0; 32]);
-        let mut asking = Asking { device, recipient: b32(0), rng: ChaCha8Rng::seed_from_u64(43) };
-        let effects = asking.step(Body::SessionOpened { enrolled: Some(b32(5)) });
-        let Some(Body::AddDevice { recipient, .. }) = effects.send else { panic!("it asks to be added") };
-        asking.recipient = recipient;
-        asking
-    }
-
-    fn step(&mut self, body: Body) -> Effects {
-        let mut cx = Context { now: 0, rng: &mut self.rng, quirks: Quirks::none() };
-        let mut effects = self.device.step(&mut cx, &Frame { exchange: Some(b32(7)), generation: None, body });
-        self.device.disk.commit(std::mem::take(&mut effects.batch));
-        effects
+        let mut desk = Desk::new(Device::new(TENANT, "ann", keystore_key().public(), [0; 32]), 43, &Batch::default());
+        desk.accepts(&HOLDER, Body::EnterPassword { password: b"ann".to_vec().into() }, "signs in");
+        let opened = Body::SessionOpened { enrolled: Some(b32(5)) };
+        let effects = desk.gives(&Peer::Authority, (b32(7), opened), "a session");
+        let Body::AddDevice { recipient, .. } = said(&effects) else { panic!("it asks to be added") };
+        Asking { desk, recipient }
     }
 
     /// A key is delivered, sealed under the commitment of the receipt that comes with it.
     fn deliver(&mut self, key: &Secret<32>, named: B32, receipt: (Blob, Blob)) -> Result<(), Refusal> {
         let context = [&b32(10)[..], &named[..]].concat();
         let sealed =
-            hpke::seal_to(&self.recipient, labels::HPKE_RELEASE, &context, key.expose(), &mut self.rng).unwrap();
+            hpke::seal_to(&self.recipient, labels::HPKE_RELEASE, &context, key.expose(), &mut self.desk.rng).unwrap();
         let (receipt, signature) = receipt;
-        self.step(Body::KeyDelivery { grant: b32(10), sealed: sealed.into(), receipt, signature }).verdict
+        let delivery = Body::KeyDelivery { grant: b32(10), sealed: sealed.into(), receipt, signature };
+        self.desk.verdict(&Peer::Authority, (b32(7), delivery))
     }
 }
 
@@ -317,34 +288,35 @@ fn a_device_takes_no_key_that_the_keystore_does_not_answer_for() {
     ] {
         let mut asking = Asking::new();
         assert_eq!(asking.deliver(key, named, receipt), refused, "{why}");
-        assert_eq!(asking.device.disk_view(), DiskView::Identity, "{why}");
+        assert_eq!(OnDisk(&asking.desk.saved()).view(), DiskView::Identity, "{why}");
     }
     let mut asking = Asking::new();
     assert_eq!(asking.deliver(&held, anns, receipt("ann", anns, 0)), Ok(()));
-    assert_eq!(asking.device.kept_key().unwrap().expose(), held.expose());
+    assert_eq!(OnDisk(&asking.desk.saved()).key().unwrap().expose(), held.expose());
+    // A second delivery finds the device at rest, and is no longer its business (NET-11).
+    assert_eq!(asking.deliver(&held, anns, receipt("ann", anns, 0)), Err(Refusal::OutOfTurn));
 }
 
 /// REP-7a as JOB-3 has it: the restorer asks for the same receipt.
 #[test]
 fn a_restorer_takes_no_key_that_the_keystore_does_not_answer_for() {
-    use bailee_core::roles::restorer::Restorer;
     let mut rng = ChaCha8Rng::seed_from_u64(45);
     let (held, chosen) = (Secret::random(&mut rng), Secret::random(&mut rng));
     let [held_c, chosen_c] = [&held, &chosen].map(|key| B32::from(commitment(key, &owner("ann"))));
     for (key, named, taken) in [(&chosen, chosen_c, false), (&held, held_c, true)] {
-        let mut restorer = Restorer::new(restorer_key(), keystore_key().public());
-        let mut step = |body| {
-            let mut cx = Context { now: 0, rng: &mut rng, quirks: Quirks::none() };
-            restorer.step(&mut cx, &Frame { exchange: Some(b32(7)), generation: None, body })
-        };
-        let assigned = step(Body::AssignJob { job: b32(7), tenant: TENANT.into(), user: "ann".into() });
-        let Some(Body::JobKey { recipient, .. }) = assigned.send else { panic!("no job key") };
+        let role = Restorer::new(restorer_key(), keystore_key().public());
+        let mut restorer = Desk::new(role, 46, &Batch::default());
+        let (capability, signature) = (Vec::new().into(), Vec::new().into());
+        let (tenant, user, deadline) = (TENANT.into(), "ann".into(), u64::MAX);
+        let assign = Body::AssignJob { job: b32(7), tenant, user, deadline, capability, signature };
+        let assigned = restorer.gives(&Peer::Authority, (b32(7), assign), "a job");
+        let Body::JobKey { recipient, .. } = said(&assigned) else { panic!("no job key") };
         let context = [&b32(10)[..], &named[..]].concat();
-        let mut other = ChaCha8Rng::seed_from_u64(46);
-        let sealed = hpke::seal_to(&recipient, labels::HPKE_RELEASE, &context, key.expose(), &mut other).unwrap();
+        let sealed = hpke::seal_to(&recipient, labels::HPKE_RELEASE, &context, key.expose(), &mut rng).unwrap();
         let (receipt, signature) = receipt("ann", held_c, 0);
-        let delivered = step(Body::KeyDelivery { grant: b32(10), sealed: sealed.into(), receipt, signature });
-        assert_eq!(delivered.verdict.is_ok(), taken);
-        assert_eq!(restorer.held().is_some(), taken);
+        let delivery = Body::KeyDelivery { grant: b32(10), sealed: sealed.into(), receipt, signature };
+        let verdict = restorer.verdict(&Peer::Authority, (b32(7), delivery));
+        assert_eq!(verdict, if taken { Ok(()) } else { Err(Refusal::JobOver) });
+        assert_eq!(restorer.role.held().next().is_some(), taken);
     }
 }

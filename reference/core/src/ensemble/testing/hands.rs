@@ -58,8 +58,8 @@ impl Ensemble {
     /// A custodian's present share, unwrapped with the custodian's own keys, and its header (ADV-2).
     pub fn share_of(&self, custodian: u8) -> Option<(crate::wire::Header, [u8; 32])> {
         let header = self.peek(At::Keystore(0), header)?;
-        let (epoch, index) = (header.share_epoch, custodian + 1);
-        let wrapped = self.peek(At::Custody, |step| crate::roles::custody::wrapped(step, epoch, index))?;
+        let (digest, index) = (header.digest(), custodian + 1);
+        let wrapped = self.peek(At::Custody, |step| crate::roles::custody::wrapped(step, &digest, index))?;
         let value = self.custodians[custodian as usize].unwrap(&header, &wrapped).ok()?;
         Some((header, *value))
     }

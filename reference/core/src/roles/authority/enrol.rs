@@ -256,6 +256,11 @@ impl Authority {
         // The frame's generation is nobody's word; the receipt's is the keystore's.
         self.of_generation(step, Some(said.generation))?;
         let mut record = user(step, &said.tenant, &said.user).ok_or(no)?;
+        // A user has one key: a receipt for another makes no device keep it (ENR-14b).
+        let another = record.enrolled.is_some_and(|logged| logged != said.commitment);
+        if another && matches!(asked.body, Body::Receipt { .. }) {
+            return Err(no);
+        }
         if record.enrolled.is_none() && record.standing() != Standing::Purged {
             record.enrolled = Some(said.commitment);
             let index = log(step, &said.tenant, &said.user, Decision::Enrolled(said.commitment));

@@ -150,6 +150,7 @@ impl Authority {
             }
             Body::ConsumeGrant { grant, challenge } => self.consume_for_job(step, id, &job, grant, challenge),
             Body::SealedKey { .. } if state == JobState::Assigned => self.pass_to_job(step, id, job, asked),
+            // JOB-3: a job that has its key ends by its own end, whatever became of a second release.
             Body::KeystoreRefusal { reason } if state != JobState::KeyHeld => {
                 self.set_job(step, id, job, JobState::None);
                 step.send(Peer::Restorer, Body::Refusal { reason: *reason });

@@ -61,7 +61,7 @@ impl Authority {
             step.put(point_name(at), &record);
         }
         let epoch = if reaches { newest } else { 0 };
-        step.send_in(to, None, Body::Publish { from, entries, epoch, head, lease });
+        step.send(to, Body::Publish { from, entries, epoch, head, lease });
     }
 
     /// REV-2: a point has stored what it was told, up to this epoch and no further. What it confirms for the first time may
@@ -78,6 +78,9 @@ impl Authority {
             record.index = record.index.max(index);
             step.put(point_name(at), &record);
             self.acknowledge(step);
+        }
+        // A store that was restored says less than it once confirmed, and is told all the same what it lacks.
+        if is_new || index < head(step) {
             self.tell(step, at, from.clone(), index);
         }
         Ok(())
@@ -144,6 +147,11 @@ impl Authority {
         if known.snapshot.as_ref().is_some_and(|snapshot| share_epoch < snapshot.share_epoch) {
             return Err(Refusal::EpochRetired);
         }
+        // Late word of an older snapshot: what the newer one covers is kept nowhere else (DIS-4).
+        let is_older = |newer: &Witness| newer.share_epoch == share_epoch && newer.covers > covers;
+        if known.snapshot.as_ref().is_some_and(is_older) {
+            return Err(Refusal::SnapshotUnknown);
+        }
         known.snapshot = Some(Witness { digest: *digest, share_epoch, covers });
         step.put(STORE, &known);
         self.forget_covered(step, &known);
@@ -175,7 +183,7 @@ impl Authority {
         let known = store(step);
         let digests = known.snapshot.iter().map(|snapshot| snapshot.digest).collect();
         let body = Body::Witness { digests, generation: known.generation, index: head(step) };
-        step.send_in(from.clone(), None, body);
+        step.send(from.clone(), body);
         Ok(())
     }
 }

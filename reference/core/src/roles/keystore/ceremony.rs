@@ -338,19 +338,20 @@ impl Keystore {
     }
 
     /// CER-6c: asks again until the authority has answered.
-    pub(super) fn wake_again(&self, step: &mut Step<'_>) {
+    pub(super) fn wake_again(&mut self, step: &mut Step<'_>) {
         if self.memory.open.as_ref().is_some_and(|open| !open.ready) {
             self.wake(step);
         }
     }
 
     /// Asks the authority for what its log says after what this store has followed.
-    pub(super) fn wake(&self, step: &mut Step<'_>) {
+    pub(super) fn wake(&mut self, step: &mut Step<'_>) {
         let generation = super::generation(step);
         step.speak_for(generation);
         let index = Mark::of(step).index;
         let covers = step.get(COVERS).unwrap_or(0);
-        step.send_in(Peer::Authority, None, Body::Awake { index, covers });
+        let exchange = *self.memory.asked.get_or_insert_with(|| step.fresh_id());
+        step.send_in(Peer::Authority, Some(exchange), Body::Awake { index, covers });
         step.set_timer(step.now.saturating_add(WAKE_SECONDS), Timer::Wake);
     }
 
@@ -432,9 +433,8 @@ impl Keystore {
     /// KEY-3d at another node: the root opens the keyring that is in the store now, or it is not the root.
     pub(super) fn take_root(&mut self, step: &mut Step<'_>, digest: &B32, sealed: &Blob) -> Done {
         let header = header(step).filter(|header| header.digest() == *digest).ok_or(Refusal::WrongEpoch)?;
-        let (Some(channel), Some(open)) = (&self.memory.channel, &self.memory.open) else {
-            return Err(Refusal::Sealed);
-        };
+        // A sealed node has no root to replace: it takes the new shares at its next unsealing.
+        let (Some(channel), Some(open)) = (&self.memory.channel, &self.memory.open) else { return Ok(()) };
         let context = root_context(digest, self.node);
         let mut root = channel.open(labels::HPKE_ROOT, &context, sealed).ok_or(Refusal::BadSignature)?;
         let root = Secret::take_slice(&mut root).map(Arc::new).ok_or(Refusal::Malformed)?;

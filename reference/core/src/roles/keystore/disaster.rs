@@ -181,13 +181,12 @@ impl Keystore {
 
     /// DIS-1a: the snapshot is durable where it is kept; only now the authority witnesses it.
     pub(super) fn snapshot_kept(&mut self, step: &mut Step<'_>, digest: &B32) -> Done {
-        let Taking::Written(taken) = std::mem::take(&mut self.memory.snapshot) else {
-            return Err(Refusal::OutOfTurn);
-        };
+        let Taking::Written(taken) = &self.memory.snapshot else { return Err(Refusal::OutOfTurn) };
         if taken.digest != *digest {
             return Err(Refusal::SnapshotUnknown);
         }
-        let Taken { digest, share_epoch, covers } = taken;
+        let Taken { digest, share_epoch, covers } = *taken;
+        self.memory.snapshot = Taking::None;
         step.send_in(Peer::Authority, None, Body::SnapshotTaken { digest, share_epoch, covers });
         Ok(())
     }
@@ -197,15 +196,19 @@ impl Keystore {
         if self.unsealed(step).is_ok() {
             return Err(Refusal::NotSealed);
         }
-        self.memory.staging = Some(snapshot.clone());
-        step.send_in(Peer::Authority, None, Body::GetWitness);
+        let exchange = step.fresh_id();
+        self.memory.staging = Some((exchange, snapshot.clone()));
+        step.send_in(Peer::Authority, Some(exchange), Body::GetWitness);
         Ok(())
     }
 
     /// DIS-2, given the digests that the authority witnessed. An empty machine takes header and keyring from the snapshot
     /// (DIS-2b).
     fn stage_witnessed(&mut self, step: &mut Step<'_>, digests: &[B32], above: u64) -> Done {
-        let bytes = self.memory.staging.take().ok_or(Refusal::OutOfTurn)?;
+        // An answer to an earlier question may name a generation that is used since.
+        let exchange = step.exchange();
+        let asked = self.memory.staging.take_if(|(asked, _)| Some(*asked) == exchange);
+        let (_, bytes) = asked.ok_or(Refusal::OutOfTurn)?;
         if self.unsealed(step).is_ok() {
             return Err(Refusal::NotSealed);
         }

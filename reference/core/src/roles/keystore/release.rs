@@ -68,7 +68,8 @@ impl Keystore {
         epoch: u64,
         signature: &Blob,
     ) -> Done {
-        let pending = self.memory.pending.get(&**id).filter(|pending| pending.challenge == *challenge).cloned();
+        let fits = |pending: &&Pending| pending.challenge == *challenge && step.now <= pending.grant.expiry;
+        let pending = self.memory.pending.get(&**id).filter(fits).cloned();
         let grant = pending.ok_or(Refusal::GrantVoid)?.grant;
         self.memory.pending.remove(&**id);
         if !sign::verify(&self.authority, labels::SIGN_CONSUMED, &consumed_body(id, challenge, epoch), signature) {
@@ -80,9 +81,6 @@ impl Keystore {
         }
         if epoch < mark.epoch {
             return Err(Refusal::GrantVoid);
-        }
-        if step.now > grant.expiry {
-            return Err(Refusal::GrantInvalid);
         }
         let account = self.releasable(step, keyring, &grant)?;
         let commitment = account.commitment.ok_or(Refusal::NoAccount)?;
