@@ -53,8 +53,8 @@ targets! {
     signature = crypto::signature: "public key, signature, body";
     sharing = crypto::sharing: "threshold, index, share, commitments";
     password = crypto::password: "a password record, and a password";
-    roles = roles::deliver: "a moment, a role, and a frame delivered to it";
-    handoffs = roles::hand_over: "a moment, and what is handed to a service outside the network's frames";
+    roles = roles::deliver: "a moment, a role, and a frame of anybody or a timer, given to it twice";
+    network = roles::hostile: "a moment, and what a hostile network does to all roles after it";
     block = archive::block: "a form; a stored block, and what is sealed in one";
     zstd_frame = archive::zstd_frame: "a stated length, and a zstd frame that is to have it";
     segment = archive::segment: "the only segment of an archive, and heads of segments and records";

@@ -3,7 +3,7 @@
 
 mod archive;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use bailee_core::cbor;
@@ -12,18 +12,24 @@ use bailee_core::crypto::keys::Owner;
 use bailee_core::crypto::sign::Signing;
 use bailee_core::crypto::{labels, password, seal, sharing};
 use bailee_core::ensemble::{Ensemble, Size};
+use bailee_core::machine::{Peer, Person};
 use bailee_core::quirks::Quirks;
-use bailee_core::roles::keystore::{Account, Snapshot};
-use bailee_core::wire::{B32, Body, Frame};
+use bailee_core::roles::authority::Guesses;
+use bailee_core::roles::keystore::Snapshot;
+use bailee_core::store::{MemoryStore, Read};
+use bailee_core::wire::{B32, Blob, Body, EscrowBody, Frame};
 use bailee_model::protocol::{Protocol, scopes};
+use bailee_services::{At, tenant_of, user_of};
 use bailee_spec::Scope;
 use bailee_spec::action::{Action, Lane};
+use bailee_spec::limits::MESSAGE_BYTES;
 use bailee_spec::observation::Message;
 use minicbor::Encode;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
-use crate::stage::{Handed, ROOT, Role, STAGE};
+use crate::stage::{ROOT, STAGE};
+use crate::targets::roles::peers;
 use crate::targets::stored::COST;
 use crate::targets::{join, lockstep};
 
@@ -46,7 +52,7 @@ pub fn all() -> Vec<Seed> {
     seeds.stored();
     seeds.crypto();
     seeds.roles();
-    seeds.handed(&STAGE.handed);
+    seeds.network();
     seeds.archive();
     seeds.restore();
     seeds.text();
@@ -95,13 +101,12 @@ impl Seeds {
                 Ok(Body::EscrowKey { escrow, .. }) => self.add_spoilt("escrow", "real", &[], &escrow),
                 Ok(Body::Receipt { receipt, .. }) => self.add_spoilt("receipt", "real", &[], &receipt),
                 Ok(Body::ReleaseKey { grant, .. }) => self.add_spoilt("grant", "real", &[], &grant),
+                Ok(Body::Append { capability, .. }) => self.add_spoilt("capability", "real", &[], &capability),
+                Ok(Body::Announce { ceremony, .. }) => self.add_spoilt("ceremony", "real", &[], &ceremony),
+                Ok(Body::SubmitShare { share, .. }) => self.add_spoilt("share", "real", &[], &share),
                 _ => {}
             }
         }
-        let handed = &STAGE.handed;
-        self.add_spoilt("capability", "real", &[], &handed.capability.0);
-        self.add_spoilt("ceremony", "real", &[], &handed.unsealing.ceremony.body);
-        self.add_spoilt("share", "real", &[], &handed.unsealing.submitted[0].1);
         self.add_value("header", "real", &STAGE.header);
         let mut header = STAGE.header.clone();
         header.threshold = 0;
@@ -115,11 +120,15 @@ impl Seeds {
 
     /// Records as the roles wrote them, in the order of [`crate::targets::stored::KINDS`].
     fn stored(&mut self) {
-        let Some(last) = STAGE.moments.last() else { return };
-        let authority = |prefix: &str| first_record(&last.authority.disk, prefix.as_bytes());
-        let custody = |prefix: &str| first_record(&last.custody.disk, prefix.as_bytes());
-        let account: Option<Account> = STAGE.keyring.account(&last.keystore.disk, "tenant-0", "user-0");
-        let owner = Owner { tenant: "tenant-0".into(), user: "user-0".into(), epoch: 0 };
+        let found = |at: At, name: &str| {
+            STAGE.history.iter().rev().find_map(|(moment, _)| first_record(moment.store(at), name.as_bytes()))
+        };
+        let authority = |prefix: &str| found(At::Authority, prefix);
+        let account = STAGE
+            .history
+            .iter()
+            .find_map(|(moment, _)| STAGE.keyring.account(moment.store(At::Keystore(0)), &tenant_of(0), &user_of(0)));
+        let owner = Owner { tenant: tenant_of(0), user: user_of(0), epoch: 0 };
         let records = [
             ("user", authority("u/")),
             ("device", authority("d/")),
@@ -128,15 +137,20 @@ impl Seeds {
             ("grant", authority("g/")),
             ("job", authority("j/")),
             ("point", authority("p/")),
-            ("totals", authority("totals")),
-            ("login", custody("l/")),
-            ("window", custody("w/")),
+            ("epochs", authority("epochs")),
+            ("login", found(At::Custody, "l/")),
+            ("window", found(At::Custody, "w/")),
             ("account", account.map(|account| cbor::encode(&account))),
-            ("open-attempt", first_record(&last.keystore.disk, b"r/").map(|_| open_attempt())),
+            ("open-attempt", Some(open_attempt())),
             ("attempts", Some(cbor::encode(&vec![B32::from([1; 32]), B32::from([2; 32])]))),
-            ("archive", first_record(&last.storage.disk, b"archive/")),
-            ("mark", first_record(&last.storage.disk, b"mark")),
+            ("store", authority("store")),
+            ("mark", found(At::Storage, "mark")),
             ("owner", Some(cbor::encode(&owner))),
+            ("guesses", Some(cbor::encode(&Guesses { wrong: 3, last: 60 }))),
+            ("on-behalf", authority("on-behalf")),
+            ("admin", authority("ad/")),
+            ("staged", found(At::Keystore(0), "staged")),
+            ("headers", found(At::Custodian(1), "headers")),
         ];
         for ((name, record), kind) in records.into_iter().zip(0u8..) {
             let Some(record) = record else { continue };
@@ -151,10 +165,11 @@ impl Seeds {
             kind: 200,
             state: 200,
             deadline: u64::MAX,
+            admin: None,
         };
         self.add("record", "job-of-unknown-kind-and-state", [&[5], &cbor::encode(&strange)[..]].concat());
-        self.add_spoilt("snapshot", "real", &[], &STAGE.handed.snapshot);
-        if let Some(mut snapshot) = Snapshot::decode(&STAGE.handed.snapshot) {
+        self.add_spoilt("snapshot", "real", &[], &STAGE.snapshot);
+        if let Some(mut snapshot) = Snapshot::decode(&STAGE.snapshot) {
             let again = snapshot.records[0].clone();
             snapshot.records.push(again);
             self.add("snapshot", "a-record-twice", snapshot.encode());
@@ -167,14 +182,24 @@ impl Seeds {
     }
 
     fn device_disks(&mut self) {
-        let Some(last) = STAGE.moments.last() else { return };
-        let read = |name: &str| last.devices[0].disk.bytes(name).map(|bytes| bytes.to_vec()).unwrap_or_default();
+        let read = |name: &str| {
+            let moments = STAGE.history.iter();
+            moments
+                .rev()
+                .find_map(|(moment, _)| first_record(moment.store(At::Device(0)), name.as_bytes()))
+                .unwrap_or_default()
+        };
         let (identity, key) = (read("identity"), read("key"));
+        let block = STAGE.frames().find_map(|frame| match frame.body {
+            Body::Append { block, .. } => Some(block.to_vec()),
+            _ => None,
+        });
+        let block = block.unwrap_or_default();
         self.add("device_disk", "blank", join(&[]));
         self.add("device_disk", "identity", join(&[&identity]));
         self.add("device_disk", "key", join(&[&identity, &key]));
         self.add("device_disk", "key-without-identity", join(&[&[], &key]));
-        self.add("device_disk", "key-and-block", [join(&[&identity, &key]), STAGE.handed.block.clone()].concat());
+        self.add("device_disk", "key-and-block", [join(&[&identity, &key]), block].concat());
         for (how, bytes) in spoilt(&identity) {
             self.add("device_disk", format!("identity-{how}"), join(&[&bytes, &key]));
         }
@@ -237,56 +262,83 @@ impl Seeds {
         self.add("password", "no-cost", with(&free, b"correct horse"));
     }
 
-    /// Every frame as it was delivered on the stage, and some at the wrong address or time.
+    /// A frame of every kind as it was delivered on the stage, and some at the wrong address, time or hands; and timers.
     fn roles(&mut self) {
-        let number = |role: Role| Role::ALL.iter().position(|other| *other == role).map_or(0, |at| at as u8);
-        for (delivery, place) in STAGE.deliveries.iter().zip(0u8..) {
-            let [at, to] = [delivery.moment as u8, number(delivery.to)];
-            let kind = kind_of(&delivery.frame);
-            self.add("roles", format!("{place:02}-{kind}"), [&[at, to], &delivery.frame[..]].concat());
-            match place % 4 {
-                0 => self.add("roles", format!("{place:02}-{kind}-early"), [&[0, to], &delivery.frame[..]].concat()),
-                2 => self.add(
-                    "roles",
-                    format!("{place:02}-{kind}-astray"),
-                    [&[at, to + 1], &delivery.frame[..]].concat(),
-                ),
-                _ => {}
+        let mut seen = BTreeSet::new();
+        for ((moment, flight), at) in STAGE.history.iter().zip(0u16..) {
+            let kind = kind_of(&flight.bytes);
+            if !seen.insert((kind.clone(), flight.to)) {
+                continue;
             }
+            let places = moment.places();
+            let to = places.iter().position(|place| *place == flight.to).unwrap_or_default() as u8;
+            let by = peers(moment).iter().position(|peer| *peer == flight.from).unwrap_or_default() as u8;
+            let [first, second] = at.to_be_bytes();
+            let mut add = |how: &str, head: [u8; 5]| {
+                self.add("roles", format!("{at:03}-{kind}{how}"), [&head, &flight.bytes[..]].concat());
+            };
+            add("", [first, second, 0, to, by]);
+            match at % 4 {
+                0 => add("-early", [0, 0, 0, to, by]),
+                1 => add("-late", [first, second, 8, to, by]),
+                2 => add("-astray", [first, second, 0, (to + 1) % places.len() as u8, by]),
+                _ => add("-of-another", [first, second, 0, to, by.wrapping_add(1)]),
+            }
+        }
+        for timer in 0..10 {
+            for to in 0..6 {
+                let moment = (u16::from(timer) * 37 + u16::from(to) * 11).to_be_bytes();
+                let seed = [moment[0], moment[1], timer, 0x80 | to, timer, 1, 2, 3];
+                self.add("roles", format!("timer-{timer}-{to}"), seed.to_vec());
+            }
+        }
+        self.large_frames();
+    }
+
+    /// What an outsider sends as large as a frame may be.
+    fn large_frames(&mut self) {
+        let Some((place, _)) = STAGE
+            .history
+            .iter()
+            .zip(0u16..)
+            .find_map(|((_, flight), at)| (kind_of(&flight.bytes) == "append").then_some((at, flight)))
+        else {
+            return;
+        };
+        let [first, second] = place.to_be_bytes();
+        let world = &STAGE.history[usize::from(place)].0;
+        let at = |to: At| world.places().iter().position(|known| *known == to).unwrap_or_default() as u8;
+        let by = |peer: &Peer| peers(world).iter().position(|known| known == peer).unwrap_or_default() as u8;
+        let device = world.peer(At::Device(0));
+        let holder = Peer::Person(Person::Holder);
+        let large = |bytes: usize| Blob::from(vec![7; MESSAGE_BYTES - bytes]);
+        let escrow =
+            |bytes| EscrowBody { attempt: B32::from([1; 32]), commitment: B32::from([2; 32]), sealed: large(bytes) };
+        let header = STAGE.header.clone();
+        for (name, to, from, body) in [
+            ("content", At::Device(0), &holder, Body::BackUp { content: large(64) }),
+            ("password", At::Device(1), &holder, Body::EnterPassword { password: large(20) }),
+            ("escrow", At::Authority, &device, Body::ReEscrow { escrow: cbor::encode(&escrow(100)).into() }),
+            ("share", At::Custody, &Peer::Custodian(1), Body::StoreShare { header, wrapped: large(2_048) }),
+        ] {
+            let frame = cbor::encode(&Frame { exchange: None, generation: None, body });
+            let head = [first, second, 0, at(to), by(from)];
+            self.add("roles", format!("large-{name}"), [&head, &frame[..]].concat());
         }
     }
 
-    fn handed(&mut self, handed: &Handed) {
-        let Some(last) = STAGE.moments.len().checked_sub(1) else { return };
-        let (last, opened) = (last as u8, handed.unsealing.opened as u8);
-        let header = cbor::encode(&STAGE.header);
-        let (capability, signature) = &handed.capability;
-        let (body, signed) = (&handed.unsealing.ceremony.body[..], &handed.unsealing.ceremony.signature[..]);
-        let escrow =
-            STAGE.deliveries.iter().find_map(|delivery| match cbor::decode::<Frame>(&delivery.frame, usize::MAX) {
-                Ok(Frame { body: Body::EscrowKey { escrow, .. }, .. }) => Some(escrow.to_vec()),
-                _ => None,
-            });
-        let mut add = |name: &str, at: u8, way: u8, pieces: &[&[u8]]| {
-            self.add("handoffs", name, [&[at, way], &join(pieces)[..]].concat());
-        };
-        add("announce", opened, 0, &[&[], body, signed]);
-        add("announce-unsigned", opened, 0, &[&[], body, &[0; 64]]);
-        add("receive", opened + 1, 1, &[&handed.unsealing.wrapped[0], body, signed]);
-        add("receive-of-another", opened + 1, 1, &[&handed.unsealing.wrapped[1], body, signed]);
-        for ((at, share, signature), number) in handed.unsealing.submitted.iter().zip(1..) {
-            add(&format!("submit-{number}"), *at as u8, 2, &[share, signature]);
+    /// Hostile networks: whatever a generator says, from moments all over the history.
+    fn network(&mut self) {
+        let mut rng = ChaCha8Rng::seed_from_u64(8);
+        let moments = STAGE.history.len() as u32;
+        for number in 0..48u32 {
+            let moment = (number * moments / 48) as u16;
+            let mut bytes = moment.to_be_bytes().to_vec();
+            for _ in 0..32 {
+                bytes.extend_from_slice(&rng.next_u32().to_be_bytes());
+            }
+            self.add("network", format!("{number:02}"), bytes);
         }
-        add("submit-late", last, 2, &[&handed.unsealing.submitted[0].1, &handed.unsealing.submitted[0].2]);
-        add("append", last, 3, &[capability, signature, &handed.block]);
-        add("append-unsigned", last, 3, &[capability, &[], &handed.block]);
-        add("obey-a-forged-order", last, 4, &[&[1; 64]]);
-        add("stage", opened, 5, &[&handed.snapshot]);
-        add("stage-while-unsealed", last, 5, &[&handed.snapshot]);
-        add("stage-cut", opened, 5, &[&handed.snapshot[..handed.snapshot.len() - 1]]);
-        add("acknowledge", 0, 6, &[&handed.new_shares[0].sealed, &header]);
-        add("acknowledge-of-another", 0, 6, &[&handed.new_shares[1].sealed, &header]);
-        add("take-back-what-is-not-lost", last, 7, &[&escrow.unwrap_or_default(), &[0; 32]]);
     }
 
     /// Trees with links that lead out, behind what stands in the target before.
@@ -389,8 +441,9 @@ fn spoilt(body: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-fn first_record(disk: &bailee_core::disk::Disk, prefix: &[u8]) -> Option<Vec<u8>> {
-    disk.with_prefix(prefix).next().map(|(_, bytes)| bytes.to_vec())
+fn first_record(store: &MemoryStore, prefix: &[u8]) -> Option<Vec<u8>> {
+    let found = store.scan(prefix, prefix, 1).ok()?;
+    found.first().map(|(_, bytes)| bytes.to_vec())
 }
 
 fn open_attempt() -> Vec<u8> {
@@ -407,8 +460,7 @@ fn open_attempt() -> Vec<u8> {
 
 /// The kind of an encoded frame, in words with hyphens.
 fn kind_of(frame: &[u8]) -> String {
-    let kind =
-        cbor::decode::<Frame>(frame, usize::MAX).map(|frame| format!("{:?}", frame.body.kind())).unwrap_or_default();
+    let kind = cbor::decode::<Frame>(frame, usize::MAX).map(|frame| frame.body.name().to_owned()).unwrap_or_default();
     let mut words = String::new();
     for letter in kind.chars() {
         if letter.is_uppercase() && !words.is_empty() {
@@ -422,10 +474,23 @@ fn kind_of(frame: &[u8]) -> String {
 /// A frame of every kind, by its name.
 static FRAMES: LazyLock<BTreeMap<String, Vec<u8>>> = LazyLock::new(|| {
     let mut found = BTreeMap::new();
-    for delivery in &STAGE.deliveries {
-        found.entry(kind_of(&delivery.frame)).or_insert_with(|| delivery.frame.clone());
+    for (_, flight) in &STAGE.history {
+        found.entry(kind_of(&flight.bytes)).or_insert_with(|| flight.bytes.clone());
     }
-    for frame in race() {
+    let alone = |body: &Body| cbor::encode(&Frame { exchange: None, generation: None, body: body.clone() });
+    let (id, of_alerts) = (B32::from([1; 32]), B32::from([2; 32]));
+    let rest = [
+        Body::Alert { id, login: 1, node: 0, ceremony: of_alerts },
+        Body::AlertFailed { id },
+        Body::SetLogin { index: 1, authenticator: id },
+        Body::NewRoot { header: id, sealed: vec![7; 80].into() },
+        Body::SealNode,
+        Body::Served,
+        Body::KeystoreRefusal { reason: 1 },
+        Body::Refusal { reason: 1 },
+        Body::GrantRefused { grant: id },
+    ];
+    for frame in STAGE.told.iter().map(alone).chain(race()).chain(rest.iter().map(alone)) {
         found.entry(kind_of(&frame)).or_insert(frame);
     }
     found
@@ -441,7 +506,7 @@ fn race() -> Vec<Vec<u8>> {
         let lane = Lane::Device(device);
         while let Some(frame) = ensemble.in_flight(lane) {
             passed.push(cbor::encode(&frame));
-            if frame.body.kind() == until {
+            if frame.body.message() == Some(until) {
                 return;
             }
             ensemble.act(Action::Deliver { lane }, &mut rng);

@@ -5,13 +5,12 @@ use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 
 use bailee_core::cbor;
+use bailee_core::machine::Input;
 use bailee_core::quirks::{Quirk, Quirks};
-use bailee_core::wire::Frame;
-use bailee_fuzz::stage::{STAGE, context};
+use bailee_core::wire::{Body, Frame};
+use bailee_fuzz::stage::STAGE;
 use bailee_fuzz::targets::lockstep;
 use bailee_fuzz::{TARGETS, Target, law, seeds};
-use rand_chacha::ChaCha8Rng;
-use rand_core::SeedableRng;
 
 fn here(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -40,7 +39,7 @@ fn replay(target: &str) {
     let target: Target = bailee_fuzz::find(target).expect("a target");
     let corpus = corpus(target.name);
     let named = corpus.keys().filter(|name| !is_digest(name)).count();
-    assert!((3..=50).contains(&named), "{named} committed files");
+    assert!((3..=400).contains(&named), "{named} committed files");
     for (name, bytes) in corpus {
         assert!(catch_unwind(|| (target.run)(&bytes)).is_ok(), "corpus/{}/{name} breaks a law", target.name);
     }
@@ -58,7 +57,7 @@ macro_rules! replayed {
 
 replayed! {
     frame certificate admission escrow receipt grant capability ceremony share header record snapshot device_disk keyring
-    seal hpke signature sharing password roles handoffs block zstd_frame segment index manifest retention tree archive restore scope_file actions lockstep
+    seal hpke signature sharing password roles network block zstd_frame segment index manifest retention tree archive restore scope_file actions lockstep
 }
 
 #[test]
@@ -93,17 +92,17 @@ fn the_committed_corpora_are_made_from_the_formats_of_today() {
 /// A corpus of refusals alone would leave everything behind the decoders unseen.
 #[test]
 fn the_stage_accepts_what_was_delivered_on_it() {
-    for delivery in &STAGE.deliveries {
-        let frame: Frame = cbor::decode(&delivery.frame, usize::MAX).expect("it was encoded here");
-        let mut moment = STAGE.moments[delivery.moment].clone();
-        let verdict = moment.deliver(delivery.to, &frame, &mut ChaCha8Rng::seed_from_u64(1)).verdict;
-        assert_eq!(verdict, Ok(()), "{:?} at {:?}", frame.body.kind(), delivery.to);
+    for (moment, flight) in &STAGE.history {
+        let frame: Frame = cbor::decode(&flight.bytes, usize::MAX).expect("it was encoded here");
+        let mut world = moment.clone();
+        let mut effects = world.input(flight.to, Input::Frame { from: &flight.from, frame: &frame });
+        if let Some(work) = effects.work.take() {
+            let checked = work.run();
+            let input = Input::Checked { from: &flight.from, frame: &frame, checked: &checked };
+            effects = world.input(flight.to, input);
+        }
+        assert_eq!(effects.verdict, Ok(()), "{} at {:?}", frame.body.name(), flight.to);
     }
-    let handed = &STAGE.handed;
-    let (at, share, signature) = &handed.unsealing.submitted[2];
-    let mut moment = STAGE.moments[*at].clone();
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
-    assert_eq!(moment.keystore.submit(&context(&mut rng), 0, share, signature), Ok(true));
 }
 
 #[test]
@@ -112,18 +111,18 @@ fn the_corpus_has_a_frame_of_every_kind() {
     let kinds: std::collections::BTreeSet<String> = frames
         .values()
         .filter_map(|bytes| cbor::decode::<Frame>(bytes, usize::MAX).ok())
-        .map(|frame| format!("{:?}", frame.body.kind()))
+        .map(|frame| frame.body.name().to_owned())
         .collect();
-    assert_eq!(kinds.len(), 28, "{kinds:?}");
+    let missing: Vec<_> = Body::TABLE.iter().filter(|(_, name, ..)| !kinds.contains(*name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
-/// NET-10: what is spoilt is refused; one flipped bit inside a text makes another text, which is no fault of the
-/// form.
+/// NET-10: what is spoilt is refused, except that one flipped bit may make another text, which is no fault of the form.
 #[test]
 fn spoilt_frames_are_refused() {
     for (name, bytes) in corpus("frame") {
         let refused = cbor::decode::<Frame>(&bytes, usize::MAX).is_err();
-        assert_eq!(refused, name.starts_with("sign-in-") && name != "sign-in-flipped", "{name}");
+        assert!(refused == name.starts_with("sign-in-") || name == "sign-in-flipped", "{name}");
     }
 }
 

@@ -2,26 +2,30 @@
 
 use bailee_core::crypto::keys::{Owner, Secret};
 use bailee_core::crypto::password::Cost;
-use bailee_core::disk::Batch;
+use bailee_core::machine::{Context, Input, Peer, Person, Role};
+use bailee_core::quirks::Quirks;
 use bailee_core::roles::authority::{
-    AttemptRecord, DeviceRecord, GrantRecord, JobRecord, PointRecord, SessionRecord, Totals, UserRecord,
+    AdminRecord, AttemptRecord, DeviceRecord, Epochs, GrantRecord, Guesses, JobRecord, OnBehalf, PointRecord,
+    SessionRecord, StoreRecord, UserRecord,
 };
+use bailee_core::roles::custodian::Known;
 use bailee_core::roles::custody::{Login, WindowRecord};
-use bailee_core::roles::device::Device;
-use bailee_core::roles::keystore::{Account, Attempt, Keyring, Snapshot};
-use bailee_core::wire::{B32, Blob, Header};
+use bailee_core::roles::device::{Device, OnDisk};
+use bailee_core::roles::keystore::{Account, Attempt, Keyring, Snapshot, Staged};
+use bailee_core::roles::mark::Mark;
+use bailee_core::store::{Batch, MemoryStore, RECORD_BYTES, Store};
+use bailee_core::wire::{B32, Body, Frame, Header};
+use bailee_services::{tenant_of, user_of};
 use minicbor::{Decode, Encode};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
 use super::piece;
+use super::wire::assert_named;
 use crate::{law, stage};
 
-/// The largest record, in bytes: that of `bailee_core::disk`.
-const RECORD_BYTES: usize = 1 << 24;
-
 /// Kinds of [`record`], by number: the order is that of the corpus.
-pub const KINDS: [fn(&[u8]); 16] = [
+pub const KINDS: [fn(&[u8]); 21] = [
     plain::<UserRecord>,
     plain::<DeviceRecord>,
     plain::<AttemptRecord>,
@@ -29,15 +33,20 @@ pub const KINDS: [fn(&[u8]); 16] = [
     plain::<GrantRecord>,
     job,
     plain::<PointRecord>,
-    plain::<Totals>,
+    plain::<Epochs>,
     plain::<Login>,
     plain::<WindowRecord>,
     account,
     plain::<Attempt>,
     plain::<Vec<B32>>,
-    plain::<Vec<Blob>>,
-    plain::<(u64, u64)>,
+    plain::<StoreRecord>,
+    plain::<Mark>,
     plain::<Owner>,
+    plain::<Guesses>,
+    plain::<OnBehalf>,
+    plain::<AdminRecord>,
+    plain::<Staged>,
+    plain::<Known>,
 ];
 
 fn plain<T: for<'a> Decode<'a, ()> + Encode<()>>(data: &[u8]) {
@@ -67,31 +76,46 @@ pub fn snapshot(data: &[u8]) {
     let decode = |bytes: &[u8]| Snapshot::decode(bytes).ok_or("not a snapshot");
     if let Some(snapshot) = law::canonical(decode, Snapshot::encode, data) {
         let store = snapshot.store();
-        assert!(store.with_prefix(b"").count() <= snapshot.records.len());
-        if let Some(account) = stage::STAGE.keyring.account(&store, stage::TENANT, stage::USER) {
-            assert!(account.holds_key(), "a record opened that nobody sealed");
+        assert!(store.len() <= snapshot.records.len());
+        if let Some(account) = stage::STAGE.keyring.account(&store, &tenant_of(0), &user_of(0)) {
+            assert!(account.holds_key() || account.key().is_empty(), "a record opened that nobody sealed");
         }
     }
 }
 
-/// The records `identity` and `key` of a device: the program starts from whatever its disk holds.
+/// The records `identity` and `key` of a device: the program starts from whatever its disk holds, takes every order of its user
+/// and every frame that a device was ever sent, and refuses by a name.
 pub fn device_disk(mut data: &[u8]) {
-    let mut device = Device::new(stage::TENANT, stage::USER, stage::PASSWORD, [0; 32], [0; 32]);
+    let mut store = MemoryStore::default();
     let mut batch = Batch::default();
     for name in ["identity", "key"] {
         let record = piece(&mut data);
         if !record.is_empty() {
-            batch.put_bytes(name, record.to_vec());
+            batch.put(name, record);
         }
     }
-    device.disk.commit(batch);
-    device.restart();
-    let _ =
-        (device.id(), device.attempt(), device.kept_key(), device.disk_view(), device.may_ask(), device.read(data));
-    let _ = device.sign_in();
+    store.apply(&batch).expect("records within the limits");
+    let disk = OnDisk(&store);
+    let _ = (disk.id(), disk.attempt(), disk.key(), disk.view(), disk.signing());
+    let mut device = Device::new(&tenant_of(0), &user_of(0), [0; 32], [0; 32]);
     let mut rng = ChaCha8Rng::seed_from_u64(3);
-    for frame in stage::answers() {
-        let _ = device.step(&mut stage::context(&mut rng), &frame);
+    let holder = Peer::Person(Person::Holder);
+    let orders = [
+        Body::StartBackup,
+        Body::BackUp { content: data.to_vec().into() },
+        Body::ReadBack,
+        Body::CheckIn,
+        Body::EscrowAgain,
+        Body::EnterPassword { password: data.to_vec().into() },
+    ];
+    let order = |body| (&holder, Frame { exchange: None, generation: None, body });
+    let orders: Vec<(&Peer, Frame)> = orders.map(order).into();
+    let answers: Vec<(&Peer, Frame)> = stage::answers().collect();
+    for (from, frame) in orders.into_iter().chain(answers) {
+        let cx = Context { now: 0, rng: &mut rng, store: &store, quirks: Quirks::none() };
+        if let Err(refusal) = device.step(cx, Input::Frame { from, frame: &frame }).verdict {
+            assert_named(refusal);
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! What travels: frames, and the bodies that somebody signs.
 
 use bailee_core::crypto::sharing::{self, SharingError};
-use bailee_core::roles::refusal_code;
+use bailee_core::machine::refusal_code;
 use bailee_core::wire::{
-    AdmissionBody, CapabilityBody, CeremonyBody, Certificate, EscrowBody, Frame, GrantBody, Header, ReceiptBody,
-    ShareBody,
+    AdmissionBody, Body, CapabilityBody, CeremonyBody, Certificate, EscrowBody, Frame, GrantBody, Header,
+    ReceiptBody, ShareBody,
 };
 use bailee_spec::limits::MESSAGE_BYTES;
 use bailee_spec::outcome::Refusal;
@@ -38,10 +38,12 @@ bodies! {
     share = ShareBody;
 }
 
-/// [`Frame`]: and every frame has a kind.
+/// [`Frame`]: and every frame has a kind, which somebody may send.
 pub fn frame(data: &[u8]) {
     if let Some(frame) = law::cbor::<Frame>(data, MESSAGE_BYTES) {
-        assert!(!format!("{:?}", frame.body.kind()).is_empty());
+        let (number, name, senders, places) = Body::TABLE[usize::from(frame.body.number())];
+        assert!(number == frame.body.number() && name == frame.body.name());
+        assert!(!senders.is_empty() && !places.is_empty());
     }
 }
 

@@ -344,12 +344,16 @@ impl<D: Disks> World<D> {
         true
     }
 
-    /// Delivers everything that is on its way and fires every timer that is due, until nothing is left.
+    /// Delivers everything that is on its way and fires every timer that is due, until nothing is left. A timer that was set again
+    /// by a restart fires once: a carrier may be late.
     pub fn settle(&mut self) {
+        let mut fired: Vec<(At, Timer)> = Vec::new();
         loop {
             while self.deliver_next() {}
-            let due = self.timers.iter().find(|(due, ..)| *due <= self.now).cloned();
+            let fresh = |at: &At, timer: &Timer| !fired.iter().any(|(of, known)| of == at && known == timer);
+            let due = self.timers.iter().find(|(due, at, timer)| *due <= self.now && fresh(at, timer)).cloned();
             let Some((due, at, timer)) = due else { return };
+            fired.push((at, timer.clone()));
             self.timers.retain(|known| *known != (due, at, timer.clone()));
             self.before_input(at, None);
             self.fire(at, &timer);

@@ -4,8 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use bailee_core::crypto::keys::ArchiveKey;
+use bailee_core::machine::{Peer, Person};
 use bailee_core::store::{Batch, NotApplied, Read, Record, Store, StoreFailed};
-use bailee_core::wire::StandingChange;
+use bailee_core::wire::{Body, CONTENT_BYTES, StandingChange};
 use bailee_services::{At, Disks, Entry, InMemory, Restarts, Size, World};
 use bailee_spec::observation::Standing;
 use bailee_spec::outcome::Refusal;
@@ -79,6 +80,7 @@ fn same(one: &Option<ArchiveKey>, other: &Option<ArchiveKey>) -> bool {
 /// Everybody stops and starts, and the nodes are unsealed.
 fn all_start_again<D: Disks>(world: &mut World<D>) {
     if world.restarts == Restarts::Always {
+        println!("{} inputs", world.inputs);
         world.power_cut();
         assert!(world.is_sealed(0), "a node that starts is sealed");
         world.unseal_all();
@@ -175,9 +177,18 @@ fn every_flow_without_a_restart_and_without_a_refusal() {
 }
 
 #[test]
+fn every_flow_with_every_role_restarted_between_any_two_inputs() {
+    restarted_throughout(World::new(InMemory, Size::default(), 2));
+}
+
+/// The same over files.
+#[test]
 fn every_flow_in_files_with_every_role_restarted_between_any_two_inputs() {
     let folder = folder();
-    let mut world = World::new(InFiles::at(folder.path()), Size::default(), 2);
+    restarted_throughout(World::new(InFiles::at(folder.path()), Size::default(), 2));
+}
+
+fn restarted_throughout<D: Disks>(mut world: World<D>) {
     world.restarts = Restarts::Always;
     every_flow(&mut world);
     let starts = world.journal.iter().filter(|entry| entry.what == "Started");
@@ -242,4 +253,21 @@ fn a_power_cut_in_files() {
     world.enrol(1);
     assert!(same(&key, &world.key_of(1)));
     assert!(world.places().contains(&At::Keystore(1)));
+}
+
+/// Blocks of the largest size are taken, and come back in frames within their limit, which the carrier enforces; one byte more
+/// is refused by the device.
+#[test]
+fn blocks_of_the_largest_size_come_back() {
+    let mut world = World::new(InMemory, Size::default(), 6);
+    world.enrol(0);
+    for _ in 0..9 {
+        world.back_up(0, &vec![7; CONTENT_BYTES]);
+    }
+    let before = world.journal.len();
+    world.read_back(0);
+    let answers = world.journal[before..].iter().filter(|entry| entry.what == "Blocks" && entry.verdict.is_ok());
+    assert!(answers.count() >= 9);
+    let body = Body::BackUp { content: vec![7; CONTENT_BYTES + 1].into() };
+    assert_eq!(world.act(Peer::Person(Person::Holder), At::Device(0), body), Err(Refusal::TooLarge));
 }

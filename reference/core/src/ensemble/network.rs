@@ -99,7 +99,10 @@ impl Ensemble {
     /// Where a peer runs; `client` is who is at the other end of the exchange.
     pub(super) fn place(&self, peer: &Peer, client: At) -> Option<At> {
         match peer {
-            Peer::Client | Peer::Device(_) => Some(client),
+            // Where a person asked a service, the person is the client, and reads the answer there.
+            Peer::Client | Peer::Device(_) => {
+                matches!(client, At::Device(_) | At::Custodian(_) | At::Restorer).then_some(client)
+            }
             Peer::Authority => Some(At::Authority),
             Peer::Keystore(node) => Some(At::Keystore(*node)),
             Peer::Storage => Some(At::Storage),

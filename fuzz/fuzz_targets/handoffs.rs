@@ -1,4 +1,0 @@
-//! Fuzzes `handoffs`.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| bailee_fuzz::targets::roles::hand_over(data));
