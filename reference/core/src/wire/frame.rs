@@ -249,9 +249,9 @@ impl Frame {
 }
 
 /// The most bytes of a frame with a block.
-pub(super) const BLOCK_FRAME_BYTES: usize = 2 << 20;
+pub(super) const BLOCK_FRAME_BYTES: usize = (2 << 20) + MESSAGE_BYTES;
 /// The most bytes of any frame: blocks of an archive, or a snapshot.
-const BULK_BYTES: usize = FETCH_BLOCKS * BLOCK_FRAME_BYTES + MESSAGE_BYTES;
+const BULK_BYTES: usize = FETCH_BLOCKS * (2 << 20) + MESSAGE_BYTES;
 
 impl Body {
     /// The most bytes of a frame of its kind (section 17).
