@@ -102,6 +102,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print which pairs of parts meet in which scope, and which meet in none and why.
+    Coverage {
+        /// JSON lines.
+        #[arg(long)]
+        json: bool,
+    },
     /// Draw each role's state machine from the model, as Mermaid.
     Graph {
         /// In this scope.
@@ -147,6 +153,10 @@ pub(crate) fn run() -> ExitCode {
             run_bench(&scope, scope_file.as_ref(), repetitions, json)
                 .and_then(|code| if spin { bench_spin(repetitions, json).map(|()| code) } else { Ok(code) })
         }
+        Command::Coverage { json } => bailee_model::coverage::lines(json).map(|(lines, whole)| {
+            lines.into_iter().for_each(line);
+            if whole { 0 } else { VIOLATION }
+        }),
         Command::Graph { scope } => selected(Some(&scope), None).and_then(|scopes| {
             for machine in scopes.iter().map(machines::machines).collect::<Result<Vec<_>, _>>()?.iter().flatten() {
                 line(machines::mermaid(machine));

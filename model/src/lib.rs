@@ -6,6 +6,7 @@
 
 pub mod bench;
 pub mod check;
+pub mod coverage;
 pub mod machines;
 pub mod protocol;
 pub mod story;

@@ -17,5 +17,8 @@ pub use scope::Scope;
 /// The committed scopes, as TOML.
 pub const SCOPES: &str = include_str!("../scopes.toml");
 
+/// Why some pairs of parts meet in no committed scope, as TOML.
+pub const COVERAGE: &str = include_str!("../coverage.toml");
+
 /// The claims, as TOML.
 pub const CLAIMS: &str = include_str!("../claims.toml");
