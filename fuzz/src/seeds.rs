@@ -455,6 +455,7 @@ fn open_attempt() -> Vec<u8> {
         expiry: 600,
         generation: 0,
         open: true,
+        admitted: false,
     })
 }
 

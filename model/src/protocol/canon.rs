@@ -127,7 +127,7 @@ fn device_trait(d: &DeviceRecord) -> u64 {
         d.capability as u8,
         d.attempt as u8,
         message(&d.late),
-        d.lane.live as u8 | (d.attempt_at_keystore as u8) << 1 | (d.lane.pending as u8) << 3,
+        d.lane.live as u8 | (d.attempt_at_keystore as u8) << 1 | (d.lane.pending as u8) << 3 | (d.heard as u8) << 4,
     ])
 }
 

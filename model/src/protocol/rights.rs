@@ -189,8 +189,9 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
             return;
         }
         for device in &mut self.w.devices {
-            if matches!(device.at_authority, DeviceState::Revoking | DeviceState::Revoked) {
+            if matches!(device.at_authority, DeviceState::Revoking | DeviceState::Revoked) && !device.heard {
                 device.attempt_at_keystore = Attempt::None;
+                device.heard = device.opening_may_come();
             }
         }
     }

@@ -195,6 +195,9 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         if self.rules.publication {
             self.tidy_publication();
         }
+        for device in &mut self.w.devices {
+            device.heard &= device.opening_may_come();
+        }
         if self.w.job.state == JobState::None {
             self.w.job.kind = bailee_spec::observation::JobKind::Own;
             self.w.job.noticed = false;

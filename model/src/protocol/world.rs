@@ -204,10 +204,20 @@ record! {
         attempt: Attempt = Attempt::None, |p| p.when(p.room.enrols, 2);
         /// Its attempt at the keystore.
         attempt_at_keystore: Attempt = Attempt::None, |p| p.when(p.room.enrols, 2);
+        /// The keystore has heard of its deauthorization, and an opening of its attempt may still come.
+        heard: bool = false, |p| p.when(p.room.enrols && p.room.epochs_rise, 1);
         /// Its lane.
         lane: LaneState = LaneState::fresh(), |p| p.lane(LaneRoom { used: p.room.signs_in, speaks: p.room.signs_in });
         /// Its late lane.
         late: LaneState = LaneState::fresh(), |p| p.lane(LaneRoom { used: p.room.late, speaks: p.room.late });
+    }
+}
+
+impl DeviceRecord {
+    /// An opening of its attempt is on its way to the keystore, or came there.
+    pub fn opening_may_come(&self) -> bool {
+        let opening = Slot::of(Message::OpenEnrolment);
+        self.attempt_at_keystore != Attempt::None || self.lane.message == opening || self.late.message == opening
     }
 }
 
@@ -295,7 +305,7 @@ pub enum SnapshotState {
 }
 
 /// Bytes that fill up the last word of a world.
-const SPARE: usize = 6;
+const SPARE: usize = 4;
 
 record! {
     /// A state of the whole system.

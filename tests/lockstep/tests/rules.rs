@@ -38,6 +38,7 @@ fn of_users(users: u8, start: Start) -> Story {
         custodians: 2,
         threshold: 2,
         start,
+        points: bailee_spec::action::Point::ALL.to_vec(),
         parts: vec![Part::SignIn, Part::Late],
         sorted: false,
         lockstep: true,
@@ -100,6 +101,7 @@ impl Story {
             Lane::Device(device) => seen.devices[device as usize].lane.clone(),
             Lane::Late(device) => seen.devices[device as usize].late.clone(),
             Lane::Job => seen.job.lane,
+            Lane::Point(_) | Lane::LatePoint(_) => None,
         };
         view.map(|view| view.message)
     }
@@ -177,7 +179,7 @@ fn the_first_device_enrols() {
     assert!(device.memory_key.is_some() && device.disk_key.is_none());
     story.delivers(FIRST, &TO_ESCROW[2..6]); // ENR-4, ENR-5, ENR-6, ENR-7
     let device = &story.see().devices[0];
-    assert!(device.attempt_at_keystore && device.attempt == Attempt::Opened);
+    assert!(device.attempt_at_keystore == Attempt::Opened && device.attempt == Attempt::Opened);
     assert_eq!(device.at_authority, DeviceState::Pending);
     story.delivers(FIRST, &TO_ESCROW[6..9]); // ENR-8, ENR-9, ENR-10
     assert_eq!(story.see().devices[0].attempt, Attempt::Admitted);
@@ -277,7 +279,7 @@ fn time_ends_what_is_outstanding() {
     assert_eq!(seen.points, [Freshness::Fenced; 3]);
     assert_eq!(seen.devices[0].at_authority, DeviceState::Revoked);
     story.refuses(Action::Append { device: 0 }, Refusal::LeaseExpired);
-    story.does(Action::Publish { point: Point::Storage }); // REV-2b: a point serves again when it has heard.
+    story.does(Action::PublishTogether { point: Point::Storage }); // REV-2b: a point serves again when it has heard.
     story.refuses(Action::Append { device: 0 }, Refusal::CapabilityInvalid);
 }
 
@@ -354,13 +356,13 @@ fn a_device_is_deauthorized() {
         (story.see().points, story.see().devices[0].capability),
         ([Freshness::Behind; 3], Capability::Overtaken)
     );
-    story.does(Action::Publish { point: Point::Storage }); // REV-2
+    story.does(Action::PublishTogether { point: Point::Storage }); // REV-2
     story.refuses(Action::Append { device: 0 }, Refusal::CapabilityInvalid);
     story.does(Action::Restart { node: 0 });
-    story.refuses(Action::Publish { point: Point::Keystore }, Refusal::Sealed);
+    story.refuses(Action::PublishTogether { point: Point::Keystore }, Refusal::Sealed);
     story.does(Action::UnsealTogether { node: 0 });
     assert_eq!(story.see().devices[0].at_authority, DeviceState::Revoking);
-    story.does(Action::Publish { point: Point::Restorer });
+    story.does(Action::PublishTogether { point: Point::Restorer });
     assert_eq!(story.see().devices[0].at_authority, DeviceState::Revoked); // REV-3
     story.refuses(Action::OpenBackup { device: 0 }, Refusal::DeviceRevoked);
     story.does(Action::Contact { device: 0 }); // REV-4
@@ -379,7 +381,7 @@ fn a_published_revocation_forgets_pending_releases() {
     story.delivers(SECOND, &TO_ESCROW[..2]);
     story.delivers(SECOND, &REPLACEMENT[..3]);
     story.does(Action::Deauthorize { device: 0, by: Requester::Owner });
-    story.does(Action::Publish { point: Point::Keystore });
+    story.does(Action::PublishTogether { point: Point::Keystore });
     story.refuses_message(SECOND, Message::GrantConsumed, Refusal::GrantVoid);
 }
 
@@ -387,7 +389,7 @@ fn a_published_revocation_forgets_pending_releases() {
 #[test]
 fn an_account_is_held_and_then_purged() {
     let mut story = of_users(2, Start::Enrolled);
-    let hear = |story: &mut Story, point| story.does(Action::Publish { point });
+    let hear = |story: &mut Story, point| story.does(Action::PublishTogether { point });
     story.refuses(Action::Reactivate { user: 0 }, Refusal::NotDeactivated);
     story.refuses(Action::Purge { user: 0 }, Refusal::NotDeactivated);
     story.does(Action::Deactivate { user: 0 }); // DEA-1

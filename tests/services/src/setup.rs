@@ -114,7 +114,7 @@ pub(crate) fn first_day(size: Size, rng: &mut dyn CryptoRng) -> (Roles, First) {
         custodian.take_first(&mut client, dealt).expect("a share as it was dealt");
         clients.push(client);
         Custody::add_login(&mut custody, share.index, custodian.authenticator());
-        Custody::add_share(&mut custody, share.header.share_epoch, share.index, &share.sealed);
+        Custody::add_share(&mut custody, &share.header, share.index, &share.sealed);
     }
     let mut nodes = Vec::new();
     for node in 0..size.nodes {

@@ -512,8 +512,8 @@ impl<D: Disks> World<D> {
         secrets.extend(self.roles.restorer.held().map(|(key, _)| *key.expose()));
         if let Some(header) = self.header() {
             for (custodian, index) in self.roles.custodians.iter().zip(1u8..) {
-                let epoch = header.share_epoch;
-                let wrapped = self.peek(At::Custody, |step| custody::wrapped(step, epoch, index));
+                let digest = header.digest();
+                let wrapped = self.peek(At::Custody, |step| custody::wrapped(step, &digest, index));
                 secrets
                     .extend(wrapped.and_then(|wrapped| custodian.unwrap(&header, &wrapped).ok()).map(|value| *value));
             }

@@ -165,8 +165,10 @@ impl Authority {
     /// DIS-5, DIS-6: the key is in the store again, so the next snapshot that hears of this entry covers it.
     pub(super) fn key_returned(&self, step: &mut Step<'_>, tenant: &str, name: &str, commitment: &B32) -> Done {
         let mut record = user(step, tenant, name).ok_or(Refusal::ReceiptInvalid)?;
+        let lost = store(step).lost;
+        let was_lost = |kept: &Kept| lost.iter().any(|(first, last)| (*first..=*last).contains(&kept.index));
         if record.enrolled == Some(*commitment)
-            && let Some(kept) = record.kept.take()
+            && let Some(kept) = record.kept.take_if(|kept| was_lost(kept))
         {
             let index = log(step, tenant, name, Decision::Enrolled(*commitment));
             step.remove(kept_name(kept.index));

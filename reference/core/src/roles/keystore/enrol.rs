@@ -219,6 +219,15 @@ impl Keystore {
         Ok(())
     }
 
+    /// DIS-4b: a node that catches up with the log says which keys of it are in its store after all: a snapshot may hold a key
+    /// that the log named only later.
+    fn say_returned(&self, step: &mut Step<'_>, (tenant, user): Of<'_>, logged: &B32) {
+        if self.memory.open.as_ref().is_some_and(|open| !open.ready) {
+            let (tenant, user) = (tenant.into(), user.into());
+            step.send_in(Peer::Authority, None, Body::KeyReturned { tenant, user, commitment: *logged });
+        }
+    }
+
     /// DEA-4, DIS-3: the account follows one entry of the log.
     pub(super) fn follow(&self, step: &mut Step<'_>, keyring: &Keyring, entry: &LogEntry) {
         let of = (entry.tenant.as_str(), entry.user.as_str());
@@ -239,6 +248,9 @@ impl Keystore {
             }
             Decision::Enrolled(logged) => {
                 let as_logged = account.as_ref().is_some_and(|a| a.holds_key() && a.commitment == Some(*logged));
+                if as_logged {
+                    self.say_returned(step, of, logged);
+                }
                 if as_logged || state == AccountState::Purged {
                     return;
                 }
