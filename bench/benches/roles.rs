@@ -307,10 +307,13 @@ fn storage(records: usize) -> Duration {
     middle(rounds)
 }
 
+/// Measures one step over a store of this many records.
+type Measure = fn(usize) -> Duration;
+
 fn main() {
     // `cargo test` runs benches once, to see that they run.
     let sizes = if std::env::args().any(|argument| argument == "--test") { &SIZES[..2] } else { &SIZES[..] };
-    let measured: [(&str, fn(usize) -> Duration); 3] = [
+    let measured: [(&str, Measure); 3] = [
         ("authority, steps without password hashing", authority),
         ("keystore, releases (two steps each)", keystore),
         ("storage, appends", storage),

@@ -89,6 +89,9 @@ struct Stores<S> {
     devices: Vec<S>,
 }
 
+/// What makes a copy of a world.
+type Copy<D> = fn(&World<D>) -> World<D>;
+
 /// All roles, their stores, and what is between them.
 #[cfg_attr(feature = "testing", derive(Clone))]
 pub struct World<D: Disks> {
@@ -116,7 +119,7 @@ pub struct World<D: Disks> {
     rng: ChaCha8Rng,
     /// How the world is copied before each frame, if that is wanted.
     #[cfg(feature = "testing")]
-    copy: Option<fn(&World<D>) -> World<D>>,
+    copy: Option<Copy<D>>,
     /// The world as it was before each frame, with the frame.
     #[cfg(feature = "testing")]
     history: Vec<(World<D>, Flight)>,

@@ -2,8 +2,6 @@
 
 use minicbor::{Decode, Encode};
 
-use bailee_spec::limits::RESTORER_MARGIN_SECONDS as POINT_MARGIN_SECONDS;
-
 use crate::machine::{Peer, Step};
 use crate::wire::{Body, LogEntry};
 
@@ -41,10 +39,9 @@ impl Mark {
         step.get(MARK).unwrap_or_default()
     }
 
-    /// Whether the lease runs, by the point's own clock. It ends a margin before the authority counts it over, for clocks that
-    /// differ by no more (REV-2g).
+    /// Whether the lease runs, by the point's own clock.
     pub fn in_lease(&self, now: u64) -> bool {
-        now.saturating_add(POINT_MARGIN_SECONDS) <= self.lease
+        now <= self.lease
     }
 
     /// REV-2: the entries that are new, with the mark written and confirmed. An older publication changes nothing: neither

@@ -138,6 +138,9 @@ fn a_user_has_only_so_many_open_attempts() {
     );
     node.accepts(&Peer::Authority, open("ann", 1), "one that is open already");
     node.accepts(&Peer::Authority, open("bob", more), "another user");
+    let lease = Some(2 * VALIDITY_SECONDS);
+    let publish = Body::Publish { from: 0, entries: Vec::new(), epoch: 0, head: 0, lease };
+    node.accepts(&Peer::Authority, publish, "a longer lease");
     node.now = VALIDITY_SECONDS + 1;
     node.accepts(&Peer::Authority, open("ann", more + 1), "the others are out of time");
 }
@@ -184,9 +187,20 @@ fn passwords_are_guessed_only_so_often() {
     authority.accepts(&Peer::Client, word("bob", "bob"), "another user");
     authority.now = VALIDITY_SECONDS + 1;
     authority.accepts(&Peer::Client, word("ann", "ann"), "after it");
-    let saved = authority.saved();
-    assert_eq!(authority.verdict(&Peer::Client, word("nobody", "x")), Err(Refusal::BadCredential));
-    assert!(authority.saved().same(&saved), "a user who does not exist fills no store");
+    for _ in 0..GUESSES {
+        assert_eq!(authority.verdict(&Peer::Client, word("nobody", "x")), Err(Refusal::BadCredential));
+    }
+    authority.refuses(&Peer::Client, word("nobody", "x"), Refusal::Throttled, "a name that nobody has, as a user");
+    let before = authority.saved().len();
+    for name in 0..8 {
+        let _ = authority.verdict(&Peer::Client, word(&format!("name {name}"), "x"));
+    }
+    let places = authority.saved().scan(b"gn/", b"gn/", usize::MAX).unwrap();
+    assert!(
+        places.len() > 1 && authority.saved().len() - before < 8 + 1,
+        "a name that nobody has takes one place at most"
+    );
+    assert!(places.iter().all(|(name, _)| name.len() == 5 && name[3] < 16), "there are 4,096 places");
 }
 
 /// (k), ENR-2b: passwords that are being checked at the same time are counted too.

@@ -58,7 +58,7 @@ fn create_account() {
         Some(600),
         &[
             ("ENR-9", "a sealed node", Refusal::Sealed, &sealed),
-            ("ENR-9", "after the attempt", Refusal::AdmissionInvalid, &at(601)),
+            ("ENR-9", "after the lease", Refusal::RevocationStale, &at(601)),
             ("ENR-9a", "not canonical", Refusal::Malformed, edit!(CreateAccount { admission } => garble(admission))),
             (
                 "ENR-9a",
@@ -131,7 +131,7 @@ fn escrow() {
         Some(600),
         &[
             ("ENR-13", "a sealed node", Refusal::Sealed, &sealed),
-            ("ENR-13", "after the attempt", Refusal::NotAdmitted, &at(601)),
+            ("ENR-13", "after the lease", Refusal::RevocationStale, &at(601)),
             ("ENR-13", "a user who has a key", Refusal::AlreadyEscrowed, &|house, _| house.enrol(1)),
             ("ENR-13", "carried twice", Refusal::AlreadyEscrowed, &|house, flight| {
                 house.deliver(flight.clone()).unwrap()
@@ -250,7 +250,7 @@ fn grant_consumed() {
         Some(600),
         &[
             ("REP-4", "a sealed node", Refusal::Sealed, &sealed),
-            ("REP-4", "after the lease", Refusal::RevocationStale, &at(601)),
+            ("REP-4", "after the grant", Refusal::GrantVoid, &at(601)),
             ("REP-4", "an unknown grant", Refusal::GrantVoid, edit!(GrantConsumed { grant } => *grant = b32(1))),
             (
                 "REP-4b",
@@ -290,7 +290,7 @@ fn grant_consumed() {
         &restoring,
         Some(600),
         &[
-            ("REP-4", "a job's, after the lease", Refusal::RevocationStale, &at(601)),
+            ("REP-4", "a job's, after the grant", Refusal::GrantVoid, &at(601)),
             (
                 "REP-4b",
                 "a job's, forged",

@@ -139,7 +139,7 @@ impl World {
             custodian.take_first(stores.entry(At::Custodian(share.index)).or_default(), dealt).unwrap();
             let custody = stores.entry(At::Custody).or_default();
             Custody::add_login(custody, share.index, custodian.authenticator());
-            Custody::add_share(custody, 1, share.index, &share.sealed);
+            Custody::add_share(custody, &share.header, share.index, &share.sealed);
         }
         let keystore = (0..NODES).map(|node| {
             let mut one = Keystore::new(node, NODES, key.clone(), authority_pin);
@@ -474,7 +474,7 @@ const fn raw(place: &'static str, name: &'static str, rule: &'static str) -> Row
 }
 
 /// Every record that a role keeps.
-pub(crate) static DISK: [Row; 49] = [
+pub(crate) static DISK: [Row; 51] = [
     row("device", "identity", "device-identity"),
     row("device", "key", "device-key"),
     row("authority", "u/", "user-record"),
