@@ -205,7 +205,11 @@ fn a_wrong_refusal_table_is_seen() {
     for (old, new, said) in [
         ("| `NotLost` |", "| `NotFound` |", "there is no refusal NotFound"),
         ("| 33 | `GrantVoid`", "| 34 | `GrantVoid`", "GrantVoid has the number 34 and not 33"),
-        ("stored | reserved |", "stored | REV-1 |", "Overtaken: reserved is false, raised by the reference is false"),
+        (
+            "stored | reserved (PUB-3) |",
+            "stored | REV-1 |",
+            "Overtaken: reserved is false, raised by the reference is false",
+        ),
         ("| REV-1 |\n| 35", "| REV-2 |\n| 35", "REV-2 does not speak of NotYourDevice"),
         ("| DIS-5 |\n| 40", "| none |\n| 40", "NothingKept is raised by no rule"),
         ("JOB-6a, JOB-8, JOB-8a |", "JOB-6a, JOB-8a |", "NoRestoreRight: JOB-8 raises it and is not cited"),

@@ -213,24 +213,20 @@ impl Ensemble {
         (custodian + 1) % self.size.custodians + 1
     }
 
-    /// The code that a custodian's authenticator shows, and never shows again.
-    fn next_code(&mut self, custodian: u8) -> u64 {
-        let code = &mut self.codes[custodian as usize];
-        *code += 1;
-        *code - 1
-    }
-
     pub(super) fn request_share(&mut self, custodian: u8, node: u8, asking: Asking, rng: &mut dyn CryptoRng) -> Done {
         let at = At::Custodian(custodian);
         let own_index = custodian + 1;
         let (index, code) = match asking {
             Asking::Honestly => {
-                let code = Some(self.next_code(custodian));
+                // A code that the client had no occasion to show stays unused.
+                let announced = self.peek(At::Custody, |step| crate::roles::custody::window(step, node)).is_some();
+                let code = Some(self.codes[custodian as usize]);
+                self.codes[custodian as usize] += u64::from(announced);
                 return self.order(HOLDER, at, Body::FetchShare { node, code }, rng);
             }
             Asking::WithoutCode => (own_index, None),
             Asking::WithUsedCode => (own_index, Some(self.codes[custodian as usize] - 1)),
-            Asking::ForAnother => (self.next_index(custodian), Some(self.next_code(custodian))),
+            Asking::ForAnother => (self.next_index(custodian), Some(self.codes[custodian as usize])),
         };
         // Somebody with the custodian's keys, and no honest client between.
         let window = self.peek(At::Custody, |step| crate::roles::custody::window(step, node));

@@ -474,13 +474,12 @@ const fn raw(place: &'static str, name: &'static str, rule: &'static str) -> Row
 }
 
 /// Every record that a role keeps.
-pub(crate) static DISK: [Row; 51] = [
+pub(crate) static DISK: [Row; 50] = [
     row("device", "identity", "device-identity"),
     row("device", "key", "device-key"),
     row("authority", "u/", "user-record"),
     row("authority", "ad/", "admin-record"),
     row("authority", "gs/", "guesses"),
-    row("authority", "gn/", "guesses"),
     row("authority", "uj/", "job-of-user"),
     row("authority", "d/", "device-record"),
     raw("authority", "ud/", "device-of-user"),
