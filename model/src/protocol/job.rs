@@ -138,7 +138,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
 
 /// What is refused whatever the world is like.
 impl Rules {
-    /// Whoever is refused a request whatever the world is like.
+    /// Those who are refused a request whatever the world is like.
     pub(super) fn may_ever_request(&self, by: Requester) -> Check {
         match by {
             Requester::OwnerWithoutStepUp if !self.has(Mutation::NoStepUp) => Err(Refusal::StepUpRequired),

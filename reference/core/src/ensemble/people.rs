@@ -104,9 +104,16 @@ impl Ensemble {
         self.order(by, At::Authority, body, rng)
     }
 
+    /// JOB-8, in every tenant at once.
     pub(super) fn set_right(&mut self, restore: bool, rng: &mut dyn CryptoRng) -> Done {
-        let body = Body::SetRight { tenant: tenant_of(0), admin: ADMIN.into(), restore };
-        self.order(admin_at_console(tenant_of(0), HEAD), At::Authority, body, rng)
+        let mut tenants: Vec<String> = (0..self.size.users).map(tenant_of).collect();
+        tenants.dedup();
+        let mut outcome = Ok(());
+        for tenant in tenants {
+            let body = Body::SetRight { tenant: tenant.clone(), admin: ADMIN.into(), restore };
+            outcome = outcome.and(self.order(admin_at_console(tenant, HEAD), At::Authority, body, rng));
+        }
+        outcome
     }
 
     // Jobs.

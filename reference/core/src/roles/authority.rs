@@ -55,7 +55,7 @@ impl Authority {
         self.key.public()
     }
 
-    /// Adds a user with the record of a password: an import, done by whoever sets the service up.
+    /// Adds a user with the record of a password: an import, done by the one who sets the service up.
     pub fn add_user(batch: &mut Batch, tenant: &str, user: &str, password: Vec<u8>) {
         batch.put(user_name(tenant, user), crate::cbor::encode(&UserRecord::new(tenant, user, password)));
     }

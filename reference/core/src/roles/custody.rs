@@ -112,7 +112,7 @@ impl Custody {
         Custody { keystore, memory: Memory::default() }
     }
 
-    /// Adds a custodian's login: done by whoever sets custody up, with the custodian present.
+    /// Adds a custodian's login: done by the one who sets custody up, with the custodian present.
     pub fn add_login(batch: &mut Batch, index: u8, authenticator: PublicKey) {
         let login = Login { authenticator: B32::from(authenticator), last_code: 0 };
         batch.put(login_name(index), cbor::encode(&login));

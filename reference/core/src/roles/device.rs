@@ -479,7 +479,7 @@ fn kept_key(step: &mut Step<'_>) -> Option<ArchiveKey> {
     Some(Secret::take(&mut kept.key))
 }
 
-/// What a device's disk says, to whoever reads it.
+/// What a device's disk says, to anyone who reads it.
 #[derive(Clone, Copy)]
 pub struct OnDisk<'a>(pub &'a dyn Read);
 

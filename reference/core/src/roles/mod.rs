@@ -1,7 +1,7 @@
 //! The roles, as state machines (`crate::machine`).
 //!
 //! A role reads its store, changes its memory, and answers with effects. It calls no other role, reads no clock and writes no
-//! store: whoever runs it does that, by `CONTRACT.md`.
+//! store: the one who runs it does that, by `CONTRACT.md`.
 
 pub mod authority;
 pub mod custodian;

@@ -165,7 +165,7 @@ fn a_user_has_only_so_many_devices() {
     house.authority.accepts(&Peer::Client, add(101), "one that is there already");
 }
 
-/// (k), ENR-2b: after so many wrong passwords even the right one is refused, until the last wrong one is far enough back.
+/// (k), ENR-2b: after ten wrong passwords even the right one is refused, until the last wrong one is far enough back.
 #[test]
 fn passwords_are_guessed_only_so_often() {
     let mut house = House::new(1, ANNS);
@@ -223,7 +223,7 @@ fn passwords_are_not_guessed_more_often_by_asking_all_at_once() {
     for _ in 0..GUESSES {
         assert_eq!(verdicts.next(), Some(Err(Refusal::BadCredential)));
     }
-    assert_eq!(verdicts.next(), Some(Err(Refusal::Throttled)), "the right one, after so many wrong ones");
+    assert_eq!(verdicts.next(), Some(Err(Refusal::Throttled)), "the right one, after ten wrong ones");
 }
 
 /// ENR-13c: of two devices that race, the first escrow wins, and the loser comes to the same key.

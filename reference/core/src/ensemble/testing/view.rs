@@ -84,7 +84,7 @@ impl Ensemble {
         let devices = (0..self.devices.len() as u8).map(|device| self.view_device(device, &mut names)).collect();
         let job = self.view_job(&mut names);
         let epoch = self.epoch();
-        let points = Point::ALL.map(|point| freshness(&self.mark(point), epoch, self.now));
+        let points = Point::ALL.map(|point| freshness(&self.mark_shown(point), epoch, self.now));
         let header = self.peek(At::Keystore(0), keystore::header);
         let share_epoch = header.map_or(0, |header| header.share_epoch);
         let staged = self.stores.keystore.get(keystore::STAGED.as_bytes());
@@ -108,6 +108,16 @@ impl Ensemble {
                 .restore,
             records: self.view_records(),
         }
+    }
+
+    /// What a point knows. A sealed keystore admits nothing and takes no lease: it is shown with the one that the authority counts.
+    fn mark_shown(&self, point: Point) -> Mark {
+        let mark = self.mark(point);
+        if point != Point::Keystore || !self.is_sealed(0) {
+            return mark;
+        }
+        let named = self.peek(At::Authority, |step| authority::point(step, point)).lease;
+        Mark { lease: mark.lease.max(named), ..mark }
     }
 
     fn view_user(&self, user: u8, snapshot: Option<&Snapshot>, opened: &[bool], names: &mut Names) -> UserView {

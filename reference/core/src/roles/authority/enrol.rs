@@ -253,7 +253,7 @@ impl Authority {
         let receipt = Signed { body: held.receipt, signature: held.signature };
         let no = Refusal::ReceiptInvalid;
         let said: ReceiptBody = receipt.open(&self.keystore, labels::SIGN_RECEIPT, no, no)?;
-        // The frame's generation is nobody's word; the receipt's is the keystore's.
+        // Nobody signs the frame's generation; the keystore signs the receipt's.
         self.of_generation(step, Some(said.generation))?;
         let mut record = user(step, &said.tenant, &said.user).ok_or(no)?;
         // A user has one key: a receipt for another makes no device keep it (ENR-14b).
