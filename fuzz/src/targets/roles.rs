@@ -124,7 +124,7 @@ pub(crate) fn give(world: &mut Moment, at: At, input: Input<'_>) -> Effects {
     for out in &effects.frames {
         let bytes = cbor::encode(&out.frame);
         assert_eq!(cbor::decode::<Frame>(&bytes, usize::MAX).as_ref(), Ok(&out.frame));
-        let limit = limit_of(&own, &out.to);
+        let limit = limit_of(&own, &out.to).max(out.frame.body.limit());
         assert!(
             bytes.len() <= limit || !from.is_none_or(is_outsider),
             "{} of {} bytes",
