@@ -3,7 +3,7 @@
 use bailee_core::cbor;
 use bailee_core::machine::{Effects, Input, Peer, Person, Timer};
 use bailee_core::wire::{B32, Body, Frame, Place};
-use bailee_services::{ADMIN, At, HEAD, limit_of, tenant_of, user_of};
+use bailee_services::{ADMIN, At, HEAD, tenant_of, user_of};
 use bailee_spec::action::Point;
 use bailee_spec::limits::MESSAGE_BYTES;
 use bailee_spec::outcome::Refusal;
@@ -119,14 +119,12 @@ pub(crate) fn give(world: &mut Moment, at: At, input: Input<'_>) -> Effects {
         assert_eq!(effects.verdict, Err(Refusal::Unauthenticated));
         assert!(effects.frames.iter().all(|out| told_a_refusal(&out.frame.body)), "{:?}", effects.frames);
     }
-    let own = world.peer(at);
     let said = body.map(cbor::encode).unwrap_or_default();
     for out in &effects.frames {
         let bytes = cbor::encode(&out.frame);
         assert_eq!(cbor::decode::<Frame>(&bytes, usize::MAX).as_ref(), Ok(&out.frame));
-        let limit = limit_of(&own, &out.to).max(out.frame.body.limit());
         assert!(
-            bytes.len() <= limit || !from.is_none_or(is_outsider),
+            bytes.len() <= out.frame.body.limit() || !from.is_none_or(is_outsider),
             "{} of {} bytes",
             out.frame.body.name(),
             bytes.len()
@@ -240,7 +238,7 @@ fn happen(world: &mut Moment, [what, one, two, three]: [u8; 4]) {
 
 /// The bytes of a frame arrive: they are a frame or nothing, and what follows from it is on its way.
 fn arrive(world: &mut Moment, at: At, from: &Peer, bytes: &[u8], client: At) {
-    let Ok(frame) = cbor::decode::<Frame>(bytes, limit_of(from, &world.peer(at))) else { return };
+    let Ok(frame) = Frame::decode(bytes) else { return };
     let effects = give_frame(world, at, from, &frame);
     carry(world, at, &effects, client);
 }

@@ -21,4 +21,4 @@ mod world;
 
 pub use disks::{Disks, InMemory};
 pub use setup::{ADMIN, HEAD, Size, password_of, tenant_of, user_of};
-pub use world::{At, Entry, Flight, Restarts, World, limit_of};
+pub use world::{At, Entry, Flight, Restarts, World};

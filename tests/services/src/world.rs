@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bailee_core::cbor;
-use bailee_core::machine::{Effects, Input, Outgoing, Peer, Person, Role, Timer, run};
+use bailee_core::machine::{Effects, Input, Outgoing, Peer, Role, Timer, run};
 use bailee_core::quirks::Quirks;
 #[cfg(feature = "testing")]
 use bailee_core::roles::custody;
@@ -12,7 +12,6 @@ use bailee_core::roles::device::OnDisk;
 use bailee_core::roles::keystore::Opened;
 use bailee_core::store::{Batch, RECORD_BYTES, Read, Store};
 use bailee_core::wire::{Body, Frame};
-use bailee_spec::limits::MESSAGE_BYTES;
 use bailee_spec::outcome::Refusal;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
@@ -90,6 +89,7 @@ struct Stores<S> {
 }
 
 /// What makes a copy of a world.
+#[cfg(feature = "testing")]
 type Copy<D> = fn(&World<D>) -> World<D>;
 
 /// All roles, their stores, and what is between them.
@@ -125,11 +125,8 @@ pub struct World<D: Disks> {
     history: Vec<(World<D>, Flight)>,
 }
 
-/// The largest frame that a carrier takes: a snapshot is as large as the store, at the operator's own endpoint alone.
-pub fn limit_of(from: &Peer, to: &Peer) -> usize {
-    let operator = |peer: &Peer| matches!(peer, Peer::Person(Person::Operator | Person::Schedule));
-    if operator(from) || operator(to) { RECORD_BYTES } else { MESSAGE_BYTES }
-}
+/// How long it takes until a lost machine is replaced, in seconds.
+const NEW_MACHINE_SECONDS: u64 = 60;
 
 fn filled<D: Disks>(disks: &mut D, name: &str, first: &Batch) -> D::Store {
     let mut store = disks.blank(name);
@@ -271,7 +268,7 @@ impl<D: Disks> World<D> {
     pub fn carry(&mut self, from: At, out: &Outgoing, client: At) {
         let sender = self.peer(from);
         let bytes = cbor::encode(&out.frame);
-        assert!(bytes.len() <= limit_of(&sender, &out.to), "{} of {} bytes", out.frame.body.name(), bytes.len());
+        assert!(bytes.len() <= out.frame.body.limit(), "{} of {} bytes", out.frame.body.name(), bytes.len());
         match (&out.to, &out.frame.body) {
             (Peer::Alerts, Body::Alert { id, .. }) => {
                 let body = Body::AlertRecorded { id: *id };
@@ -459,8 +456,10 @@ impl<D: Disks> World<D> {
         self.disks.reopen(store);
     }
 
-    /// The keystore's machines are gone with their disks: empty ones take their place.
+    /// The keystore's machines are gone with their disks: empty ones take their place, later. A blank node counts its ceremonies
+    /// from 1 again, so custody orders them by time (CER-3b).
     pub fn lose_keystore(&mut self) {
+        self.advance(NEW_MACHINE_SECONDS);
         self.stores.keystore = self.disks.blank("keystore");
         for node in 0..self.size.nodes {
             self.restart(At::Keystore(node));
