@@ -62,7 +62,7 @@ fn place(world: &Moment, choice: u8) -> At {
 }
 
 /// A moment (two bytes), how much later it is, a role and a sender (one byte each), and a frame; or, if the role's byte is odd
-/// beyond the places, a timer. The input is given twice, and each time keeps the laws of [`give`].
+/// beyond the places, a timer. The input is given twice, and each time keeps the laws of `give`.
 pub fn deliver(mut data: &[u8]) {
     let [first, second, after, to, by] = front(&mut data);
     let mut world = moment([first, second]);

@@ -455,7 +455,7 @@ const TRIES: usize = 8;
 /// is not applied, the role's memory is what it was.
 ///
 /// # Errors
-/// When the medium fails, or others were faster [`TRIES`] times. Nothing of the step happened then.
+/// When the medium fails, or others were faster too often. Nothing of the step happened then.
 pub fn run<R: Role>(
     role: &mut R,
     store: &mut dyn Store,
