@@ -6,7 +6,10 @@
 
 pub mod bench;
 pub mod check;
+pub mod command;
 pub mod explorer;
+pub mod junit;
 pub mod machines;
 pub mod protocol;
+pub mod scope_file;
 pub mod story;
