@@ -6,9 +6,12 @@
 
 pub mod bench;
 pub mod check;
+pub mod command;
 pub mod coverage;
+pub mod junit;
 pub mod machines;
 pub mod protocol;
+pub mod scope_file;
 pub mod story;
 
 pub use bailee_explorer as explorer;

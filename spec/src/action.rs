@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::about::{rule_in, without_rule};
+
 /// A user, counted from 0.
 pub type User = u8;
 /// A device, counted from 0 over all users: device `d` belongs to user `d / devices_per_user`.
@@ -133,6 +135,23 @@ pub enum Clock {
     Points,
 }
 
+macro_rules! actions {
+    ($(#[$doc:meta])* pub enum Action {
+        $($(#[doc = $about:literal])+ $name:ident $({ $($field:ident: $type:ty),+ })?,)*
+    }) => {
+        $(#[$doc])*
+        pub enum Action { $($(#[doc = $about])+ $name $({ $($field: $type),+ })?,)* }
+
+        impl Action {
+            /// What happens, in one sentence: its documentation.
+            pub fn about(&self) -> &'static str {
+                match self { $(Action::$name { .. } => concat!($($about),+).trim_ascii_start(),)* }
+            }
+        }
+    };
+}
+
+actions! {
 /// One thing that happens. The fields are named after the types they hold.
 #[allow(missing_docs, reason = "every field is named after its type")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -243,4 +262,17 @@ pub enum Action {
     CorruptCustodian { custodian: Custodian },
     /// The adversary takes a copy of the snapshot (ADV-3).
     StealSnapshot,
+}
+}
+
+impl Action {
+    /// What happens, without the rule.
+    pub fn says(&self) -> &'static str {
+        without_rule(self.about())
+    }
+
+    /// Its rule in `spec/alphabet.md`.
+    pub fn rule(&self) -> &'static str {
+        rule_in(self.about())
+    }
 }

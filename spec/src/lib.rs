@@ -3,13 +3,16 @@
 //! `model` reads this alphabet symbolically, `reference` reads it with real keys and real bytes, and neither knows the
 //! other. The words are in `spec/alphabet.md` (actions) and `spec/protocol.md` (messages).
 
+mod about;
 pub mod action;
+pub mod claim;
 pub mod limits;
 pub mod observation;
 pub mod outcome;
 pub mod scope;
 
 pub use action::{Action, Lane};
+pub use claim::Claim;
 pub use observation::Observation;
 pub use outcome::{Outcome, Refusal};
 pub use scope::Scope;

@@ -7,7 +7,8 @@
 use serde::{Deserialize, Serialize};
 use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes, Unaligned};
 
-use crate::action::Node;
+use crate::about::{rule_in, without_rule};
+use crate::action::{Lane, Node};
 
 /// The name of an archive key within one observation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -15,17 +16,22 @@ use crate::action::Node;
 pub struct KeyName(pub u8);
 
 macro_rules! closed_set {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident,)* }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[doc = $about:literal])+ $variant:ident,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[derive(IntoBytes, TryFromBytes, Unaligned, Immutable, KnownLayout)]
         #[repr(u8)]
         #[serde(rename_all = "snake_case")]
-        pub enum $name { $($(#[$vdoc])* $variant,)* }
+        pub enum $name { $($(#[doc = $about])+ $variant,)* }
 
         impl $name {
             /// Every member, in order.
             pub const ALL: &'static [$name] = &[$($name::$variant,)*];
+
+            /// What it is, in one sentence: its documentation.
+            pub fn about(self) -> &'static str {
+                match self { $($name::$variant => concat!($($about),+).trim_ascii_start(),)* }
+            }
         }
     };
 }
@@ -33,66 +39,85 @@ macro_rules! closed_set {
 closed_set! {
     /// The kind of a message on its way (rule NET-1): who sends it to whom is part of the kind.
     Message {
-        /// Device to authority: who the user is.
+        /// Device to authority: who the user is (ENR-2).
         SignIn,
-        /// Authority to device: a session, and whether the user is enrolled.
+        /// Authority to device: a session, and whether the user is enrolled (ENR-3).
         SessionOpened,
-        /// Device to authority: an attempt to enrol.
+        /// Device to authority: an attempt to enrol (ENR-4).
         BeginEnrolment,
-        /// Authority to keystore: the same.
+        /// Authority to keystore: the attempt to enrol (ENR-5).
         OpenEnrolment,
-        /// Keystore to authority: the nonce and the intake key.
+        /// Keystore to authority: the nonce and the intake key (ENR-6).
         EnrolmentOpened,
-        /// Authority to device: the same.
+        /// Authority to device: the nonce and the intake key (ENR-7).
         Nonce,
-        /// Device to authority: the enrolment certificate.
+        /// Device to authority: the enrolment certificate (ENR-8).
         PresentCertificate,
-        /// Authority to keystore: the admission.
+        /// Authority to keystore: the admission (ENR-9).
         CreateAccount,
-        /// Keystore to authority: the account stands.
+        /// Keystore to authority: the account stands (ENR-10).
         AccountCreated,
-        /// Authority to device: the admission.
+        /// Authority to device: the admission (ENR-11).
         Admission,
-        /// Device to authority: the sealed key.
+        /// Device to authority: the sealed archive key (ENR-12).
         EscrowKey,
-        /// Authority to keystore: the same.
+        /// Authority to keystore: the sealed archive key (ENR-13).
         Escrow,
-        /// Keystore to authority: the receipt.
+        /// Keystore to authority: the receipt for the key (ENR-14).
         Receipt,
-        /// Authority to device: certificate and receipt.
+        /// Authority to device: certificate and receipt (ENR-15).
         Authorised,
-        /// Device to authority: admit me to an enrolled user.
+        /// Device to authority: admit me to an enrolled user (REP-1).
         AddDevice,
-        /// Authority to keystore: release under this grant.
+        /// Authority to keystore: release the key under this grant (REP-2, JOB-2).
         ReleaseKey,
-        /// Keystore to authority: consume this grant.
+        /// Keystore to authority: consume this grant (REP-3, JOB-2).
         ConsumeGrant,
-        /// Authority to keystore: consumed.
+        /// Authority to keystore: the grant is consumed (REP-4, JOB-2).
         GrantConsumed,
-        /// Authority to keystore: not consumed.
+        /// Authority to keystore: the grant is not consumed (REP-5, JOB-2).
         GrantRefused,
-        /// Keystore to authority: the key, sealed to the recipient.
+        /// Keystore to authority: the key, sealed to the recipient (REP-6, JOB-2).
         SealedKey,
-        /// Authority to device or restorer: the same.
+        /// Authority to device or restorer: the key, sealed to the recipient (REP-7, JOB-2).
         KeyDelivery,
-        /// Keystore to authority: the account holds a key already; with its receipt.
+        /// Keystore to authority: the account holds a key already; with its receipt (ENR-16).
         AlreadyEscrowed,
-        /// Authority to device: the same.
+        /// Authority to device: the user has a key already; with its receipt (ENR-17).
         GoReplace,
-        /// Keystore to authority: no.
+        /// Keystore to authority: the keystore refuses (ENR-18, JOB-3).
         KeystoreRefusal,
-        /// Authority to device or restorer: no.
+        /// Authority to device or restorer: the authority refuses (ENR-18, JOB-3).
         Refusal,
-        /// Authority to restorer: a job.
+        /// Authority to restorer: a job (JOB-2).
         AssignJob,
-        /// Restorer to authority: the job's own key.
+        /// Restorer to authority: the job's own key (JOB-2).
         JobKey,
-        /// Restorer to authority: the job is over and the key is purged.
+        /// Restorer to authority: the job is over and the key is purged (JOB-10).
         JobEnd,
-        /// Authority to admission point: all revocations up to an epoch, and a lease up to a time.
+        /// Authority to admission point: all revocations up to an epoch, and a lease up to a time (PUB-3).
         Publish,
-        /// Admission point to authority: the newest epoch that it has stored.
+        /// Admission point to authority: the newest epoch that it has stored (PUB-4).
         Confirm,
+    }
+}
+
+impl Message {
+    /// Its sender, its receiver, and what it says: the parts of [`Message::about`].
+    pub fn parts(self) -> (&'static str, &'static str, &'static str) {
+        let (parties, says) = self.about().split_once(": ").unwrap_or_default();
+        let (from, to) = parties.split_once(" to ").unwrap_or_default();
+        (from, to, without_rule(says))
+    }
+
+    /// The rule of `spec/alphabet.md` for its receiver. Where there are two, the second is for the job lane.
+    pub fn rule(self, lane: Lane) -> &'static str {
+        let rules = rule_in(self.about());
+        match rules.split_once(", ") {
+            Some((_, of_job)) if lane == Lane::Job => of_job,
+            Some((of_device, _)) => of_device,
+            None => rules,
+        }
     }
 }
 

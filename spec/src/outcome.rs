@@ -14,14 +14,19 @@ pub enum Outcome {
 }
 
 macro_rules! refusals {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[doc = $about:literal])+ $name:ident,)*) => {
         /// A named reason for saying no.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        pub enum Refusal { $($(#[$doc])* $name,)* }
+        pub enum Refusal { $($(#[doc = $about])+ $name,)* }
 
         impl Refusal {
             /// Every refusal of the alphabet.
             pub const ALL: &'static [Refusal] = &[$(Refusal::$name,)*];
+
+            /// What it means, in one sentence: its documentation.
+            pub fn about(self) -> &'static str {
+                match self { $(Refusal::$name => concat!($($about),+).trim_ascii_start(),)* }
+            }
         }
     };
 }

@@ -25,73 +25,80 @@ pub enum Start {
 }
 
 macro_rules! parts {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[doc = $about:literal])+ $name:ident,)*) => {
         /// A part of the protocol or a fault that a scope switches on: it decides which actions are tried.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
-        pub enum Part { $($(#[$doc])* $name,)* }
+        pub enum Part { $($(#[doc = $about])+ $name,)* }
 
         impl Part {
             /// Every part.
             pub const ALL: &'static [Part] = &[$(Part::$name,)*];
+
+            /// What it switches on, in one sentence: its documentation.
+            pub fn about(self) -> &'static str {
+                match self { $(Part::$name => concat!($($about),+).trim_ascii_start(),)* }
+            }
         }
     };
 }
 
 parts! {
-    /// `SignIn` by devices without a key, and all that follows from it.
+    /// Devices without a key sign in, enrol or replace: `SignIn`, and all that follows from it.
     SignIn,
-    /// `OpenBackup`, `Append`, `Fetch`.
+    /// Devices back up and read back: `OpenBackup`, `Append`, `Fetch`.
     Backup,
-    /// `Deauthorize`, `PublishTogether` (or `Publish`, with `Publication`), `Contact`.
+    /// Devices are deauthorized, and the admission points hear of it: `Deauthorize`, `PublishTogether` (or `Publish`, with
+    /// `publication`), `Contact`.
     Revocation,
-    /// `Publish` and its confirmation as messages: `Publish` in place of `PublishTogether`, deliveries, `Duplicate`, `Drop`.
+    /// What the points hear, and their answers, are messages: `Publish` in place of `PublishTogether`, deliveries, `Duplicate`,
+    /// `Drop`.
     Publication,
-    /// `Suspend`, `Resume`.
+    /// Users are suspended for a time: `Suspend`, `Resume`.
     Suspension,
-    /// `Deactivate`, `Reactivate`.
+    /// Users are deactivated, and may come back: `Deactivate`, `Reactivate`.
     Deactivation,
-    /// `Purge`.
+    /// Deactivated users are gone for good: `Purge`; needs `deactivation`.
     Purge,
-    /// `Request` by owner and neighbour, and all that follows.
+    /// Users ask for a restore: `Request` by owner and neighbour, and all that follows.
     OwnRestore,
-    /// `Request` by the administrators.
+    /// Administrators ask for a restore: `Request` by the administrators, and all that follows.
     OnBehalf,
-    /// `Request` by the schedule.
+    /// The schedule asks for maintenance of an archive: `Request` by the schedule, and all that follows.
     Maintenance,
-    /// `Abort`, `DeliverAbort`.
+    /// Jobs are ended early: `Abort`, `DeliverAbort`.
     Abort,
-    /// `WithdrawRight`, `GrantRight`.
+    /// The administrator's right is withdrawn and given back: `WithdrawRight`, `GrantRight`.
     AdminRight,
-    /// `OpenCeremony` to unseal, `Announce`, `RequestShare`, `SubmitShare`, `Seal`.
+    /// Nodes are unsealed step by step: `OpenCeremony` to unseal, `Announce`, `RequestShare`, `SubmitShare`, `Seal`.
     Ceremony,
-    /// `OpenCeremony` to rekey, `AckShare`, retired shares.
+    /// Shares are renewed step by step: `OpenCeremony` to rekey, `AckShare`, retired shares.
     Rekey,
-    /// `UnsealTogether`.
+    /// Nodes are unsealed in one action: `UnsealTogether`.
     UnsealTogether,
-    /// `RekeyTogether`.
+    /// Shares are renewed in one action: `RekeyTogether`.
     RekeyTogether,
-    /// `Snapshot`, `StageRestore`.
+    /// Snapshots are taken and restored: `Snapshot`, `StageRestore`.
     Disaster,
-    /// `Replay`, `ReEscrow`.
+    /// Keys that a disaster lost come back: `Replay`, `ReEscrow`.
     KeyReturn,
-    /// `ReadHost`, `CorruptCustodian`, `StealSnapshot`.
+    /// The least adversary takes what it can: `ReadHost`, `CorruptCustodian`, `StealSnapshot`.
     Adversary,
-    /// `CrashDevice`.
+    /// Devices crash: `CrashDevice`.
     DeviceCrash,
-    /// Messages outlive a broken connection; `DropLate`.
+    /// Messages outlive a broken connection: late deliveries, `DropLate`.
     Late,
-    /// `DeliverThenCrash`.
+    /// Receivers die after their write: `DeliverThenCrash`.
     CrashAfterWrite,
-    /// `Restart`.
+    /// Nodes restart: `Restart`.
     KeystoreRestart,
-    /// `CrashRestorer`.
+    /// The restorer crashes: `CrashRestorer`.
     RestorerCrash,
-    /// `AlertSink`.
+    /// The sink of the custody alerts fails and comes back: `AlertSink`.
     AlertOutage,
-    /// `Advance`.
+    /// One validity period passes: `Advance`.
     Time,
-    /// `Tick`.
+    /// The clocks of the authority and of the admission points go on apart: `Tick`.
     Clocks,
 }
 
@@ -99,27 +106,35 @@ fn every_point() -> Vec<Point> {
     Point::ALL.to_vec()
 }
 
-/// A bounded instance.
+/// A bounded instance. `spec/scopes.md` describes the file form, its limits and its defaults.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Scope {
     /// Its name, as in `--scope`.
     pub name: String,
     /// What it is for, in one sentence.
+    #[serde(default)]
     pub about: String,
     /// The profile.
+    #[serde(default = "classic")]
     pub profile: Profile,
     /// Users: 1 or more.
+    #[serde(default = "one")]
     pub users: u8,
     /// Devices a user: 1 or more.
+    #[serde(default = "one")]
     pub devices_per_user: u8,
     /// Keystore nodes: 1 or 2.
+    #[serde(default = "one")]
     pub nodes: u8,
     /// Custodians: 2 to 5.
+    #[serde(default = "two")]
     pub custodians: u8,
     /// Shares needed: 2 or more, at most `custodians`.
+    #[serde(default = "two")]
     pub threshold: u8,
     /// Where it starts.
+    #[serde(default = "fresh")]
     pub start: Start,
     /// The admission points that the authority serves, in the order keystore, storage, restorer; all of them if not given. Fewer
     /// only with the part `publication`.
@@ -128,15 +143,39 @@ pub struct Scope {
     /// What is switched on.
     pub parts: Vec<Part>,
     /// Whether interchangeable users, devices and custodians are sorted.
+    #[serde(default = "yes")]
     pub sorted: bool,
     /// Whether lockstep executes every transition (else the scope is for the model alone).
+    #[serde(default = "yes")]
     pub lockstep: bool,
     /// Whether it belongs to the focused scopes that every run checks (else nightly or on demand).
+    #[serde(default = "yes")]
     pub focused: bool,
     /// The ids of the properties checked here.
+    #[serde(default)]
     pub properties: Vec<String>,
     /// Distinct states, transitions and depth that a run must find; absent in a user's own scope.
     pub expected: Option<Expected>,
+}
+
+fn classic() -> Profile {
+    Profile::Classic
+}
+
+fn fresh() -> Start {
+    Start::Fresh
+}
+
+fn one() -> u8 {
+    1
+}
+
+fn two() -> u8 {
+    2
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// The size that a committed scope must have.

@@ -2,10 +2,10 @@
 //! one changed rule; none touches what judges it.
 
 macro_rules! mutations {
-    ($($(#[$doc:meta])* $name:ident = $id:literal in $scope:literal caught by $($property:literal)and+,)*) => {
+    ($($(#[doc = $about:literal])+ $name:ident = $id:literal in $scope:literal caught by $($property:literal)and+,)*) => {
         /// A protocol bug, or a mend, that can be switched on.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Mutation { $($(#[$doc])* $name,)* }
+        pub enum Mutation { $($(#[doc = $about])+ $name,)* }
 
         impl Mutation {
             /// Every mutation.
@@ -14,6 +14,11 @@ macro_rules! mutations {
             /// Its name on the command line.
             pub fn id(self) -> &'static str {
                 match self { $(Mutation::$name => $id,)* }
+            }
+
+            /// What it changes, in one sentence: its documentation.
+            pub fn about(self) -> &'static str {
+                match self { $(Mutation::$name => concat!($($about),+).trim_ascii_start(),)* }
             }
 
             /// The scope in which it is expected to be caught.
@@ -192,4 +197,9 @@ mutations! {
     NoOnBehalf = "no-on-behalf" in "recovery" caught by "on-behalf-unseen",
     /// A mend: the keystore holds what neither root nor shares open.
     EscrowStaysSealed = "escrow-stays-sealed" in "betrayal" caught by "no-master-key" and "shares-are-not-data",
+}
+
+/// The mutation of an id.
+pub fn find(id: &str) -> Option<Mutation> {
+    Mutation::ALL.iter().copied().find(|mutation| mutation.id() == id)
 }

@@ -51,7 +51,7 @@ impl Step<'_> {
 }
 
 /// What a property says.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub enum Kind {
     /// Holds in every state.
     Always(fn(&Rules, &SmallWorld) -> bool),
@@ -79,30 +79,32 @@ impl Kind {
 }
 
 /// A property.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Property {
     /// Its id.
     pub id: &'static str,
-    /// What it says.
+    /// What it says, in one sentence: the documentation in the table below.
+    pub about: &'static str,
+    /// The same as a predicate.
     pub kind: Kind,
     /// Whether it holds; false: its violation is the expected result (`classic` cannot keep the promise).
     pub holds: bool,
 }
 
 const fn always(id: &'static str, holds: fn(&Rules, &SmallWorld) -> bool) -> Property {
-    Property { id, kind: Kind::Always(holds), holds: true }
+    Property { id, about: "", kind: Kind::Always(holds), holds: true }
 }
 
 const fn broken(id: &'static str, holds: fn(&Rules, &SmallWorld) -> bool) -> Property {
-    Property { id, kind: Kind::Always(holds), holds: false }
+    Property { id, about: "", kind: Kind::Always(holds), holds: false }
 }
 
 const fn step(id: &'static str, holds: fn(&Step<'_>) -> bool) -> Property {
-    Property { id, kind: Kind::AlwaysStep(holds), holds: true }
+    Property { id, about: "", kind: Kind::AlwaysStep(holds), holds: true }
 }
 
 const fn sometimes(id: &'static str, shows: fn(&Rules, &SmallWorld) -> bool) -> Property {
-    Property { id, kind: Kind::Sometimes(shows), holds: true }
+    Property { id, about: "", kind: Kind::Sometimes(shows), holds: true }
 }
 
 fn holds_key(user: &UserState) -> bool {
@@ -117,15 +119,24 @@ fn revoked(state: DeviceState) -> bool {
     matches!(state, DeviceState::Revoking | DeviceState::Revoked)
 }
 
-/// Every property of the `classic` profile.
-pub const ALL: &[Property] = &[
+macro_rules! properties {
+    ($($(#[doc = $about:literal])+ $property:expr,)*) => {
+        /// Every property of the `classic` profile.
+        pub const ALL: &[Property] =
+            &[$(Property { about: concat!($($about),+).trim_ascii_start(), ..$property },)*];
+    };
+}
+
+properties![
     // Enrolment.
+    /// An authority that accepts an enrolment or replacement request has a live session for it.
     step("fresh-session", |s| match s.delivered() {
         Some((_, Message::BeginEnrolment | Message::PresentCertificate | Message::AddDevice, lane)) => {
             !s.accepted() || lane.live
         }
         _ => true,
     }),
+    /// The keystore creates an account only where a device's attempt is open.
     step("account-after-admission", |s| {
         let users = s.before.users.iter().zip(&s.after.users).take(s.rules.users.into());
         users.enumerate().all(|(user, (before, after))| {
@@ -136,9 +147,11 @@ pub const ALL: &[Property] = &[
             !created || restored || admitted
         })
     }),
+    /// The key in an account is the key that the authority's log names.
     always("one-key", |_, w| {
         w.users.iter().all(|u| !holds_key(u) || u.enrolled == NO_KEY || u.escrowed == u.enrolled)
     }),
+    /// The key on a device's disk is the escrowed one, or the account is known to be lost, or the user was purged.
     always("kept-key-is-escrowed", |r, w| {
         (0..r.users * r.devices_per_user).all(|d| {
             let key = w.devices[d as usize].disk_key;
@@ -148,15 +161,18 @@ pub const ALL: &[Property] = &[
             key == NO_KEY || escrowed || lost || user.standing == Standing::Purged
         })
     }),
+    /// A device is active only when the log names an escrowed key of its user.
     always("authorised-is-escrowed", |r, w| {
         (0..r.users * r.devices_per_user).all(|d| {
             let user = &w.users[r.user_of(d) as usize];
             w.devices[d as usize].at_authority != DeviceState::Active || user.enrolled != NO_KEY
         })
     }),
+    /// The keystore holds every key that the log names, or the account is known to be lost.
     always("logged-key-is-held", |_, w| {
         w.users.iter().all(|u| u.enrolled == NO_KEY || escrowed_as_logged(u) || u.account == AccountState::Lost)
     }),
+    /// No key of one user is also a key of another user.
     always("keys-differ", |r, w| {
         let keys = |user: u8| {
             let own = r.devices_of(user).flat_map(|d| [w.devices[d].disk_key, w.devices[d].memory_key]);
@@ -164,21 +180,26 @@ pub const ALL: &[Property] = &[
         };
         r.users < 2 || keys(0).all(|a| keys(1).all(|b| a != b))
     }),
+    /// A user is enrolled, and a device has the key on its disk.
     sometimes("enrolled", |_, w| w.users[0].enrolled != NO_KEY && w.devices.iter().any(|d| d.disk == Disk::Key)),
+    /// A device loses the race to enrol and is told so.
     sometimes("race-lost", |_, w| w.devices.iter().any(|d| d.lane.message == Slot::of(Message::GoReplace))),
     // The keystore and releases.
+    /// A sealed keystore accepts no request.
     step("sealed-serves-nothing", |s| match s.delivered() {
         Some((lane, message, _)) if receiver(message, lane) == Receiver::Keystore => {
             !s.accepted() || !s.before.nodes[0].sealed || message == Message::GrantRefused
         }
         _ => true,
     }),
+    /// A sealed key leaves the keystore only after the authority has recorded the release.
     step("release-is-recorded", |s| match s.action {
         Action::Deliver { lane } if s.after.lane(lane).message == Slot::of(Message::SealedKey) => {
             s.before.lane(lane).message == Slot::of(Message::GrantConsumed)
         }
         _ => true,
     }),
+    /// No key of a suspended user is asked for or delivered.
     step("suspended-gets-no-key", |s| {
         let suspended = |user: u8| s.before.users[user as usize].standing == Standing::Suspended;
         let for_suspended = match s.action {
@@ -191,6 +212,7 @@ pub const ALL: &[Property] = &[
         };
         !for_suspended || !s.accepted()
     }),
+    /// What is released for a user, and what a job holds, is that user's own key.
     always("own-key-only", |r, w| {
         // After a disaster the account may lack the key that is under way; the log still says whose it is.
         let owned = |user: u8, key: u8| {
@@ -203,6 +225,7 @@ pub const ALL: &[Property] = &[
         let job = !released(&w.job.lane) || owned(w.job.user, w.job.lane.key);
         job && (w.job.held == NO_KEY || r.users < 2 || owned(w.job.user, w.job.held))
     }),
+    /// A key is released only from an active account.
     step("dormant-is-not-released", |s| match s.delivered() {
         Some((lane, Message::ReleaseKey | Message::GrantConsumed, _)) => {
             let user = s.before.user_of_lane(s.rules, lane);
@@ -210,8 +233,10 @@ pub const ALL: &[Property] = &[
         }
         _ => true,
     }),
+    /// Two devices of a user have the key on their disks.
     sometimes("replaced", |_, w| w.devices.iter().filter(|d| d.disk == Disk::Key).count() > 1),
     // Jobs.
+    /// Only the owner, the schedule and an administrator with the right have a request accepted.
     step("only-entitled-ask", |s| match s.action {
         Action::Request { by, .. } if s.accepted() => match by {
             Requester::Owner | Requester::Schedule => true,
@@ -220,40 +245,54 @@ pub const ALL: &[Property] = &[
         },
         _ => true,
     }),
+    /// A job that an administrator asked for has a notice to the owner.
     always("on-behalf-is-announced", |_, w| {
         w.job.state == JobState::None || w.job.kind != JobKind::OnBehalf || w.job.noticed
     }),
+    /// The restorer holds a key only while its job is under way.
     always("job-over-key-gone", |_, w| {
         w.job.held == NO_KEY || matches!(w.job.state, JobState::KeyHeld | JobState::Ending)
     }),
+    /// After a crash the restorer holds no key.
     step("restorer-crash-purges", |s| s.action != Action::CrashRestorer || s.after.job.held == NO_KEY),
+    /// The restorer holds an archive key for a job.
     sometimes("restorer-holds-key", |_, w| w.job.held != NO_KEY),
+    /// A job is aborted while the restorer holds the key.
     sometimes("aborted-with-key", |_, w| w.job.state == JobState::Ending && w.job.held != NO_KEY),
+    /// A key that the restorer holds is purged in the end, if the restorer goes on.
     Property {
+        about: "",
         id: "held-leads-to-purged",
         kind: Kind::LeadsTo(|_, w| w.job.held != NO_KEY, |_, w| w.job.held == NO_KEY),
         holds: true,
     },
+    /// Maintenance never has a key in the restorer's memory: nobody is signed in.
     broken("key-only-in-session", |_, w| w.job.held == NO_KEY || w.job.kind != JobKind::Maintenance),
+    /// The vendor's restorer never has a key in its memory.
     broken("vendor-holds-no-key", |_, w| w.job.held == NO_KEY),
+    /// A restore on behalf never has a key in the vendor's memory.
     broken("on-behalf-unseen", |_, w| w.job.held == NO_KEY || w.job.kind != JobKind::OnBehalf),
     // Revocation.
+    /// No grant is consumed for a deauthorized device, and no key is passed on to it.
     step("revoked-gets-no-key", |s| match s.delivered() {
         Some((lane, Message::ConsumeGrant | Message::SealedKey, _)) => {
             !s.accepted() || s.device_state(lane).is_none_or(|state| !revoked(state))
         }
         _ => true,
     }),
+    /// The keystore releases nothing to a device whose deauthorization is acknowledged.
     step("no-release-after-ack", |s| match s.delivered() {
         Some((lane, Message::GrantConsumed, _)) => {
             !s.accepted() || s.device_state(lane) != Some(DeviceState::Revoked)
         }
         _ => true,
     }),
+    /// A key that arrives after its device's deauthorization was acknowledged is not taken.
     step("no-escrow-after-ack", |s| match s.delivered() {
         Some((lane, Message::Escrow, _)) => !s.accepted() || s.device_state(lane) != Some(DeviceState::Revoked),
         _ => true,
     }),
+    /// A deauthorization is acknowledged only when no admission point can still let the device in.
     step("ack-after-points", |s| {
         let acknowledged = s.before.devices.iter().zip(&s.after.devices).any(|(before, after)| {
             before.at_authority != DeviceState::Revoked && after.at_authority == DeviceState::Revoked
@@ -261,12 +300,14 @@ pub const ALL: &[Property] = &[
         let behind = |point: &Point| s.after.freshness(s.rules, *point) == Freshness::Behind;
         !acknowledged || !Point::ALL.iter().any(behind)
     }),
+    /// Storage takes nothing from a device whose deauthorization is acknowledged.
     step("no-append-after-ack", |s| match s.action {
         Action::Append { device } if s.accepted() => {
             s.before.devices[device as usize].at_authority != DeviceState::Revoked
         }
         _ => true,
     }),
+    /// A point whose lease is over admits nothing.
     step("fenced-admits-nothing", |s| {
         let admits = match s.action {
             Action::Append { .. } | Action::Fetch { .. } => Point::Storage,
@@ -285,15 +326,18 @@ pub const ALL: &[Property] = &[
         };
         !s.accepted() || s.before.freshness(s.rules, admits) != Freshness::Fenced
     }),
+    /// Storage takes nothing under a capability that has expired.
     step("append-in-time", |s| match s.action {
         Action::Append { device } if s.accepted() => {
             s.before.devices[device as usize].capability_end > s.before.over_up_to(MARGIN_TICKS)
         }
         _ => true,
     }),
+    /// No point forgets an epoch that it has heard.
     step("marks-never-fall", |s| {
         s.before.points.iter().zip(&s.after.points).all(|(before, after)| after.mark >= before.mark)
     }),
+    /// A publication that a newer one overtook changes neither mark nor lease.
     step("overtaken-changes-nothing", |s| match (s.action, s.delivered()) {
         (
             Action::Deliver { lane: Lane::Point(point) | Lane::LatePoint(point) }
@@ -305,26 +349,34 @@ pub const ALL: &[Property] = &[
         }
         _ => true,
     }),
+    /// The authority counts a point as confirmed only if it has heard the newest epoch.
     always("confirmed-is-known", |r, w| {
         let known = |point: &Point| w.points[*point as usize].mark == w.newest;
         let served = Point::ALL.iter().filter(|point| r.points[**point as usize]);
         served.filter(|point| w.points[**point as usize].confirmed).all(known)
     }),
+    /// No point holds a longer lease than the authority has on record.
     always("lease-within-record", |_, w| w.points.iter().all(|at| at.lease <= at.named)),
+    /// A lease that is over for the authority is over for its point.
     always("over-at-authority-is-over", |_, w| w.points.iter().all(|at| at.named > 1 || at.lease == OVER)),
+    /// A deauthorization is acknowledged because a lease ended, although the point has not heard.
     sometimes("acknowledged-by-lease", |r, w| {
         let unheard = |point: &Point| r.points[*point as usize] && w.points[*point as usize].mark < w.newest;
         w.devices.iter().any(|d| d.at_authority == DeviceState::Revoked) && Point::ALL.iter().any(unheard)
     }),
+    /// A newer publication overtakes an older one.
     sometimes("publish-overtaken", |_, w| {
         let overtaken = |lane: &LaneState, mark: u8| lane.message == Slot::of(Message::Publish) && lane.epoch < mark;
         w.points.iter().any(|at| overtaken(&at.lane, at.mark) || overtaken(&at.late, at.mark))
     }),
+    /// From every state every point can confirm the newest epoch.
     Property {
+        about: "",
         id: "can-confirm",
         kind: Kind::CanAlwaysStill(|_, w| w.points.iter().all(|at| at.confirmed)),
         holds: true,
     },
+    /// A deauthorized device that reports to the authority has a blank disk afterwards.
     step("contact-wipes", |s| match s.action {
         Action::Contact { device } if s.accepted() => {
             let device = device as usize;
@@ -332,15 +384,19 @@ pub const ALL: &[Property] = &[
         }
         _ => true,
     }),
+    /// A device is deauthorized while a release to it is under way.
     sometimes("revoked-in-flight", |_, w| {
         w.devices.iter().any(|d| revoked(d.at_authority) && d.lane.message == Slot::of(Message::GrantConsumed))
     }),
+    /// A deauthorization is acknowledged.
     sometimes("acknowledged", |_, w| w.devices.iter().any(|d| d.at_authority == DeviceState::Revoked)),
     // Ceremonies.
+    /// A keystore node that starts is sealed.
     step("start-is-sealed", |s| match s.action {
         Action::Restart { node } => s.after.nodes[node as usize].sealed,
         _ => true,
     }),
+    /// A node is unsealed only by as many different custodians as the threshold asks for.
     step("unsealed-by-threshold", |s| match s.action {
         Action::SubmitShare { custodian, node, .. } => {
             let n = node as usize;
@@ -352,6 +408,7 @@ pub const ALL: &[Property] = &[
         }
         _ => true,
     }),
+    /// A share counts only if it is right and custody released it for this node's ceremony.
     step("count-is-released", |s| match s.action {
         Action::SubmitShare { custodian, node, handing } => {
             let (c, n) = (custodian as usize, node as usize);
@@ -362,22 +419,27 @@ pub const ALL: &[Property] = &[
         }
         _ => true,
     }),
+    /// Custody releases a share only to its owner, with a fresh second factor.
     step("share-to-owner", |s| match s.action {
         Action::RequestShare { asking, .. } => !s.accepted() || asking == Asking::Honestly,
         _ => true,
     }),
+    /// Custody releases a share only while it has a window for an announced ceremony.
     step("share-only-in-window", |s| match s.action {
         Action::RequestShare { node, .. } => !s.accepted() || s.before.nodes[node as usize].window != Window::None,
         _ => true,
     }),
+    /// Custody releases a share only if the alert is recorded.
     step("alert-before-share", |s| match s.action {
         Action::RequestShare { .. } => !s.accepted() || s.before.alerts_up,
         _ => true,
     }),
+    /// A stranger who opens a ceremony changes nothing.
     step("strangers-change-nothing", |s| match s.action {
         Action::OpenCeremony { by: Caller::Stranger, .. } => s.before == s.after,
         _ => true,
     }),
+    /// A rekey ends only when every custodian has acknowledged the new share.
     step("rekey-by-all", |s| match s.action {
         Action::AckShare { custodian, .. } => {
             let acks = |n: usize| s.before.nodes[n].ceremony == CeremonyState::RekeyAcks;
@@ -389,21 +451,29 @@ pub const ALL: &[Property] = &[
         }
         _ => true,
     }),
+    /// When the time is over, no ceremony is open and no custodian's client holds a share.
     step("time-ends-all", |s| {
         let over = s.after.nodes.iter().all(|n| n.ceremony == CeremonyState::None)
             && s.after.custodians.iter().all(|c| c.share == Share::NONE);
         s.action != Action::Advance || over
     }),
+    /// A node is unsealed.
     sometimes("unsealed", |r, w| w.nodes[..r.nodes as usize].iter().any(|n| !n.sealed)),
+    /// A rekey ends, and the former shares are retired.
     sometimes("rekeyed", |_, w| w.retired_shares),
+    /// A custodian's client holds a share for a ceremony that is over.
     sometimes("share-for-a-dead-ceremony", |_, w| w.custodians.iter().any(|c| c.share == Share::OLD)),
+    /// From every state all nodes can be unsealed.
     Property {
+        about: "",
         id: "can-unseal",
         kind: Kind::CanAlwaysStill(|r, w| w.nodes[..r.nodes as usize].iter().all(|n| !n.sealed)),
         holds: true,
     },
     // Disaster.
+    /// From every state each user who was not purged can again be enrolled with the key that the keystore holds.
     Property {
+        about: "",
         id: "key-can-come-back",
         kind: Kind::CanAlwaysStill(|r, w| {
             w.users[..r.users as usize]
@@ -413,32 +483,42 @@ pub const ALL: &[Property] = &[
         }),
         holds: true,
     },
+    /// A snapshot of a retired share epoch is not staged.
     step("retired-snapshot-stays-out", |s| match s.action {
         Action::StageRestore { .. } => !s.accepted() || s.before.snapshot == SnapshotState::Current,
         _ => true,
     }),
+    /// A damaged snapshot is refused, and changes nothing.
     step("damaged-changes-nothing", |s| match s.action {
         Action::StageRestore { condition: Condition::Damaged } => !s.accepted() && s.before == s.after,
         _ => true,
     }),
+    /// A purged user's account is purged wherever the keystore is unsealed and has heard of it.
     always("purged-stays-purged", |r, w| {
         let told = !w.nodes[0].sealed && w.freshness(r, Point::Keystore) == Freshness::Current;
         !told || w.users.iter().all(|u| u.standing != Standing::Purged || u.account == AccountState::Purged)
     }),
+    /// A disaster loses an account's key.
     sometimes("key-lost", |_, w| w.users.iter().any(|u| u.account == AccountState::Lost)),
+    /// A snapshot holds an account whose user was purged since.
     sometimes("purged-in-snapshot", |_, w| {
         w.users.iter().any(|u| u.standing == Standing::Purged && u.snapshot_account == AccountState::Active)
     }),
+    /// A receipt from before a restore is on its way.
     sometimes("outdated-receipt", |_, w| {
         w.devices.iter().any(|d| d.lane.message == Slot::of(Message::Receipt) && d.lane.outdated)
     }),
     // The least adversary.
+    /// No root of one host opens the keys of two users.
     broken("no-master-key", |_, w| w.users.iter().filter(|u| u.opened_by_root).count() < 2),
+    /// Shares and a stolen snapshot open no key.
     broken("shares-are-not-data", |_, w| w.users.iter().all(|u| !u.opened_by_shares)),
+    /// Fewer corrupt custodians than the threshold open no key.
     always("below-threshold-nothing", |r, w| {
         let corrupt = w.custodians.iter().filter(|c| c.corrupt).count() as u8;
         corrupt >= r.threshold || w.users.iter().all(|u| !u.opened_by_shares)
     }),
+    /// A stolen snapshot opens no key without a corrupt custodian.
     always("snapshot-alone-nothing", |_, w| {
         w.custodians.iter().any(|c| c.corrupt) || w.users.iter().all(|u| !u.opened_by_shares)
     }),

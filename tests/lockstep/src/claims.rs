@@ -4,53 +4,11 @@ use std::collections::BTreeMap;
 
 use bailee_model::check::Report;
 use bailee_model::protocol::Mutation;
-use serde::{Deserialize, Serialize};
+pub use bailee_spec::claim::{Claim, parse};
+use serde::Serialize;
 
-/// A claim.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Claim {
-    /// Its id.
-    pub id: String,
-    /// What it says.
-    pub text: String,
-    /// `article` or `bailee`.
-    pub origin: String,
-    /// The expected verdict in `classic`.
-    pub classic: String,
-    /// The expected verdict in `blind`.
-    pub blind: String,
-    /// `crypto`, `server` or `policy`.
-    pub enforcement: Vec<String>,
-    /// `model`, `test`, `both` or `argument`.
-    pub evidence: String,
-    /// Property ids.
-    #[serde(default)]
-    pub properties: Vec<String>,
-    /// Names of tests.
-    #[serde(default)]
-    pub tests: Vec<String>,
-    /// Shown by a later issue.
-    #[serde(default)]
-    pub planned: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ClaimFile {
-    claim: Vec<Claim>,
-}
-
-/// Reads the claims.
-///
-/// # Errors
-/// Line, column and what was expected.
-pub fn parse(text: &str) -> Result<Vec<Claim>, String> {
-    toml::from_str::<ClaimFile>(text).map(|file| file.claim).map_err(|error| error.to_string())
-}
-
-/// How many claims there are, and what they rest on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// How many claims there are, and what they rest on: the parts make the total.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Coverage {
     /// All.
     pub total: usize,
@@ -58,24 +16,33 @@ pub struct Coverage {
     pub covered: usize,
     /// Evidence is a test of the suite, which this run does not repeat.
     pub tested: usize,
+    /// Evidence is an argument.
+    pub argued: usize,
     /// Left for later.
     pub planned: usize,
+    /// Not shown by this run: a property is not in its scopes, has another verdict, or hangs on no mutation.
+    pub not_shown: usize,
 }
 
 /// Counts the claims that these reports cover; `changed` names the properties whose verdict a mutation of this run changed.
-pub fn coverage(claims: &[Claim], reports: &[Report], changed: &[&str]) -> Coverage {
+pub fn coverage(claims: &[Claim], reports: &[&Report], changed: &[&str]) -> Coverage {
     let mut as_expected: BTreeMap<&str, bool> = BTreeMap::new();
     for verdict in reports.iter().flat_map(|report| &report.verdicts) {
         *as_expected.entry(verdict.id).or_insert(true) &= verdict.is_expected();
     }
     let shown = |id: &String| as_expected.get(id.as_str()) == Some(&true) && changed.contains(&id.as_str());
-    let count = |of: &dyn Fn(&Claim) -> bool| claims.iter().filter(|claim| of(claim)).count();
-    Coverage {
-        total: claims.len(),
-        covered: count(&|claim| !claim.planned && !claim.properties.is_empty() && claim.properties.iter().all(shown)),
-        tested: count(&|claim| !claim.planned && claim.evidence == "test"),
-        planned: count(&|claim| claim.planned),
+    let mut counts = Coverage { total: claims.len(), ..Coverage::default() };
+    for claim in claims {
+        let count = match claim.evidence.as_str() {
+            _ if claim.planned => &mut counts.planned,
+            "test" => &mut counts.tested,
+            "argument" => &mut counts.argued,
+            _ if !claim.properties.is_empty() && claim.properties.iter().all(shown) => &mut counts.covered,
+            _ => &mut counts.not_shown,
+        };
+        *count += 1;
     }
+    counts
 }
 
 /// The properties whose verdict some mutation changes, found by running every mutation.

@@ -24,11 +24,13 @@ pub struct Report {
     pub transitions: u64,
     /// Transitions executed on the reference.
     pub executed: u64,
+    /// Actions that were accepted, whether they changed a state or not.
+    pub accepted: u64,
     /// Refusals by a role, executed and compared.
     pub refusals: u64,
     /// Actions that the network or the actor itself had no occasion for, tried and compared.
     pub idle: u64,
-    /// Save-points.
+    /// Save-points, one for each action that was tried: the accepted, the refused, the idle and the disagreeing.
     pub forks: u64,
     /// Refusals by name.
     pub by_refusal: BTreeMap<Refusal, u64>,
@@ -189,6 +191,7 @@ pub fn replay_with(
     }
     for part in parts {
         report.executed += part.executed;
+        report.accepted += part.accepted;
         report.refusals += part.refusals;
         report.idle += part.idle;
         report.forks += part.forks;
@@ -344,7 +347,7 @@ fn expand(shared: &Shared<'_>, task: Task, report: &mut Report) -> Vec<Task> {
                 report.refusals += 1;
                 *report.by_refusal.entry(refusal).or_default() += 1;
             }
-            Outcome::Accepted => {}
+            Outcome::Accepted => report.accepted += 1,
         }
         let Some(key) = key else { continue };
         report.executed += 1;

@@ -5,13 +5,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bailee_core::quirks::Quirks;
+use bailee_model::command::counted;
 use bailee_model::protocol::Protocol;
-use bailee_spec::{Action, Outcome};
+use bailee_model::story::{ends, happens, parties, rule};
+use bailee_spec::observation::Message;
+use bailee_spec::{Action, Outcome, Scope};
 use serde::{Deserialize, Serialize};
 
 use crate::guard::{Side, guarded};
 use crate::pair::{Pair, Seen};
-use crate::replay::{Disagreement, differences};
+use crate::replay::differences;
 
 /// How an action ended on one reading.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,6 +23,16 @@ pub enum Ended {
     With(Outcome),
     /// In a panic.
     Panicked,
+}
+
+impl Ended {
+    /// The same in words.
+    pub fn words(self) -> String {
+        match self {
+            Ended::With(outcome) => ends(outcome),
+            Ended::Panicked => "panicked".into(),
+        }
+    }
 }
 
 impl fmt::Debug for Ended {
@@ -36,6 +49,8 @@ impl fmt::Debug for Ended {
 pub struct Step {
     /// What happened.
     pub action: Action,
+    /// The message that was delivered, if one was.
+    pub message: Option<Message>,
     /// What the model says of it.
     pub model: Ended,
     /// What the reference says of it.
@@ -44,12 +59,38 @@ pub struct Step {
     pub differences: Vec<String>,
 }
 
+impl Step {
+    /// The rule of `spec/alphabet.md` that says what the action does.
+    pub fn rule(&self) -> String {
+        rule(self.action, self.message)
+    }
+
+    /// Who does what, in words; `nodes` is the number of keystore nodes.
+    pub fn words(&self, nodes: u8) -> String {
+        let (from, to) = parties(self.action, self.message, nodes);
+        let parties = if from == to { from } else { format!("{from} -> {to}") };
+        format!("{parties}: {}", happens(self.action, self.message))
+    }
+}
+
 /// Runs the actions on both readings, up to the first step after which they differ or in which one panics; both as they are
 /// then, and the steps. After a panic, what the readings are then means nothing.
 ///
 /// # Errors
 /// When the reference cannot be set up.
 pub fn run_both(protocol: &Protocol, quirks: Quirks, actions: &[Action]) -> Result<(Pair, Vec<Step>), String> {
+    run(protocol, quirks, actions, true)
+}
+
+/// The same to the last action, whether they differ or not.
+///
+/// # Errors
+/// When the reference cannot be set up.
+pub fn run_through(protocol: &Protocol, quirks: Quirks, actions: &[Action]) -> Result<(Pair, Vec<Step>), String> {
+    run(protocol, quirks, actions, false)
+}
+
+fn run(protocol: &Protocol, quirks: Quirks, actions: &[Action], stop: bool) -> Result<(Pair, Vec<Step>), String> {
     let mut pair =
         Pair::start(protocol, quirks, 0).map_err(|error| format!("the reference cannot start: {error:?}"))?;
     let mut steps = Vec::new();
@@ -57,7 +98,7 @@ pub fn run_both(protocol: &Protocol, quirks: Quirks, actions: &[Action]) -> Resu
         let step = step_both(protocol, &mut pair, action);
         let differ = !step.differences.is_empty();
         steps.push(step);
-        if differ {
+        if differ && stop {
             break;
         }
     }
@@ -65,6 +106,10 @@ pub fn run_both(protocol: &Protocol, quirks: Quirks, actions: &[Action]) -> Resu
 }
 
 fn step_both(protocol: &Protocol, pair: &mut Pair, action: Action) -> Step {
+    let message = match action {
+        Action::Deliver { lane } | Action::DeliverThenCrash { lane } => pair.world.lane(lane).message.get(),
+        _ => None,
+    };
     let modelled = guarded(Side::Model, || protocol.step(&pair.world, action));
     let real = guarded(Side::Reference, || pair.act(action));
     let (model, reference, differences) = match (modelled, real) {
@@ -80,7 +125,7 @@ fn step_both(protocol: &Protocol, pair: &mut Pair, action: Action) -> Step {
         (Err(panic), Ok(real)) => (Ended::Panicked, Ended::With(real), panic),
         (Err(model), Err(reference)) => (Ended::Panicked, Ended::Panicked, [model, reference].concat()),
     };
-    Step { action, model, reference, differences }
+    Step { action, message, model, reference, differences }
 }
 
 fn disagrees(protocol: &Protocol, quirks: Quirks, actions: &[Action]) -> Option<usize> {
@@ -109,16 +154,17 @@ pub fn shrink(protocol: &Protocol, quirks: Quirks, actions: &[Action]) -> Vec<Ac
     small
 }
 
-/// A disagreement as a numbered story with both sides.
-pub fn story(scope: &str, steps: &[Step]) -> String {
-    let mut out = format!("disagreement in {scope} after {} actions\n", steps.len());
+/// A disagreement as a numbered story with both sides; `nodes` is the number of keystore nodes.
+pub fn story(scope: &str, nodes: u8, steps: &[Step]) -> String {
+    let rule = steps.last().map(Step::rule).unwrap_or_default();
+    let mut out = format!("disagreement about {rule} in {scope} after {}\n", counted(steps.len() as u64, "action"));
     for (i, step) in steps.iter().enumerate() {
         let verdicts = if step.model == step.reference {
-            format!("{:?}", step.model)
+            step.model.words()
         } else {
-            format!("model {:?}, reference {:?}", step.model, step.reference)
+            format!("model {}; reference {}", step.model.words(), step.reference.words())
         };
-        out += &format!("{:>3}  {:?}: {verdicts}\n", i + 1, step.action);
+        out += &format!("{:>3}  {}: {verdicts}\n", i + 1, step.words(nodes));
         for difference in &step.differences {
             out += &format!("     {difference}\n");
         }
@@ -149,10 +195,10 @@ pub enum Line {
 ///
 /// # Errors
 /// What the system said.
-pub fn keep(folder: &Path, disagreement: &Disagreement, number: usize, steps: &[Step]) -> io::Result<PathBuf> {
+pub fn keep(folder: &Path, scope: &str, number: usize, steps: &[Step]) -> io::Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
-    let path = folder.join(format!("{}-{number}.jsonl", disagreement.scope));
-    let mut lines = vec![Line::Story { scope: disagreement.scope.clone() }];
+    let path = folder.join(format!("{scope}-{number}.jsonl"));
+    let mut lines = vec![Line::Story { scope: scope.into() }];
     let outcome = |ended| if let Ended::With(outcome) = ended { Some(outcome) } else { None };
     lines.extend(steps.iter().map(|step| Line::Step { do_action: step.action, expect: outcome(step.model) }));
     let text: Result<Vec<String>, _> = lines.iter().map(serde_json::to_string).collect();
@@ -160,28 +206,80 @@ pub fn keep(folder: &Path, disagreement: &Disagreement, number: usize, steps: &[
     Ok(path)
 }
 
-/// The scope and the actions of a replay file, or of a story from `cargo model explain --format json`.
+/// A story to be replayed.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Told {
+    /// The scope.
+    pub scope: String,
+    /// The actions.
+    pub actions: Vec<Action>,
+    /// The change of the rules under which it was told.
+    #[serde(default)]
+    pub mutation: Option<String>,
+}
+
+/// What `cargo model explain --format json` says besides stories.
+const NO_STORIES: [&str; 4] = ["verdict", "test", "planned", "argument"];
+
+/// The stories of a replay file, or of what `cargo model explain --format json` prints.
 ///
 /// # Errors
 /// The line, and what was expected.
-pub fn parse(text: &str) -> Result<(String, Vec<Action>), String> {
-    #[derive(Deserialize)]
-    struct Told {
-        scope: String,
-        actions: Vec<Action>,
-    }
+pub fn parse(text: &str) -> Result<Vec<Told>, String> {
     if let Ok(told) = serde_json::from_str::<Told>(text) {
-        return Ok((told.scope, told.actions));
+        return Ok(vec![told]);
     }
-    let mut scope = None;
-    let mut actions = Vec::new();
+    let mut stories: Vec<Told> = Vec::new();
+    let mut kept = false;
     for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        match (serde_json::from_str(line).map_err(|error| format!("line {}: {error}", i + 1))?, &scope) {
-            (Line::Story { scope: name }, None) => scope = Some(name),
-            (Line::Step { do_action, .. }, Some(_)) => actions.push(do_action),
-            (Line::Story { .. }, Some(_)) => return Err(format!("line {}: a second story", i + 1)),
-            (Line::Step { .. }, None) => return Err(format!("line {}: a step before the story's first line", i + 1)),
+        let at = |what: &dyn std::fmt::Display| format!("line {}: {what}", i + 1);
+        let value: serde_json::Value = serde_json::from_str(line).map_err(|error| at(&error))?;
+        if value.get("actions").is_some() {
+            stories.push(serde_json::from_str(line).map_err(|error| at(&error))?);
+            continue;
+        }
+        if value["message_type"].as_str().is_some_and(|kind| NO_STORIES.contains(&kind)) {
+            continue;
+        }
+        match (serde_json::from_str(line).map_err(|error| at(&error))?, stories.last_mut()) {
+            (Line::Story { scope }, None) => {
+                stories.push(Told { scope, actions: Vec::new(), mutation: None });
+                kept = true;
+            }
+            (Line::Step { do_action, .. }, Some(story)) if kept => story.actions.push(do_action),
+            (Line::Story { .. }, Some(_)) => return Err(at(&"a second story")),
+            (Line::Step { .. }, _) => return Err(at(&"a step before the story's first line")),
         }
     }
-    scope.map(|scope| (scope, actions)).ok_or_else(|| "it has no story".to_string())
+    Ok(stories)
+}
+
+/// Refuses a story that names somebody who is not in its scope.
+///
+/// # Errors
+/// The step, the index, and how many there are.
+pub fn check_indices(scope: &Scope, actions: &[Action]) -> Result<(), String> {
+    let devices = u64::from(scope.users) * u64::from(scope.devices_per_user);
+    let sizes = [
+        ("device", devices, "device"),
+        ("late", devices, "device"),
+        ("user", scope.users.into(), "user"),
+        ("node", scope.nodes.into(), "keystore node"),
+        ("custodian", scope.custodians.into(), "custodian"),
+    ];
+    for (i, action) in actions.iter().enumerate() {
+        let value = serde_json::to_value(action).map_err(|error| format!("step {}: {error}", i + 1))?;
+        for (field, size, noun) in sizes {
+            if let Some(index) = [&value, &value["lane"]].iter().find_map(|part| part[field].as_u64())
+                && index >= size
+            {
+                let (number, name) = (i + 1, &scope.name);
+                return Err(format!(
+                    "step {number}: there is no {noun} {index}: scope {name} has {}, counted from 0 ({action:?})",
+                    counted(size, noun)
+                ));
+            }
+        }
+    }
+    Ok(())
 }

@@ -107,13 +107,13 @@ fn the_locksmith_names_what_it_cannot_read() {
     let run = || Command::new(env!("CARGO_BIN_EXE_bailee-locksmith")).arg(folder.path()).output().unwrap();
     let said = |run: std::process::Output| (run.status.code(), String::from_utf8(run.stderr).unwrap());
     let (code, message) = said(run());
-    assert!(code == Some(1) && message.contains("names"), "{message}");
+    assert!(code == Some(2) && message.contains("names"), "{message}");
     std::fs::write(folder.path().join("names"), "tenant-0 user-0\n").unwrap();
     assert_eq!(said(run()).0, Some(4));
     std::fs::create_dir(folder.path().join("shares")).unwrap();
     std::fs::write(folder.path().join("shares/1"), [0xff; 40]).unwrap();
     let (code, message) = said(run());
-    assert!(code == Some(1) && message.contains("expected a share with its header"), "{message}");
+    assert!(code == Some(2) && message.contains("expected a share with its header"), "{message}");
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn a_claim_is_covered_only_as_expected_and_only_if_a_mutation_changes_it() {
     let betrayal = scopes::committed().into_iter().find(|scope| scope.name == "betrayal").unwrap();
     let covered = |mutation, changed: &[&str]| {
         let report = check(&betrayal, How { mutation, ..How::default() }).unwrap();
-        coverage(&claims, &[report], changed).covered
+        coverage(&claims, &[&report], changed).covered
     };
     let changed = changed_by_mutations().unwrap();
     assert_eq!(covered(None, &changed), 1);

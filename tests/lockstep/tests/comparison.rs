@@ -86,8 +86,7 @@ fn a_reference_that_always_accepts_is_reported() {
 #[test]
 fn a_disagreement_is_shrunk_and_replays() {
     use bailee_core::quirks::Quirk;
-    use bailee_lockstep::replay::Disagreement;
-    use bailee_lockstep::shrink::{keep, parse, run_both, shrink, story};
+    use bailee_lockstep::shrink::{Told, keep, parse, run_both, shrink, story};
     let scope = scopes::committed().into_iter().find(|scope| scope.name == "recovery").unwrap();
     let protocol = Protocol::new(&scope, None).unwrap();
     let quirks = Quirks::only(Quirk::SuspendedRestores);
@@ -106,13 +105,17 @@ fn a_disagreement_is_shrunk_and_replays() {
     let small = shrink(&protocol, quirks, &walk);
     assert_eq!(small, vec![Action::Suspend { user: 0 }, owner]);
     let (_, steps) = run_both(&protocol, quirks, &small).unwrap();
-    let told = story("recovery", &steps);
-    assert!(told.contains("model Refused(RestoreSuspended), reference Accepted"), "{told}");
+    let told = story("recovery", 1, &steps);
+    assert!(told.starts_with("disagreement about JOB-1 in recovery after 2 actions\n"), "{told}");
+    assert!(
+        told.contains("model refused, no key is used for a suspended user [RestoreSuspended]; reference accepted"),
+        "{told}"
+    );
     let folder = tempfile::tempdir().unwrap();
-    let found = Disagreement { scope: "recovery".into(), actions: small.clone(), differences: Vec::new() };
-    let path = keep(folder.path(), &found, 1, &steps).unwrap();
+    let path = keep(folder.path(), "recovery", 1, &steps).unwrap();
     let kept = std::fs::read_to_string(path).unwrap();
-    assert_eq!(parse(&kept).unwrap(), ("recovery".into(), small));
+    let expected = Told { scope: "recovery".into(), actions: small, mutation: None };
+    assert_eq!(parse(&kept).unwrap(), [expected]);
     assert!(kept.lines().nth(1).unwrap().starts_with(r#"{"message_type":"step","do_action":{"#), "{kept}");
     let error = parse(&kept.replace("do_action", "do_nothing")).unwrap_err();
     assert!(error.starts_with("line 2: "), "{error}");

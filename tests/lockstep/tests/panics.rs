@@ -130,9 +130,9 @@ fn a_step_that_panics_is_told_made_small_and_kept() {
     let last = steps.last().unwrap();
     assert_eq!((steps.len(), last.model), (found.actions.len(), Ended::Panicked));
     assert!(last.differences[0].starts_with("the model panicked: index out of bounds"), "{last:?}");
-    assert!(story(&found.scope, &steps).contains(": model panicked, reference "));
+    assert!(story(&found.scope, protocol.scope.nodes, &steps).contains(": model panicked; reference "));
     assert_eq!(shrink(&protocol, Quirks::none(), &found.actions).last(), found.actions.last());
     let folder = tempfile::tempdir().unwrap();
-    let path = keep(folder.path(), &found, 1, &steps).unwrap();
-    assert_eq!(parse(&std::fs::read_to_string(path).unwrap()).unwrap().1, found.actions);
+    let path = keep(folder.path(), &found.scope, 1, &steps).unwrap();
+    assert_eq!(parse(&std::fs::read_to_string(path).unwrap()).unwrap()[0].actions, found.actions);
 }

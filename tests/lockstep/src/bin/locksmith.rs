@@ -7,10 +7,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bailee_lockstep::locksmith::Bytes;
+use bailee_model::command::{Failure, NOTHING, end};
 use clap::Parser;
-
-/// Nothing came open.
-const NOTHING: u8 = 4;
 
 /// Tries every key that it can reach on every sealed thing that it was given.
 #[derive(Parser)]
@@ -21,17 +19,11 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(code) => code,
-        Err(message) => {
-            eprintln!("error: {message}");
-            ExitCode::from(1)
-        }
-    }
+    end(run(&Arguments::parse()))
 }
 
-fn run(arguments: &Arguments) -> Result<ExitCode, String> {
-    let bytes = Bytes::read(&arguments.folder)?;
+fn run(arguments: &Arguments) -> Result<u8, Failure> {
+    let bytes = Bytes::read(&arguments.folder).map_err(Failure::Usage)?;
     let opened = bytes.open_all();
     let mut out = std::io::stdout().lock();
     for thing in &opened {
@@ -40,7 +32,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     }
     if opened.is_empty() {
         let _ = writeln!(out, "nothing came open");
-        return Ok(ExitCode::from(NOTHING));
+        return Ok(NOTHING);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(0)
 }
