@@ -177,7 +177,10 @@ const OTHERWISE: [(Quirk, &str); 4] = [
     (Quirk::OneShareFewer, "two shares do not open what three sealed, whatever the node counts"),
     (Quirk::ShareToAnyone, "the custodian's client refuses a share that is not its own"),
     (Quirk::ShareWithoutRestart, "the reference forgets the time of a window, the model the window"),
-    (Quirk::PendingSurvives, "the reference compares the grant's epoch too, so a pending release that survives is void"),
+    (
+        Quirk::PendingSurvives,
+        "the reference compares the grant's epoch too, so a pending release that survives is void",
+    ),
 ];
 
 #[test]
