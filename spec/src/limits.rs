@@ -3,8 +3,8 @@
 /// The length of every validity period of `classic`: sign-in freshness, attempts, grants, capabilities, ceremonies,
 /// custody windows, job and admission leases (rules TIME-1, GEN-13).
 pub const VALIDITY_SECONDS: u64 = 600;
-/// How much earlier than the authority the restorer lets a lease end (rule JOB-9a).
-pub const RESTORER_MARGIN_SECONDS: u64 = 2;
+/// How much earlier than the authority an admission point holds an end over (rules GEN-13, JOB-9a).
+pub const MARGIN_SECONDS: u64 = 2;
 /// A validity period, in ticks, where the clocks of a scope tick one at a time (rule TIME-2).
 pub const VALIDITY_TICKS: u8 = 3;
 /// How many ticks earlier than the authority an admission point holds a deadline over (rule TIME-2).

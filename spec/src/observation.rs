@@ -442,11 +442,10 @@ pub struct PointView {
 pub struct DeadlineView {
     /// The capability: its epoch, and its end as storage holds it.
     pub capability: Option<(EpochName, Ticks)>,
-    /// The message in its lane: the epoch of its grant, and the end of its session or grant as the authority holds it, both
-    /// only where a receiver still reads them.
-    pub lane: Option<(Option<EpochName>, Ticks)>,
+    /// The message in its lane: the end of its session as the authority holds it, where a receiver still reads it.
+    pub lane: Option<Ticks>,
     /// The same of its late message.
-    pub late: Option<(Option<EpochName>, Ticks)>,
+    pub late: Option<Ticks>,
 }
 
 /// Revocation as messages, and clocks: in scopes with the part `publication`.

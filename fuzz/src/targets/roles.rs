@@ -50,6 +50,7 @@ fn later(choice: u8) -> u64 {
 /// The timers that a role may be told of, with an id of the caller's choice among them.
 fn timers(world: &Moment, id: B32) -> Vec<Timer> {
     let mut timers = vec![Timer::Started, Timer::Ceremony, Timer::Share, Timer::Job(id), Timer::Alert(id)];
+    timers.push(Timer::Acknowledge);
     timers.extend(Point::ALL.map(Timer::Publish));
     timers.extend(world.timers().iter().map(|(_, _, timer)| timer.clone()));
     timers

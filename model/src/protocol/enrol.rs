@@ -89,13 +89,10 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         answer(check, Message::SessionOpened, self.w.users[user as usize].enrolled, Message::Refusal)
     }
 
-    /// TIME-2: the lane's session, or its grant, has a validity period from now.
+    /// TIME-2: the lane's session, or the job's grant, has a validity period from now. A device's grant ends with its session.
     fn validate(&mut self, lane: Lane) {
         if self.rules.publication {
-            let newest = self.w.newest;
-            let lane = self.w.lane_mut(lane);
-            lane.epoch = newest;
-            lane.end = FRESH_END;
+            self.w.lane_mut(lane).end = FRESH_END;
         }
     }
 
@@ -206,7 +203,6 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
             return Err(Refusal::NotEnrolled);
         }
         self.w.devices[device as usize].at_authority = DeviceState::Active;
-        self.validate(lane);
         Ok(())
     }
 

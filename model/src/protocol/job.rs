@@ -23,7 +23,10 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
             return Err(Refusal::Busy);
         }
         let no_restorer = match self.rules.publication {
-            true => !self.rules.points[2] || self.w.named_is_over(Point::Restorer),
+            true => {
+                let unheard = !self.w.points[2].confirmed && self.w.named_is_over(Point::Restorer);
+                !self.rules.points[2] || unheard
+            }
             false => self.fenced(Point::Restorer),
         };
         if no_restorer {

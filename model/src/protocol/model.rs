@@ -187,8 +187,8 @@ fn publication_contradicts(scope: &Scope) -> Option<&'static str> {
         }
         () if has(Part::Publication) && !has(Part::Revocation) => Some("publication needs revocation"),
         () if has(Part::Publication) && has(Part::Time) => Some("with publication, time is the part clocks"),
-        () if has(Part::Publication) && any(&[Part::Deactivation, Part::Purge]) => {
-            Some("publication is modelled without deactivation: its messages carry no standing")
+        () if has(Part::Publication) && any(&[Part::Suspension, Part::Deactivation, Part::Purge]) => {
+            Some("publication is modelled without suspension and deactivation: its messages carry no standing")
         }
         () if has(Part::Clocks) && !has(Part::Publication) => Some("clocks needs publication"),
         () if has(Part::Clocks) && (any(&jobs) || any(&[Part::Ceremony, Part::Rekey, Part::Disaster])) => {

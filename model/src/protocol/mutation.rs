@@ -97,6 +97,8 @@ mutations! {
     OldCapability = "old-capability" in "revocation" caught by "no-append-after-ack",
     /// AU writes the end of a lease when the point has confirmed it, and not before it sends it.
     LeaseRecordedLate = "lease-recorded-late" in "leases" caught by "lease-within-record" and "no-append-after-ack",
+    /// AU names a lease to a point that is behind, so it waits for that point for ever.
+    BehindIsLeased = "behind-is-leased" in "leases" caught by "behind-gets-no-lease",
     /// AU takes any confirmation for one of the newest epoch.
     ConfirmsNewest = "confirms-newest" in "leases" caught by "confirmed-is-known" and "no-append-after-ack",
     /// A point stores what an older publication says, over what it knows.

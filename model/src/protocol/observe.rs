@@ -4,7 +4,7 @@ use bailee_spec::action::Point;
 use bailee_spec::observation::*;
 
 use super::canon::{rename_epochs, rename_keys};
-use super::publication::{FIRST_EPOCH, IN_STEP, OVER, is_news, names_an_epoch};
+use super::publication::{FIRST_EPOCH, IN_STEP, OVER, is_news};
 use super::step::Rules;
 use super::world::{DeviceRecord, Key, LaneState, NO_KEY, SnapshotState, World};
 
@@ -147,9 +147,9 @@ fn said(lane: &LaneState, newest: u8) -> Option<PointLaneView> {
     Some(PointLaneView { message: lane.message.get()?, epoch: named, end: ticks(lane.end) })
 }
 
-fn dated(lane: &LaneState) -> Option<(Option<EpochName>, Ticks)> {
+fn dated(lane: &LaneState) -> Option<Ticks> {
     lane.message.get()?;
-    Some((names_an_epoch(lane.message).then(|| epoch(lane.epoch)), ticks(lane.end)))
+    Some(ticks(lane.end))
 }
 
 impl<const U: usize, const N: usize> World<U, N> {

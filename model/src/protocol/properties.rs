@@ -357,6 +357,10 @@ properties![
     }),
     /// No point holds a longer lease than the authority has on record.
     always("lease-within-record", |_, w| w.points.iter().all(|at| at.lease <= at.named)),
+    /// The authority names no lease to a point that has not confirmed the newest epoch.
+    step("behind-gets-no-lease", |s| {
+        s.before.points.iter().zip(&s.after.points).all(|(before, after)| after.confirmed || after.named <= before.named)
+    }),
     /// A lease that is over for the authority is over for its point.
     always("over-at-authority-is-over", |_, w| w.points.iter().all(|at| at.named > 1 || at.lease == OVER)),
     /// A deauthorization is acknowledged because a lease ended, although the point has not heard.

@@ -59,17 +59,26 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         if !self.rules.points[point as usize] {
             return Err(Refusal::OutOfTurn);
         }
-        let newest = self.w.newest;
+        let told = self.tell(point);
         let at = &mut self.w.points[point as usize];
-        if !self.rules.has(Mutation::LeaseRecordedLate) {
-            at.named = FRESH_END;
-        }
         if at.lane.message.is_some() && at.late.message.is_none() {
             at.late = at.lane;
         }
-        at.lane =
-            LaneState { message: Slot::of(Message::Publish), epoch: newest, end: FRESH_END, ..LaneState::fresh() };
+        at.lane = told;
         Ok(())
+    }
+
+    /// PUB-1: what the authority tells a point. A lease is written before it is named, and named only to a point that has
+    /// confirmed the newest epoch.
+    fn tell(&mut self, point: Point) -> LaneState {
+        let epoch = self.w.newest;
+        let at = &mut self.w.points[point as usize];
+        let leased = at.confirmed || self.rules.has(Mutation::BehindIsLeased);
+        if leased && !self.rules.has(Mutation::LeaseRecordedLate) {
+            at.named = FRESH_END;
+        }
+        let end = if leased { FRESH_END } else { OVER };
+        LaneState { message: Slot::of(Message::Publish), epoch, end, ..LaneState::fresh() }
     }
 
     /// PUB-3: the lane keeps the answer's mark as its epoch.
@@ -99,8 +108,8 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     fn renew(&mut self, point: Point, end: u8) {
         let skew = self.w.skew;
         let at = &mut self.w.points[point as usize];
-        let end = if self.rules.has(Mutation::LeaseFromArrival) { VALIDITY_TICKS + skew } else { end };
-        at.lease = at.lease.max(end);
+        let from_arrival = self.rules.has(Mutation::LeaseFromArrival) && end != OVER;
+        at.lease = at.lease.max(if from_arrival { VALIDITY_TICKS + skew } else { end });
     }
 
     /// PUB-3: what a point stores.
@@ -112,7 +121,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         match point {
             Point::Keystore => {
                 if !self.rules.has(Mutation::PendingSurvives) {
-                    self.w.each_lane(|lane| lane.pending &= lane.epoch >= epoch);
+                    self.w.each_lane(|lane| lane.pending = false);
                 }
                 self.accounts_follow_log();
             }
@@ -124,14 +133,19 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     /// PUB-4.
     pub(super) fn at_authority_from_point(&mut self, point: Point, lane: Lane) -> Reaction {
         let message = *self.w.lane(lane);
-        let newest = self.w.newest;
+        let newest = message.epoch == self.w.newest || self.rules.has(Mutation::ConfirmsNewest);
         let at = &mut self.w.points[point as usize];
-        at.confirmed |= message.epoch == newest || self.rules.has(Mutation::ConfirmsNewest);
+        let knew = at.confirmed;
+        at.confirmed |= newest;
         if self.rules.has(Mutation::LeaseRecordedLate) {
             at.named = at.named.max(message.end);
         }
         self.acknowledge();
-        Reaction { outcome: Ok(()), next: None }
+        if newest && knew {
+            return Reaction { outcome: Ok(()), next: None };
+        }
+        *self.w.lane_mut(lane) = self.tell(point);
+        Reaction { outcome: Ok(()), next: Some((Message::Publish, NO_KEY)) }
     }
 
     /// PUB-7.
@@ -227,10 +241,8 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
             }
         }
         self.w.each_lane(|lane| {
-            if !names_an_epoch(lane.message) {
-                lane.epoch = NO_EPOCH;
-            }
             lane.live &= !nobody_reads_live(lane.message);
+            lane.pending &= lane.message != Slot::of(Message::GrantRefused);
             if !lane.live {
                 lane.end = OVER;
             }
@@ -258,9 +270,4 @@ fn nobody_reads_live(message: Slot) -> bool {
 /// Whether a message between authority and point is looked at for its epoch (OBS-3).
 pub(super) fn is_news(lane: &LaneState, newest: u8) -> bool {
     lane.message == Slot::of(Message::Publish) || lane.message.is_some() && lane.epoch == newest
-}
-
-/// Whether a message of a device's lane names the epoch of its grant (OBS-3).
-pub(super) fn names_an_epoch(message: Slot) -> bool {
-    matches!(message.get(), Some(Message::ReleaseKey | Message::ConsumeGrant | Message::GrantConsumed))
 }

@@ -14,7 +14,7 @@ use bailee_spec::observation::{
 use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes, Unaligned};
 
 use super::layout::{LaneRoom, Plan};
-use super::publication::{FIRST_EPOCH, IN_STEP, NO_EPOCH, OVER, is_news, names_an_epoch};
+use super::publication::{FIRST_EPOCH, IN_STEP, NO_EPOCH, OVER, is_news};
 
 /// The name of an archive key; [`NO_KEY`] is none.
 pub type Key = u8;
@@ -174,9 +174,9 @@ record! {
         pending: bool = false, |p| p.when(p.lane.speaks, 1);
         /// It is of an earlier store generation.
         outdated: bool = false, |p| p.when(p.lane.speaks && p.room.disaster, 1);
-        /// The revocation epoch that it, or its grant, names.
-        epoch: u8 = NO_EPOCH, |p| p.when(p.lane.used && p.room.publication, p.room.epoch);
-        /// The end that it, its session or its grant names (TIME-2).
+        /// The revocation epoch that it names.
+        epoch: u8 = NO_EPOCH, |p| p.when(p.lane.used && !p.lane.speaks && p.room.publication, p.room.epoch);
+        /// The end that it or its session names (TIME-2).
         end: u8 = OVER, |p| p.when(p.lane.used && p.room.publication, 3);
     }
 }
@@ -443,12 +443,6 @@ impl<const U: usize, const N: usize> World<U, N> {
             if device.capability != Capability::None {
                 f(&mut device.capability_epoch);
             }
-            for lane in [&mut device.lane, &mut device.late].into_iter().filter(|lane| names_an_epoch(lane.message)) {
-                f(&mut lane.epoch);
-            }
-        }
-        if names_an_epoch(self.job.lane.message) {
-            f(&mut self.job.lane.epoch);
         }
     }
 

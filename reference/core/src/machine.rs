@@ -86,6 +86,8 @@ pub enum Timer {
     Alert(B32),
     /// The point's lease wants renewal, and what is new is to be told.
     Publish(Point),
+    /// The leases are over that an acknowledgement waits for.
+    Acknowledge,
 }
 
 /// What a role is given.

@@ -97,6 +97,32 @@ quirks! {
     RetiredSnapshot = "retired-snapshot",
     /// A damaged snapshot is staged.
     DamagedSnapshot = "damaged-snapshot",
+
+    // Publications, leases and clocks.
+    /// AU writes the end of a lease when the point has confirmed, and not before it sends it.
+    LeaseRecordedLate = "lease-recorded-late",
+    /// AU names a lease to a point that is behind.
+    BehindIsLeased = "behind-is-leased",
+    /// AU takes any confirmation for one of the newest epoch.
+    ConfirmsNewest = "confirms-newest",
+    /// A point stores what an older publication says, over what it knows.
+    MarkFalls = "mark-falls",
+    /// A point counts its lease from the arrival of the message.
+    LeaseFromArrival = "lease-from-arrival",
+    /// A point uses the whole of a lease, without a margin.
+    NoMargin = "no-margin",
+    /// AU counts a lease as over a third of a validity period early.
+    AuthorityCountsShort = "authority-counts-short",
+    /// AU waits for confirmations, and never counts a lease as over.
+    LeaseNotCounted = "lease-not-counted",
+    /// A point confirms what it knew before, and stores no newer epoch.
+    MarkNotStored = "mark-not-stored",
+    /// ST serves after the end of its lease.
+    FencedAppends = "fenced-appends",
+    /// ST takes a capability after its end.
+    CapabilityNeverEnds = "capability-never-ends",
+    /// KS does not look at its lease when a key leaves.
+    FencedReleases = "fenced-releases",
 }
 
 /// The bug that is switched on, if any. Without the feature `testing` no value of this type has one.

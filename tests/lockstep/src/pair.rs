@@ -63,6 +63,9 @@ impl Pair {
                 ensemble.act(Action::Restart { node }, &mut rng);
             }
         }
+        if scope.parts.contains(&Part::Publication) {
+            ensemble.publish_by_messages(&scope.points, &mut rng);
+        }
         let ensemble = ensemble.with_quirks(quirks);
         Ok(Pair { world: protocol.start(), ensemble, loot: Loot::default(), rng })
     }

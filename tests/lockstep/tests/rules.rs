@@ -7,10 +7,10 @@ use bailee_core::quirks::Quirks;
 use bailee_lockstep::pair::{Pair, Seen};
 use bailee_lockstep::replay::differences;
 use bailee_model::protocol::Protocol;
-use bailee_spec::action::{Asking, Caller, Condition, Handing, Point, Purpose, Requester};
+use bailee_spec::action::{Asking, Caller, Clock, Condition, Handing, Point, Purpose, Requester};
 use bailee_spec::observation::{
-    AccountState, Attempt, Capability, CeremonyState, DeviceState, Disk, Freshness, JobState, Message, Program,
-    ShareHeld, Standing, Window,
+    AccountState, Attempt, Capability, CeremonyState, DeviceState, Disk, Freshness, JobState, Message, PointView,
+    Program, ShareHeld, Standing, Ticks, Window,
 };
 use bailee_spec::scope::{Part, Profile, Scope, Start};
 use bailee_spec::{Action, Lane, Observation, Outcome, Refusal};
@@ -28,6 +28,16 @@ fn story(start: Start) -> Story {
 
 /// One user with two devices, or two users with one each.
 fn of_users(users: u8, start: Start) -> Story {
+    with_parts(users, start, &[Part::SignIn, Part::Late], &Point::ALL)
+}
+
+/// One user with two devices, whose revocations are told to one point message by message, while two clocks go on.
+fn by_messages(point: Point) -> Story {
+    let parts = [Part::SignIn, Part::Backup, Part::Revocation, Part::Publication, Part::Clocks];
+    with_parts(1, Start::Enrolled, &parts, &[point])
+}
+
+fn with_parts(users: u8, start: Start, parts: &[Part], points: &[Point]) -> Story {
     let scope = Scope {
         name: "story".into(),
         about: "the rules, one by one".into(),
@@ -38,8 +48,8 @@ fn of_users(users: u8, start: Start) -> Story {
         custodians: 2,
         threshold: 2,
         start,
-        points: bailee_spec::action::Point::ALL.to_vec(),
-        parts: vec![Part::SignIn, Part::Late],
+        points: points.to_vec(),
+        parts: parts.to_vec(),
         sorted: false,
         lockstep: true,
         focused: false,
@@ -101,9 +111,23 @@ impl Story {
             Lane::Device(device) => seen.devices[device as usize].lane.clone(),
             Lane::Late(device) => seen.devices[device as usize].late.clone(),
             Lane::Job => seen.job.lane,
-            Lane::Point(_) | Lane::LatePoint(_) => None,
+            Lane::Point(_) => return self.point().lane.map(|view| view.message),
+            Lane::LatePoint(_) => return self.point().late.map(|view| view.message),
         };
         view.map(|view| view.message)
+    }
+
+    /// The one point that is told message by message.
+    fn point(&self) -> PointView {
+        self.see().publication.unwrap().points.remove(0)
+    }
+
+    /// Both clocks go on together.
+    fn ticks(&mut self, ticks: u8) {
+        for _ in 0..ticks {
+            self.does(Action::Tick { clock: Clock::Points });
+            self.does(Action::Tick { clock: Clock::Authority });
+        }
     }
 
     fn ceremony(&mut self, purpose: Purpose) {
@@ -383,6 +407,107 @@ fn a_published_revocation_forgets_pending_releases() {
     story.does(Action::Deauthorize { device: 0, by: Requester::Owner });
     story.does(Action::PublishTogether { point: Point::Keystore });
     story.refuses_message(SECOND, Message::GrantConsumed, Refusal::GrantVoid);
+}
+
+/// NET-11 to NET-13, PUB-1, PUB-3, PUB-4, PUB-6, REV-2d, REV-2e: publications are copied, overtaken and lost, and what comes late
+/// changes nothing.
+#[test]
+fn publications_are_overtaken_and_lost() {
+    let mut story = by_messages(Point::Storage);
+    let (lane, late) = (Lane::Point(Point::Storage), Lane::LatePoint(Point::Storage));
+    let publish = Action::Publish { point: Point::Storage };
+    story.refuses(Action::Publish { point: Point::Keystore }, Refusal::OutOfTurn); // PUB-1
+    story.refuses(Action::Duplicate { lane }, Refusal::NothingInFlight); // NET-11
+    story.refuses(Action::Drop { lane: late }, Refusal::NothingInFlight); // NET-12
+    story.does(Action::OpenBackup { device: 0 });
+    story.does(publish);
+    assert_eq!(story.point().lane.unwrap().end, Ticks(3)); // PUB-1: it has confirmed the newest epoch.
+    story.does(Action::Duplicate { lane });
+    story.refuses(Action::Duplicate { lane }, Refusal::LaneBusy);
+    story.refuses(Action::Duplicate { lane: late }, Refusal::OutOfTurn);
+    story.refuses(Action::Drop { lane: FIRST }, Refusal::OutOfTurn);
+    story.does(Action::Deauthorize { device: 0, by: Requester::Owner });
+    story.does(publish);
+    assert_eq!(story.point().lane.unwrap().end, Ticks(0), "a point that is behind gets no lease"); // REV-2e
+    story.does(Action::Append { device: 0 });
+    story.delivers(lane, &[Message::Publish]); // PUB-3
+    story.refuses(Action::Append { device: 0 }, Refusal::CapabilityInvalid); // PUB-6
+    let before = story.point();
+    story.refuses_message(late, Message::Publish, Refusal::Overtaken); // REV-2d
+    let after = story.point();
+    assert_eq!((before.mark, before.lease), (after.mark, after.lease));
+    assert_eq!(story.see().devices[0].at_authority, DeviceState::Revoking);
+    story.delivers(lane, &[Message::Confirm]); // PUB-4: new, so the point is told at once, with a lease.
+    assert_eq!(story.see().devices[0].at_authority, DeviceState::Revoked);
+    assert_eq!(story.point().lane.unwrap().end, Ticks(3));
+    story.delivers(late, &[Message::Confirm]); // PUB-4: it says nothing new.
+    assert_eq!(story.message(late), None);
+    story.does(Action::Drop { lane }); // NET-12
+    assert_eq!(story.message(lane), None);
+}
+
+/// TIME-2, OBS-3, OBS-4, PUB-2, PUB-5, PUB-8: a lease is over at its point before it is over at the authority, and then a
+/// deauthorization is acknowledged though nobody heard of it.
+#[test]
+fn a_lease_ends_at_its_point_first() {
+    let mut story = by_messages(Point::Storage);
+    let (lane, publish) = (Lane::Point(Point::Storage), Action::Publish { point: Point::Storage });
+    story.does(Action::OpenBackup { device: 0 });
+    story.does(Action::Tick { clock: Clock::Authority });
+    story.refuses(Action::Tick { clock: Clock::Authority }, Refusal::OutOfTurn); // TIME-2: the most that clocks differ.
+    story.does(Action::Deauthorize { device: 0, by: Requester::Owner });
+    story.does(Action::Tick { clock: Clock::Points });
+    story.does(Action::Append { device: 0 });
+    story.does(Action::Tick { clock: Clock::Points });
+    story.refuses(Action::Append { device: 0 }, Refusal::LeaseExpired); // PUB-2
+    assert_eq!((story.point().lease, story.point().named), (Ticks(0), Ticks(2))); // OBS-4
+    story.does(Action::Tick { clock: Clock::Authority });
+    assert_eq!(story.see().devices[0].at_authority, DeviceState::Revoking);
+    story.does(Action::Tick { clock: Clock::Authority });
+    assert_eq!(story.see().devices[0].at_authority, DeviceState::Revoked); // PUB-5
+    story.does(publish);
+    assert_eq!((story.point().lane.unwrap().end, story.point().named), (Ticks(0), Ticks(0)));
+    let newest = story.see().publication.unwrap().newest;
+    story.does(Action::DeliverThenCrash { lane });
+    assert_eq!((story.point().mark, story.see().publication.unwrap().skew), (newest, -1)); // PUB-8, OBS-3
+    story.does(publish);
+    story.delivers(lane, &[Message::Publish, Message::Confirm, Message::Publish]);
+    assert_eq!((story.point().lease, story.point().named), (Ticks(3), Ticks(3)));
+    story.ticks(2);
+    assert_eq!(story.point().lease, Ticks(1));
+}
+
+/// PUB-3, PUB-7, REV-2a: a sealed node stores nothing; one that is unsealed has heard everything; and what is pending is forgotten
+/// with every publication that is stored.
+#[test]
+fn the_keystore_hears_by_messages() {
+    let parts = [
+        Part::SignIn,
+        Part::Revocation,
+        Part::Publication,
+        Part::KeystoreRestart,
+        Part::UnsealTogether,
+        Part::Backup,
+    ];
+    let mut story = with_parts(1, Start::Enrolled, &parts, &[Point::Keystore]);
+    let (lane, publish) = (Lane::Point(Point::Keystore), Action::Publish { point: Point::Keystore });
+    story.does(Action::SignIn { device: 1 });
+    story.delivers(SECOND, &TO_ESCROW[..2]);
+    story.delivers(SECOND, &REPLACEMENT[..2]);
+    assert!(story.see().devices[1].lane.unwrap().pending);
+    story.does(publish);
+    story.delivers(lane, &[Message::Publish]);
+    assert!(!story.see().devices[1].lane.unwrap().pending); // REV-2a
+    story.delivers(SECOND, &REPLACEMENT[2..3]);
+    story.refuses_message(SECOND, Message::GrantConsumed, Refusal::GrantVoid);
+    story.does(Action::Deauthorize { device: 0, by: Requester::Owner });
+    story.does(publish);
+    story.does(Action::Restart { node: 0 });
+    story.refuses_message(lane, Message::Publish, Refusal::Sealed); // PUB-3
+    assert!(!story.point().confirmed);
+    story.does(Action::UnsealTogether { node: 0 }); // PUB-7
+    assert!(story.point().confirmed);
+    assert_eq!(story.see().devices[0].at_authority, DeviceState::Revoked);
 }
 
 /// DEA-1 to DEA-4: a deactivated account is held and comes back; a purged one does not.

@@ -1,7 +1,7 @@
 //! One action of the alphabet, carried out by the roles themselves.
 
 use bailee_spec::action::{Action, Lane, Point};
-use bailee_spec::limits::{RESTORER_MARGIN_SECONDS, VALIDITY_SECONDS};
+use bailee_spec::limits::{MARGIN_SECONDS, VALIDITY_SECONDS};
 use bailee_spec::outcome::{Outcome, Refusal};
 use rand_core::CryptoRng;
 
@@ -15,7 +15,9 @@ use crate::wire::{Body, StandingChange};
 impl Ensemble {
     /// Carries the action out.
     pub fn act(&mut self, action: Action, rng: &mut dyn CryptoRng) -> Outcome {
-        match self.carry_out(action, rng) {
+        let done = self.carry_out(action, rng);
+        self.acknowledge_in_time(rng);
+        match done {
             Ok(()) => Outcome::Accepted,
             Err(refusal) => Outcome::Refused(refusal),
         }
@@ -23,15 +25,10 @@ impl Ensemble {
 
     fn carry_out(&mut self, action: Action, rng: &mut dyn CryptoRng) -> Done {
         match action {
-            // The reference does not have revocation as messages yet (GEN-33).
-            Action::Publish { .. }
-            | Action::Tick { .. }
-            | Action::Duplicate { .. }
-            | Action::Drop { .. }
-            | Action::Deliver { lane: Lane::Point(_) | Lane::LatePoint(_) }
-            | Action::DeliverThenCrash { lane: Lane::Point(_) | Lane::LatePoint(_) } => {
-                Err(Refusal::NotInThisProfile)
-            }
+            Action::Publish { point } => self.publish_by_message(point, rng),
+            Action::Duplicate { lane } => self.duplicate(lane),
+            Action::Drop { lane } => self.drop_message(lane),
+            Action::Tick { clock } => self.tick(clock, rng),
             Action::Deliver { lane } => self.deliver(lane, false, rng),
             Action::DeliverThenCrash { lane } => self.deliver(lane, true, rng),
             Action::DropLate { device } => {
@@ -98,10 +95,11 @@ impl Ensemble {
     /// TIME-1: the restorer's deadlines pass first, then all others. Points that know every revocation get a new lease; what is
     /// sent to the others is lost.
     fn advance(&mut self, rng: &mut dyn CryptoRng) {
-        self.now += VALIDITY_SECONDS - RESTORER_MARGIN_SECONDS + 1;
-        self.fire_due(rng);
-        self.now += RESTORER_MARGIN_SECONDS;
-        self.fire_due(rng);
+        for seconds in [VALIDITY_SECONDS - MARGIN_SECONDS + 1, MARGIN_SECONDS] {
+            self.now += seconds;
+            self.points_now += seconds;
+            self.fire_due(rng);
+        }
         self.fetching = None;
         for point in Point::ALL {
             let current = self.mark(point).epoch == self.epoch();
@@ -111,12 +109,16 @@ impl Ensemble {
 
     /// What a point knows.
     pub(super) fn mark(&self, point: Point) -> Mark {
-        let at = match point {
+        self.peek(Self::at_point(point), Mark::of)
+    }
+
+    /// Where a point runs.
+    pub(super) fn at_point(point: Point) -> At {
+        match point {
             Point::Keystore => At::Keystore(0),
             Point::Storage => At::Storage,
             Point::Restorer => At::Restorer,
-        };
-        self.peek(at, Mark::of)
+        }
     }
 
     /// The newest revocation epoch.

@@ -8,6 +8,7 @@
 mod act;
 mod network;
 mod people;
+mod publication;
 #[cfg(feature = "testing")]
 mod testing;
 
@@ -87,7 +88,12 @@ struct Flight {
 pub struct Ensemble {
     size: Size,
     quirks: Quirks,
+    /// The clock of the authority, and of all who are not a point.
     now: u64,
+    /// The clock that the admission points share.
+    points_now: u64,
+    /// The points whose publications are carried one message at a time, where they are.
+    publication: Option<Arc<[Point]>>,
     authority: Arc<Authority>,
     keystore: Vec<Arc<Keystore>>,
     storage: Arc<Storage>,
@@ -97,7 +103,7 @@ pub struct Ensemble {
     devices: Vec<Arc<Device>>,
     stores: Stores,
     timers: Arc<Vec<(u64, At, Timer)>>,
-    /// By device, then late by device, then the job's.
+    /// By device, then late by device, then the job's, then by point, then late by point.
     lanes: Vec<Option<Arc<Flight>>>,
     /// What the restorer asked of storage: the work of its job, which goes on when it is carried.
     fetching: Option<Arc<Flight>>,
@@ -266,6 +272,8 @@ impl Ensemble {
             size,
             quirks,
             now: 0,
+            points_now: 0,
+            publication: None,
             authority: Arc::new(Authority::new(authority_key, ks, restorer.public()).with_jobs(1)),
             keystore: circle.nodes,
             storage: Arc::new(Storage::new(au)),
@@ -273,7 +281,7 @@ impl Ensemble {
             custody: Arc::new(Custody::new(ks)),
             codes: vec![1; circle.custodians.len()],
             custodians: circle.custodians,
-            lanes: vec![None; devices.len() * 2 + 1],
+            lanes: vec![None; devices.len() * 2 + 1 + Point::ALL.len() * 2],
             devices,
             stores,
             timers: Arc::new(Vec::new()),
@@ -367,14 +375,24 @@ impl Ensemble {
     fn peek<T>(&self, at: At, look: impl FnOnce(&mut Step<'_>) -> T) -> T {
         let mut rng = NoRandomness;
         let store = self.store(at);
-        look(&mut Step::new(Context { now: self.now, rng: &mut rng, store, quirks: self.quirks }))
+        look(&mut Step::new(Context { now: self.clock(at), rng: &mut rng, store, quirks: self.quirks }))
+    }
+
+    /// Seconds on the clock of a role.
+    fn clock(&self, at: At) -> u64 {
+        match at {
+            At::Keystore(_) | At::Storage | At::Restorer => self.points_now,
+            At::Authority | At::Custody | At::Custodian(_) | At::Device(_) => self.now,
+        }
     }
 
     fn slot(&self, lane: Lane) -> usize {
         match lane {
             Lane::Device(d) => d as usize,
             Lane::Late(d) => self.devices.len() + d as usize,
-            Lane::Job | Lane::Point(_) | Lane::LatePoint(_) => self.devices.len() * 2,
+            Lane::Job => self.devices.len() * 2,
+            Lane::Point(point) => self.devices.len() * 2 + 1 + point as usize,
+            Lane::LatePoint(point) => self.devices.len() * 2 + 1 + Point::ALL.len() + point as usize,
         }
     }
 

@@ -54,7 +54,7 @@ impl Ensemble {
     }
 
     fn step(&mut self, at: At, input: Input<'_>, rng: &mut dyn CryptoRng) -> Effects {
-        let (now, quirks) = (self.now, self.quirks);
+        let (now, quirks) = (self.clock(at), self.quirks);
         let mut go = Go { now, quirks, input, rng };
         let stores = &mut self.stores;
         match at {
@@ -192,7 +192,7 @@ impl Ensemble {
         }
     }
 
-    /// NET-2, NET-3.
+    /// NET-2, NET-3, NET-13.
     pub(super) fn deliver(&mut self, lane: Lane, crash: bool, rng: &mut dyn CryptoRng) -> Done {
         let slot = self.slot(lane);
         let flight = self.lanes[slot].take().ok_or(Refusal::NothingInFlight)?;
@@ -221,7 +221,7 @@ impl Ensemble {
     fn die(&mut self, lane: Lane, receiver: At, rng: &mut dyn CryptoRng) {
         match (receiver, lane) {
             (At::Keystore(node), _) => self.restart(At::Keystore(node), rng),
-            (At::Restorer, Lane::Job) => self.restart(At::Restorer, rng),
+            (At::Restorer | At::Storage, _) => self.restart(receiver, rng),
             _ => {}
         }
         if let Lane::Device(device) = lane {
@@ -243,14 +243,16 @@ impl Ensemble {
 
     // Timers.
 
-    /// Fires what is due, except the authority's: those are publications, which are carried on their own.
+    /// Fires what is due, except the authority's: publications, and what waits for them, are carried on their own.
     pub(super) fn fire_due(&mut self, rng: &mut dyn CryptoRng) {
-        let now = self.now;
-        let due: Vec<_> = self.timers.iter().filter(|(at, ..)| *at <= now).cloned().collect();
+        let by_messages = self.publication.is_some();
+        let is_due =
+            |(due, at, _): &(u64, At, Timer)| *due <= self.clock(*at) && !(by_messages && *at == At::Authority);
+        let (due, waiting): (Vec<_>, Vec<_>) = self.timers.iter().cloned().partition(is_due);
         if due.is_empty() {
             return;
         }
-        Arc::make_mut(&mut self.timers).retain(|(at, ..)| *at > now);
+        self.timers = Arc::new(waiting);
         for (_, at, timer) in due {
             if at != At::Authority {
                 let effects = self.input(at, Input::Timer(&timer), rng);

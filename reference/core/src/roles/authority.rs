@@ -9,6 +9,7 @@ mod release;
 mod revocation;
 mod rights;
 
+use bailee_spec::action::Point;
 use bailee_spec::outcome::Refusal;
 
 use crate::crypto::sign::{PublicKey, Signing};
@@ -28,6 +29,8 @@ pub struct Authority {
     restorer: PublicKey,
     /// The most jobs under way at once, over all users; at most `JOBS`.
     jobs: usize,
+    /// The points that it serves: keystore, storage, restorer.
+    points: [bool; 3],
     memory: (),
 }
 
@@ -41,13 +44,18 @@ pub(super) struct Asked<'a> {
 impl Authority {
     /// An authority that trusts this keystore and this restorer.
     pub fn new(key: Signing, keystore: PublicKey, restorer: PublicKey) -> Self {
-        Authority { key, keystore, restorer, jobs: bailee_spec::limits::JOBS, memory: () }
+        Authority { key, keystore, restorer, jobs: bailee_spec::limits::JOBS, points: [true; 3], memory: () }
     }
 
     /// With fewer jobs at once.
     pub fn with_jobs(mut self, jobs: usize) -> Self {
         self.jobs = jobs.min(bailee_spec::limits::JOBS);
         self
+    }
+
+    /// Serves these points alone: the others get no lease, and nothing waits for them (PUB-1).
+    pub(crate) fn serve_only(&mut self, points: &[Point]) {
+        self.points = Point::ALL.map(|point| points.contains(&point));
     }
 
     /// Its public key.
@@ -137,6 +145,10 @@ impl Role for Authority {
             Input::Frame { from, frame } => self.frame(step, from, frame),
             Input::Checked { checked, frame, .. } => self.checked(step, frame, checked),
             Input::Timer(Timer::Publish(point)) => self.publish(step, *point),
+            Input::Timer(Timer::Acknowledge) => {
+                self.acknowledge(step);
+                Ok(())
+            }
             Input::Timer(Timer::Job(id)) => self.order_end(step, id),
             Input::Timer(Timer::Started) => {
                 self.start(step);

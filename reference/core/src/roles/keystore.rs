@@ -12,10 +12,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bailee_secret::Secret;
+use bailee_spec::limits;
 use bailee_spec::observation::CeremonyState;
 use bailee_spec::outcome::Refusal;
 
-use super::mark::{Mark, Published};
+use super::mark::{Mark, Published, holds_over};
 use crate::crypto::hpke::Recipient;
 use crate::crypto::sign::{PublicKey, Signing};
 use crate::machine::{Done, Input, Outgoing, Peer, Role, Step, Timer, refusal_code};
@@ -91,6 +92,8 @@ pub struct Keystore {
     nodes: u8,
     key: Signing,
     authority: PublicKey,
+    /// By how many seconds it holds an end over early (GEN-13).
+    pub(crate) margin: u64,
     memory: Memory,
 }
 
@@ -107,7 +110,13 @@ pub fn header(step: &mut Step<'_>) -> Option<Header> {
 impl Keystore {
     /// A node, sealed.
     pub fn new(node: u8, nodes: u8, key: Signing, authority: PublicKey) -> Self {
-        Keystore { node, nodes, key, authority, memory: Memory::default() }
+        Keystore { node, nodes, key, authority, margin: limits::MARGIN_SECONDS, memory: Memory::default() }
+    }
+
+    /// For clocks that differ by up to so many seconds.
+    pub fn with_margin(mut self, seconds: u64) -> Self {
+        self.margin = seconds;
+        self
     }
 
     /// Its public key.
@@ -121,8 +130,14 @@ impl Keystore {
     }
 
     /// Whether a release waits for this grant.
-    pub fn is_pending(&self, now: u64, grant: &B32) -> bool {
-        self.memory.pending.get(&**grant).is_some_and(|pending| now <= pending.grant.expiry)
+    pub fn is_pending(&self, step: &Step<'_>, grant: &B32) -> bool {
+        self.memory.pending.get(&**grant).is_some_and(|pending| !holds_over(step, pending.grant.expiry, self.margin))
+    }
+
+    /// REV-2b, PUB-2: a node whose lease is over serves nobody.
+    fn in_lease(&self, step: &mut Step<'_>, unless: Quirk) -> Done {
+        let admits = Mark::of(step).in_lease(step, self.margin) || step.quirks.has(unless);
+        if admits { Ok(()) } else { Err(Refusal::RevocationStale) }
     }
 
     /// The open barrier. A node whose root belongs to a header that is no longer in force seals itself (KEY-3d).
@@ -153,9 +168,7 @@ impl Keystore {
         match body {
             Body::OpenEnrolment { .. } | Body::CreateAccount { .. } | Body::Escrow { .. } => {
                 // REV-2b: a node that may not have heard of a revocation takes no key either.
-                if !Mark::of(step).in_lease(step.now) && !step.quirks.has(Quirk::FencedServes) {
-                    return Err(Refusal::RevocationStale);
-                }
+                self.in_lease(step, Quirk::FencedServes)?;
                 self.enrol(step, &keyring, body)
             }
             Body::ReleaseKey { grant, signature } => self.may_release(step, &keyring, grant, signature),
@@ -171,10 +184,10 @@ impl Keystore {
     /// REV-2, and the end of the sync after an unsealing (CER-6): the node follows the log.
     fn hear(&mut self, step: &mut Step<'_>, published: Published, entries: &[LogEntry], head: u64) -> Done {
         let open = self.unsealed(step)?;
+        let fresh = Mark::of(step).hear(step, published, entries)?;
         if !step.quirks.has(Quirk::PendingSurvives) {
             self.memory.pending.clear();
         }
-        let fresh = Mark::of(step).hear(step, published, entries);
         for entry in fresh {
             self.follow(step, &open.keyring, entry);
         }

@@ -1,8 +1,10 @@
 //! What an admission point remembers of revocations, and until when it may admit (REV-2, TIME-1).
 
+use bailee_spec::outcome::Refusal;
 use minicbor::{Decode, Encode};
 
 use crate::machine::{Peer, Step};
+use crate::quirks::Quirk;
 use crate::wire::{Body, LogEntry};
 
 /// An admission point's mark.
@@ -33,35 +35,58 @@ pub struct Published {
     pub lease: Option<u64>,
 }
 
+/// Whether a point holds an end over that the authority named: by the point's own clock, `margin` seconds early, so that it is
+/// over here before it is over for an authority whose clock is ahead by no more than that (GEN-13, TIME-2).
+pub fn holds_over(step: &Step<'_>, end: u64, margin: u64) -> bool {
+    let margin = if step.quirks.has(Quirk::NoMargin) { 0 } else { margin };
+    step.now.saturating_add(margin) > end
+}
+
 impl Mark {
     /// The mark of this point.
     pub fn of(step: &mut Step<'_>) -> Mark {
         step.get(MARK).unwrap_or_default()
     }
 
-    /// Whether the lease runs, by the point's own clock.
-    pub fn in_lease(&self, now: u64) -> bool {
-        now <= self.lease
+    /// Whether the lease runs, by the point's own clock and with its margin in seconds.
+    pub fn in_lease(&self, step: &Step<'_>, margin: u64) -> bool {
+        !holds_over(step, self.lease, margin)
     }
 
-    /// REV-2: the entries that are new, with the mark written and confirmed. An older publication changes nothing: neither
-    /// mark nor lease go back (REV-2d).
-    pub fn hear<'e>(mut self, step: &mut Step<'_>, published: Published, entries: &'e [LogEntry]) -> &'e [LogEntry] {
+    /// REV-2: the entries that are new, with the mark written and confirmed.
+    ///
+    /// # Errors
+    /// `Overtaken` for an older publication that says nothing new: it changes nothing, and the answer is what the point has
+    /// stored (REV-2d).
+    pub fn hear<'e>(
+        mut self,
+        step: &mut Step<'_>,
+        published: Published,
+        entries: &'e [LogEntry],
+    ) -> Result<&'e [LogEntry], Refusal> {
         let end = published.from.saturating_add(entries.len() as u64);
         // A gap: entries between are missing, so nothing of it can be followed. The answer says where to go on.
         let reaches = published.from <= self.index;
         let known = self.index.saturating_sub(published.from).min(entries.len() as u64) as usize;
         let fresh = if reaches { &entries[known..] } else { &entries[..0] };
-        let older = published.epoch < self.epoch;
+        let falls = step.quirks.has(Quirk::MarkFalls);
+        let older = published.epoch < self.epoch && !falls;
+        if older && end <= self.index {
+            step.if_refused(Peer::Authority, Body::Confirm { index: self.index, epoch: self.epoch });
+            return Err(Refusal::Overtaken);
+        }
         if reaches {
             self.index = self.index.max(end);
-            self.epoch = self.epoch.max(published.epoch);
+            if !step.quirks.has(Quirk::MarkNotStored) {
+                self.epoch = if falls { published.epoch } else { self.epoch.max(published.epoch) };
+            }
             if let Some(lease) = published.lease.filter(|_| !older) {
-                self.lease = self.lease.max(lease);
+                let from_arrival = step.quirks.has(Quirk::LeaseFromArrival);
+                self.lease = self.lease.max(if from_arrival { step.deadline() } else { lease });
             }
             step.put(MARK, &self);
         }
         step.send(Peer::Authority, Body::Confirm { index: self.index, epoch: self.epoch });
-        fresh
+        Ok(fresh)
     }
 }

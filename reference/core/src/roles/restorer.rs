@@ -55,12 +55,21 @@ pub struct Restorer {
     keystore: PublicKey,
     /// The most jobs at once; at least 1, at most `JOBS`.
     jobs: usize,
+    /// By how many seconds it holds an end over early (GEN-13).
+    pub(crate) margin: u64,
 }
 
 impl Restorer {
     /// A restorer that trusts this keystore.
     pub fn new(key: Signing, keystore: PublicKey) -> Self {
-        Restorer { memory: Memory::default(), key, keystore, jobs: limits::JOBS }
+        let (jobs, margin) = (limits::JOBS, limits::MARGIN_SECONDS);
+        Restorer { memory: Memory::default(), key, keystore, jobs, margin }
+    }
+
+    /// For clocks that differ by up to so many seconds.
+    pub fn with_margin(mut self, seconds: u64) -> Self {
+        self.margin = seconds;
+        self
     }
 
     /// With fewer jobs at once.
@@ -93,7 +102,7 @@ impl Restorer {
         let Body::AssignJob { tenant, user, deadline, capability, signature, .. } = body else {
             return Err(Refusal::JobOver);
         };
-        let until = (*deadline).min(step.deadline()).saturating_sub(limits::RESTORER_MARGIN_SECONDS);
+        let until = (*deadline).min(step.deadline()).saturating_sub(self.margin);
         if step.now > until {
             return Err(Refusal::JobOver);
         }
@@ -151,7 +160,7 @@ impl Restorer {
         let mark = Mark::of(step);
         let job = self.memory.jobs.get_mut(&**id).ok_or(Refusal::OutOfTurn)?;
         let Hand::Holding(key) = &job.hand else { return Err(Refusal::OutOfTurn) };
-        let outcome = if step.now > job.until || !mark.in_lease(step.now) {
+        let outcome = if step.now > job.until || !mark.in_lease(step, self.margin) {
             Err(Refusal::LeaseExpired)
         } else if blocks.is_empty() && !job.opened {
             Err(Refusal::NothingStored)
@@ -175,7 +184,7 @@ impl Restorer {
     fn fail(&mut self, step: &mut Step<'_>, id: &B32, reason: u8) -> Done {
         let mark = Mark::of(step);
         let job = self.memory.jobs.get(&**id).ok_or(Refusal::OutOfTurn)?;
-        let in_time = step.now <= job.until && mark.in_lease(step.now);
+        let in_time = step.now <= job.until && mark.in_lease(step, self.margin);
         let said = Refusal::ALL.get(usize::from(reason)).copied().unwrap_or(Refusal::Malformed);
         self.end(step, id, false, Quirk::KeyLeftOnFailure);
         Err(if in_time { said } else { Refusal::LeaseExpired })
@@ -233,8 +242,8 @@ impl Role for Restorer {
             Input::Timer(_) | Input::Checked { .. } => return Ok(()),
         };
         if let Body::Publish { from, entries, epoch, lease, .. } = &frame.body {
-            Mark::of(step).hear(step, Published { from: *from, epoch: *epoch, lease: *lease }, entries);
-            return Ok(());
+            let published = Published { from: *from, epoch: *epoch, lease: *lease };
+            return Mark::of(step).hear(step, published, entries).map(|_| ());
         }
         let id = frame.exchange.ok_or(Refusal::JobOver)?;
         match (&frame.body, from) {

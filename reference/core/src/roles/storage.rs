@@ -5,7 +5,7 @@ use bailee_spec::observation::Standing;
 use bailee_spec::outcome::Refusal;
 
 use super::authority::jobs::RESTORER_ID;
-use super::mark::{Mark, Published};
+use super::mark::{Mark, Published, holds_over};
 use crate::cbor;
 use crate::crypto::labels;
 use crate::crypto::sign::PublicKey;
@@ -17,6 +17,8 @@ use crate::wire::{B32, Blob, Body, CONTENT_BYTES, CapabilityBody, Decision, LogE
 #[cfg_attr(feature = "testing", derive(Clone))]
 pub struct Storage {
     authority: PublicKey,
+    /// By how many seconds it holds an end over early (GEN-13).
+    pub(crate) margin: u64,
     memory: (),
 }
 
@@ -56,13 +58,20 @@ pub fn extent(step: &mut Step<'_>, tenant: &str, user: &str) -> (u64, u64) {
 impl Storage {
     /// Storage that trusts this authority.
     pub fn new(authority: PublicKey) -> Self {
-        Storage { authority, memory: () }
+        Storage { authority, margin: limits::MARGIN_SECONDS, memory: () }
+    }
+
+    /// For clocks that differ by up to so many seconds.
+    pub fn with_margin(mut self, seconds: u64) -> Self {
+        self.margin = seconds;
+        self
     }
 
     /// REV-2: within its lease.
     fn in_lease(&self, step: &mut Step<'_>) -> Result<Mark, Refusal> {
         let mark = Mark::of(step);
-        if mark.in_lease(step.now) { Ok(mark) } else { Err(Refusal::LeaseExpired) }
+        let admits = mark.in_lease(step, self.margin) || step.quirks.has(Quirk::FencedAppends);
+        if admits { Ok(mark) } else { Err(Refusal::LeaseExpired) }
     }
 
     /// BAK-2a, BAK-2b: the capability, if the authority gave it, for this, to this caller, and no revocation overtook it. The
@@ -78,7 +87,8 @@ impl Storage {
             _ => (false, false),
         };
         let overtaken = overtaken && !step.quirks.has(Quirk::OldCapability);
-        if !own || overtaken || body.read != read || step.now > body.expiry {
+        let over = holds_over(step, body.expiry, self.margin) && !step.quirks.has(Quirk::CapabilityNeverEnds);
+        if !own || overtaken || body.read != read || over {
             return Err(no);
         }
         Ok(body)
@@ -127,7 +137,7 @@ impl Storage {
 
     /// REV-2: archives of purged users are gone from the first step on; their blocks are removed a few at a time.
     fn hear(&self, step: &mut Step<'_>, published: Published, entries: &[LogEntry]) -> Done {
-        let fresh = Mark::of(step).hear(step, published, entries);
+        let fresh = Mark::of(step).hear(step, published, entries)?;
         for entry in fresh {
             if entry.decision == Decision::Standing(Standing::Purged as u8) {
                 let (_, end) = extent(step, &entry.tenant, &entry.user);

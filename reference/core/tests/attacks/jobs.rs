@@ -4,7 +4,7 @@
 use bailee_core::machine::{Peer, Person, Timer};
 use bailee_core::roles::authority;
 use bailee_core::wire::{B32, Body, StandingChange};
-use bailee_spec::limits::{JOBS, RESTORER_MARGIN_SECONDS, VALIDITY_SECONDS};
+use bailee_spec::limits::{JOBS, MARGIN_SECONDS, VALIDITY_SECONDS};
 use bailee_spec::observation::JobState;
 use bailee_spec::outcome::Refusal;
 
@@ -203,7 +203,7 @@ fn holding() -> (House, B32) {
 #[test]
 fn a_restorer_ends_by_its_own_clock() {
     let house = self::house();
-    let last = VALIDITY_SECONDS - RESTORER_MARGIN_SECONDS;
+    let last = VALIDITY_SECONDS - MARGIN_SECONDS;
     for told in [u64::MAX, VALIDITY_SECONDS * 100, VALIDITY_SECONDS] {
         let mut restorer = House::new(1, PEOPLE).restorer;
         let (capability, signature) = (Vec::new().into(), Vec::new().into());
@@ -231,7 +231,7 @@ fn a_restorer_ends_by_its_own_clock() {
 #[test]
 fn a_restorer_opens_nothing_after_its_deadline() {
     let (mut house, job) = holding();
-    house.set_clocks(VALIDITY_SECONDS - RESTORER_MARGIN_SECONDS + 1);
+    house.set_clocks(VALIDITY_SECONDS - MARGIN_SECONDS + 1);
     let blocks = Body::Blocks { blocks: Vec::new(), next: None };
     assert_eq!(house.restorer.verdict(&Peer::Storage, (job, blocks)), Err(Refusal::LeaseExpired));
     assert_eq!(house.restorer.role.held().count(), 0);
@@ -243,7 +243,7 @@ fn a_late_assignment_is_refused() {
     let mut restorer = House::new(1, PEOPLE).restorer;
     let (capability, signature) = (Vec::new().into(), Vec::new().into());
     let (tenant, user) = ("t".into(), "ann".into());
-    let deadline = 100 + RESTORER_MARGIN_SECONDS;
+    let deadline = 100 + MARGIN_SECONDS;
     let body = (b32(7), Body::AssignJob { job: b32(7), tenant, user, deadline, capability, signature });
     restorer.now = 101;
     restorer.refuses(&Peer::Authority, body.clone(), Refusal::JobOver, "one second late");

@@ -239,6 +239,7 @@ fn a_system_that_heard_everything_still_serves() {
 
 fn timers() -> Vec<Timer> {
     let mut timers = vec![Timer::Started, Timer::Ceremony, Timer::Share, Timer::Job(b32(1)), Timer::Alert(b32(1))];
+    timers.push(Timer::Acknowledge);
     timers.extend(Point::ALL.map(Timer::Publish));
     timers
 }

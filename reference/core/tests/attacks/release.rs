@@ -7,7 +7,7 @@ use bailee_core::roles::keystore::RELEASED;
 use bailee_core::roles::signed::consumed_body;
 use bailee_core::wire::{B32, Body, GrantBody};
 use bailee_spec::action::Point;
-use bailee_spec::limits::VALIDITY_SECONDS;
+use bailee_spec::limits::{MARGIN_SECONDS, VALIDITY_SECONDS};
 use bailee_spec::outcome::Refusal;
 
 use crate::common::{House, admin, b32, sent, signed};
@@ -116,9 +116,9 @@ fn a_pending_release_does_not_survive_a_revocation() {
 /// (d): lease and expiry are asked again when the key leaves; both hold in their last second.
 #[test]
 fn a_release_ends_with_its_lease_and_with_its_grant() {
-    for (expiry, last, why) in
-        [(100, 100, Refusal::GrantInvalid), (9_000, VALIDITY_SECONDS, Refusal::RevocationStale)]
+    for (expiry, end, why) in [(100, 100, Refusal::GrantInvalid), (9_000, VALIDITY_SECONDS, Refusal::RevocationStale)]
     {
+        let last = end - MARGIN_SECONDS;
         let mut vault = Vault::new();
         let challenge = vault.asks(expiry);
         vault.0.set_clocks(last + 1);

@@ -6,7 +6,7 @@ use bailee_core::roles::authority;
 use bailee_core::roles::mark::Mark;
 use bailee_core::wire::{B32, Blob, Body, CapabilityBody};
 use bailee_spec::action::Point;
-use bailee_spec::limits::VALIDITY_SECONDS;
+use bailee_spec::limits::{MARGIN_SECONDS, VALIDITY_SECONDS};
 use bailee_spec::outcome::Refusal;
 
 use crate::common::{Flight, House, admin, b32, sent, signed, user};
@@ -46,16 +46,17 @@ fn an_older_publication_changes_nothing_at_the_point() {
     storage.accepts(&Peer::Authority, publish(2, Some(900)), "news");
     let device = Peer::Device(b32(2));
     for late in [publish(1, Some(5_000)), publish(1, None), publish(0, Some(9_000))] {
-        let confirmed = storage.gives(&Peer::Authority, late, "it is confirmed for what is stored");
+        let confirmed = storage.say(&Peer::Authority, late);
+        assert_eq!(confirmed.verdict, Err(Refusal::Overtaken), "the answer is what is stored");
         assert_eq!(sent(&confirmed, &Peer::Authority).body, Body::Confirm { index: 0, epoch: 2 });
         assert_eq!(storage.peek(Mark::of), Mark { epoch: 2, index: 0, lease: 900 });
         storage.refuses(&device, old.clone(), Refusal::CapabilityInvalid, "an overtaken capability");
     }
     storage.accepts(&Peer::Authority, publish(2, Some(700)), "an overtaken renewal");
     assert_eq!(storage.peek(Mark::of).lease, 900, "a lease that was given is not shortened by an overtaken one");
-    storage.now = 900;
+    storage.now = 900 - MARGIN_SECONDS;
     storage.accepts(&device, new.clone(), "in the last second of the lease");
-    storage.now = 901;
+    storage.now += 1;
     storage.refuses(&device, new, Refusal::LeaseExpired, "after it");
 }
 
@@ -121,15 +122,17 @@ fn a_lost_confirmation_leaves_no_lease_that_the_authority_does_not_know() {
         let (capability, signature) = leave.clone();
         Body::Append { capability, signature, block: b"block".to_vec().into() }
     };
-    for now in [601, 900] {
+    for now in [601, 900 - MARGIN_SECONDS] {
         house.set_clocks(now);
         house.publish(Point::Keystore);
         assert_eq!(acknowledged(&mut house), 0, "storage still admits at {now}");
         house.storage.accepts(&device, append(), "within the lease");
     }
+    // The authority's clock is ahead by the whole margin: storage refuses in the second in which it is acknowledged.
     house.set_clocks(901);
-    house.publish(Point::Keystore);
-    assert_eq!(acknowledged(&mut house), 1);
+    house.storage.now = 901 - MARGIN_SECONDS;
+    let _ = house.authority.fire(&Timer::Acknowledge);
+    assert_eq!(acknowledged(&mut house), 1, "without another publication");
     house.storage.refuses(&device, append(), Refusal::LeaseExpired, "after the acknowledgement");
 }
 

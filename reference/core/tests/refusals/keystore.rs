@@ -6,6 +6,7 @@ use bailee_core::machine::Peer;
 use bailee_core::roles::signed::consumed_body;
 use bailee_core::wire::{AdmissionBody, Body, EscrowBody, GrantBody, StandingChange};
 use bailee_spec::action::Point;
+use bailee_spec::limits::MARGIN_SECONDS;
 use bailee_spec::outcome::Refusal;
 
 use crate::common::{HOLDER, House, OPERATOR, b32};
@@ -55,10 +56,10 @@ fn create_account() {
     table(
         "CreateAccount",
         &enrolling,
-        Some(600),
+        Some(600 - MARGIN_SECONDS),
         &[
             ("ENR-9", "a sealed node", Refusal::Sealed, &sealed),
-            ("ENR-9", "after the lease", Refusal::RevocationStale, &at(601)),
+            ("ENR-9", "after the lease", Refusal::RevocationStale, &at(601 - MARGIN_SECONDS)),
             ("ENR-9a", "not canonical", Refusal::Malformed, edit!(CreateAccount { admission } => garble(admission))),
             (
                 "ENR-9a",
@@ -128,10 +129,10 @@ fn escrow() {
     table(
         "Escrow",
         &enrolling,
-        Some(600),
+        Some(600 - MARGIN_SECONDS),
         &[
             ("ENR-13", "a sealed node", Refusal::Sealed, &sealed),
-            ("ENR-13", "after the lease", Refusal::RevocationStale, &at(601)),
+            ("ENR-13", "after the lease", Refusal::RevocationStale, &at(601 - MARGIN_SECONDS)),
             ("ENR-13", "a user who has a key", Refusal::AlreadyEscrowed, &|house, _| house.enrol(1)),
             ("ENR-13", "carried twice", Refusal::AlreadyEscrowed, &|house, flight| {
                 house.deliver(flight.clone()).unwrap()
@@ -196,10 +197,10 @@ fn release_key() {
     table(
         "ReleaseKey",
         &replacing,
-        Some(600),
+        Some(600 - MARGIN_SECONDS),
         &[
             ("REP-2", "a sealed node", Refusal::Sealed, &sealed),
-            ("REP-2", "after lease and grant", Refusal::RevocationStale, &at(601)),
+            ("REP-2", "after lease and grant", Refusal::RevocationStale, &at(601 - MARGIN_SECONDS)),
             ("REP-2a", "not canonical", Refusal::Malformed, edit!(ReleaseKey { grant } => garble(grant))),
             (
                 "REP-2",
@@ -247,10 +248,10 @@ fn grant_consumed() {
     table(
         "GrantConsumed",
         &replacing,
-        Some(600),
+        Some(600 - MARGIN_SECONDS),
         &[
             ("REP-4", "a sealed node", Refusal::Sealed, &sealed),
-            ("REP-4", "after the grant", Refusal::GrantVoid, &at(601)),
+            ("REP-4", "after the grant", Refusal::GrantVoid, &at(601 - MARGIN_SECONDS)),
             ("REP-4", "an unknown grant", Refusal::GrantVoid, edit!(GrantConsumed { grant } => *grant = b32(1))),
             (
                 "REP-4b",
@@ -288,9 +289,9 @@ fn grant_consumed() {
     table(
         "GrantConsumed",
         &restoring,
-        Some(600),
+        Some(600 - MARGIN_SECONDS),
         &[
-            ("REP-4", "a job's, after the grant", Refusal::GrantVoid, &at(601)),
+            ("REP-4", "a job's, after the grant", Refusal::GrantVoid, &at(601 - MARGIN_SECONDS)),
             (
                 "REP-4b",
                 "a job's, forged",

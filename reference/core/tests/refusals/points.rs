@@ -5,7 +5,7 @@ use bailee_core::crypto::sign::Signing;
 use bailee_core::machine::Peer;
 use bailee_core::wire::{Body, CapabilityBody};
 use bailee_spec::action::Point;
-use bailee_spec::limits::RESTORER_MARGIN_SECONDS;
+use bailee_spec::limits::MARGIN_SECONDS;
 use bailee_spec::outcome::Refusal;
 
 use crate::common::{Flight, HOLDER, House, admin, b32};
@@ -42,9 +42,9 @@ fn append() {
     table(
         "Append",
         &backing_up,
-        Some(600),
+        Some(600 - MARGIN_SECONDS),
         &[
-            ("BAK-2", "after lease and capability", Refusal::LeaseExpired, &at(601)),
+            ("BAK-2", "after lease and capability", Refusal::LeaseExpired, &at(601 - MARGIN_SECONDS)),
             ("BAK-2a", "not canonical", Refusal::Malformed, edit!(Append { capability } => garble(capability))),
             (
                 "BAK-2a",
@@ -91,9 +91,9 @@ fn fetch() {
     table(
         "Fetch",
         &reading,
-        Some(600),
+        Some(600 - MARGIN_SECONDS),
         &[
-            ("BAK-3", "after lease and capability", Refusal::LeaseExpired, &at(601)),
+            ("BAK-3", "after lease and capability", Refusal::LeaseExpired, &at(601 - MARGIN_SECONDS)),
             ("BAK-2a", "not canonical", Refusal::Malformed, edit!(Fetch { capability } => garble(capability))),
             (
                 "BAK-2a",
@@ -147,12 +147,12 @@ fn the_restorers_capability_is_the_restorers() {
     table(
         "Fetch",
         &with_archive,
-        Some(600),
+        Some(600 - MARGIN_SECONDS),
         &[
             ("BAK-2a", "a device with it", Refusal::CapabilityInvalid, &|house, flight| {
                 flight.from = house.peer_of(0)
             }),
-            ("BAK-2", "after lease and capability", Refusal::LeaseExpired, &at(601)),
+            ("BAK-2", "after lease and capability", Refusal::LeaseExpired, &at(601 - MARGIN_SECONDS)),
             (
                 "BAK-2a",
                 "a forged signature",
@@ -165,7 +165,7 @@ fn the_restorers_capability_is_the_restorers() {
 
 #[test]
 fn restorer() {
-    let last = 600 - RESTORER_MARGIN_SECONDS;
+    let last = 600 - MARGIN_SECONDS;
     table(
         "AssignJob",
         &restoring,

@@ -46,7 +46,7 @@ impl Ensemble {
             && lanes(&self.lanes, &other.lanes)
             && same(&self.snapshot, &other.snapshot)
             && self.alerts_up == other.alerts_up
-            && self.now == other.now
+            && (self.now, self.points_now) == (other.now, other.points_now)
     }
 
     /// The root in an unsealed node's memory, and the node's disk (ADV-1).

@@ -54,6 +54,21 @@ fn message_key(body: &Body) -> Option<[u8; 32]> {
     }
 }
 
+/// Whether the receiver of a message still reads whether its session is within its time (TIME-2).
+pub(super) fn reads_live(message: Message) -> bool {
+    use Message as M;
+    !matches!(
+        message,
+        M::Receipt
+            | M::Authorised
+            | M::GrantRefused
+            | M::SealedKey
+            | M::KeyDelivery
+            | M::KeystoreRefusal
+            | M::Refusal
+    )
+}
+
 /// The grant that a frame is about.
 fn grant_of(frame: &Frame) -> Option<B32> {
     match &frame.body {
@@ -61,16 +76,6 @@ fn grant_of(frame: &Frame) -> Option<B32> {
             Some(*grant)
         }
         _ => None,
-    }
-}
-
-fn freshness(mark: &Mark, epoch: u64, now: u64) -> Freshness {
-    if mark.epoch == epoch {
-        Freshness::Current
-    } else if mark.in_lease(now) {
-        Freshness::Behind
-    } else {
-        Freshness::Fenced
     }
 }
 
@@ -83,8 +88,7 @@ impl Ensemble {
             (0..self.size.users).map(|user| self.view_user(user, snapshot.as_ref(), opened, &mut names)).collect();
         let devices = (0..self.devices.len() as u8).map(|device| self.view_device(device, &mut names)).collect();
         let job = self.view_job(&mut names);
-        let epoch = self.epoch();
-        let points = Point::ALL.map(|point| freshness(&self.mark_shown(point), epoch, self.now));
+        let points = Point::ALL.map(|point| self.freshness(point));
         let header = self.peek(At::Keystore(0), keystore::header);
         let share_epoch = header.map_or(0, |header| header.share_epoch);
         let staged = self.stores.keystore.get(keystore::STAGED.as_bytes());
@@ -95,7 +99,7 @@ impl Ensemble {
             custodians: (0..self.size.custodians).map(|custodian| self.view_custodian(custodian)).collect(),
             job,
             points,
-            publication: None,
+            publication: self.view_publication(),
             store: StoreView {
                 snapshot: snapshot.is_some(),
                 snapshot_current: snapshot.is_some_and(|snapshot| snapshot.header.share_epoch == share_epoch),
@@ -110,10 +114,24 @@ impl Ensemble {
         }
     }
 
+    /// PUB-2: where publications are messages, a point without a lease admits nothing, whatever it knows.
+    fn freshness(&self, point: Point) -> Freshness {
+        if self.publication.as_ref().is_some_and(|served| !served.contains(&point)) {
+            return Freshness::Fenced;
+        }
+        let mark = self.mark_shown(point);
+        let knows = mark.epoch == self.epoch();
+        match (knows, self.point_holds_over(point, mark.lease)) {
+            (true, over) if !over || self.publication.is_none() => Freshness::Current,
+            (false, false) => Freshness::Behind,
+            _ => Freshness::Fenced,
+        }
+    }
+
     /// What a point knows. A sealed keystore admits nothing and takes no lease: it is shown with the one that the authority counts.
     fn mark_shown(&self, point: Point) -> Mark {
         let mark = self.mark(point);
-        if point != Point::Keystore || !self.is_sealed(0) {
+        if point != Point::Keystore || !self.is_sealed(0) || self.publication.is_some() {
             return mark;
         }
         let named = self.peek(At::Authority, |step| authority::point(step, point)).lease;
@@ -150,13 +168,15 @@ impl Ensemble {
     fn view_lane(&self, lane: Lane, names: &mut Names) -> Option<LaneView> {
         let frame: Frame = self.in_flight(lane)?;
         let generation = self.peek(At::Keystore(0), keystore::generation);
+        let read = self.publication.is_none() || reads_live(frame.body.message()?);
+        let reads_pending = self.publication.is_none() || !matches!(frame.body, Body::GrantRefused { .. });
         let live = |exchange| self.peek(At::Authority, |step| authority::exchange_is_live(step, &exchange));
-        let pending = |grant| self.keystore[0].is_pending(self.now, &grant);
+        let pending = |grant| self.peek(At::Keystore(0), |step| self.keystore[0].is_pending(step, &grant));
         Some(LaneView {
             message: frame.body.message()?,
             key: message_key(&frame.body).map(|commitment| names.of(&commitment)),
-            live: frame.exchange.is_some_and(live),
-            pending: grant_of(&frame).is_some_and(pending),
+            live: read && frame.exchange.is_some_and(live),
+            pending: reads_pending && grant_of(&frame).is_some_and(pending),
             outdated: frame.generation.is_some_and(|sent| sent < generation),
         })
     }
@@ -209,7 +229,8 @@ impl Ensemble {
             held.and_then(|body| cbor::decode::<CapabilityBody>(body, bailee_spec::limits::MESSAGE_BYTES).ok());
         match body {
             None => Capability::None,
-            Some(body) if self.now > body.expiry || body.epoch < self.mark(Point::Storage).epoch => Capability::Dead,
+            Some(body) if self.point_holds_over(Point::Storage, body.expiry) => Capability::Dead,
+            Some(body) if body.epoch < self.mark(Point::Storage).epoch => Capability::Dead,
             Some(body) if body.epoch == self.epoch() => Capability::Current,
             Some(_) => Capability::Overtaken,
         }

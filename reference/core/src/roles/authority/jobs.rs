@@ -74,7 +74,8 @@ impl Authority {
             return Err(Refusal::Busy);
         }
         let restorer = point(step, Point::Restorer);
-        if restorer.epoch < epochs(step).newest && step.now > restorer.lease {
+        let unheard = restorer.epoch < epochs(step).newest && step.now > restorer.lease;
+        if unheard || !self.serves_point(Point::Restorer) {
             return Err(Refusal::NoRestorer);
         }
         let (id, deadline) = (step.fresh_id(), step.deadline());

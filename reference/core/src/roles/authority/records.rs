@@ -492,9 +492,14 @@ pub(super) fn entries_after(step: &mut Step<'_>, from: u64) -> Vec<LogEntry> {
 
 /// Whether the exchange's session or job is within its time.
 pub fn exchange_is_live(step: &mut Step<'_>, exchange: &B32) -> bool {
+    exchange_end(step, exchange).is_some_and(|end| step.now <= end)
+}
+
+/// The last second of the exchange's session or job; none if there is no such.
+pub fn exchange_end(step: &mut Step<'_>, exchange: &B32) -> Option<u64> {
     match job(step, exchange) {
-        Some(job) => step.now <= job.deadline,
-        None => session(step, exchange).is_some_and(|session| session.is_live(step.now)),
+        Some(job) => Some(job.deadline),
+        None => session(step, exchange).map(|session| session.expiry),
     }
 }
 

@@ -5,6 +5,7 @@ use bailee_spec::limits;
 use bailee_spec::outcome::Refusal;
 
 use super::*;
+use crate::quirks::Quirk;
 
 /// Kept escrow messages that one step looks at.
 const COVERED_AT_ONCE: usize = 32;
@@ -27,17 +28,38 @@ fn point_of(peer: &Peer) -> Option<Point> {
     }
 }
 
+/// Whether the authority counts a lease as over by its own clock.
+fn counts_over(step: &Step<'_>, lease: u64) -> bool {
+    let early = if step.quirks.has(Quirk::AuthorityCountsShort) {
+        limits::VALIDITY_SECONDS / u64::from(limits::VALIDITY_TICKS)
+    } else {
+        0
+    };
+    step.now.saturating_add(early) > lease && !step.quirks.has(Quirk::LeaseNotCounted)
+}
+
 impl Authority {
     /// After a start every point is told what is new, and every restorer what is to end.
     pub(super) fn start(&self, step: &mut Step<'_>) {
-        for point in Point::ALL {
+        for point in self.served() {
             step.set_timer(step.now, Timer::Publish(point));
         }
         self.remember_orders(step);
     }
 
+    pub(super) fn serves_point(&self, point: Point) -> bool {
+        self.points[point as usize]
+    }
+
+    fn served(&self) -> impl Iterator<Item = Point> {
+        Point::ALL.into_iter().filter(|point| self.serves_point(*point))
+    }
+
     /// REV-2, and the next time.
     pub(super) fn publish(&self, step: &mut Step<'_>, at: Point) -> Done {
+        if !self.serves_point(at) {
+            return Err(Refusal::OutOfTurn);
+        }
         self.acknowledge(step);
         let known = store(step);
         self.forget_covered(step, &known);
@@ -55,8 +77,9 @@ impl Authority {
         let entries = entries_after(step, from);
         let reaches = from.saturating_add(entries.len() as u64) >= head;
         let mut record = point(step, at);
-        let lease = (reaches && record.epoch == newest).then(|| step.deadline());
-        if let Some(lease) = lease {
+        let current = record.epoch == newest || step.quirks.has(Quirk::BehindIsLeased);
+        let lease = (reaches && current && self.serves_point(at)).then(|| step.deadline());
+        if let Some(lease) = lease.filter(|_| !step.quirks.has(Quirk::LeaseRecordedLate)) {
             record.lease = record.lease.max(lease);
             step.put(point_name(at), &record);
         }
@@ -71,7 +94,12 @@ impl Authority {
         if epoch > epochs(step).newest || index > head(step) {
             return Err(Refusal::StoreRolledBack);
         }
+        let epoch = if step.quirks.has(Quirk::ConfirmsNewest) { epochs(step).newest } else { epoch };
         let mut record = point(step, at);
+        if step.quirks.has(Quirk::LeaseRecordedLate) {
+            record.lease = step.deadline();
+            step.put(point_name(at), &record);
+        }
         let is_new = epoch > record.epoch || index > record.index;
         if is_new {
             record.epoch = record.epoch.max(epoch);
@@ -86,18 +114,21 @@ impl Authority {
         Ok(())
     }
 
-    /// REV-3: acknowledges what every point has confirmed, or can no longer contradict because its lease is over.
-    fn acknowledge(&self, step: &mut Step<'_>) {
+    /// REV-3: acknowledges what every point has confirmed, or can no longer contradict because its lease is over. As long as a
+    /// lease runs that it waits for, it looks again at the end of it.
+    pub(super) fn acknowledge(&self, step: &mut Step<'_>) {
         let mut epochs = epochs(step);
-        let (now, newest) = (step.now, epochs.newest);
-        let mut heard = |at: &Point| {
-            let record = point(step, *at);
-            if now > record.lease { newest } else { record.epoch }
-        };
-        let heard_all = Point::ALL.iter().all(|at| heard(at) >= newest);
-        if heard_all && newest > epochs.acknowledged {
-            epochs.acknowledged = newest;
-            step.put(EPOCHS, &epochs);
+        if epochs.acknowledged >= epochs.newest {
+            return;
+        }
+        let records: Vec<PointRecord> = self.served().map(|at| point(step, at)).collect();
+        let unheard = records.iter().filter(|record| record.epoch < epochs.newest).map(|record| record.lease);
+        match unheard.filter(|lease| !counts_over(step, *lease)).max() {
+            Some(lease) => step.set_timer(lease.saturating_add(1), Timer::Acknowledge),
+            None => {
+                epochs.acknowledged = epochs.newest;
+                step.put(EPOCHS, &epochs);
+            }
         }
     }
 

@@ -106,6 +106,8 @@ impl Authority {
         let mut epochs = epochs(step);
         epochs.newest += 1;
         step.put(EPOCHS, &epochs);
+        // Where every lease is over, nobody has to hear of it first (REV-3).
+        step.set_timer(step.now, Timer::Acknowledge);
         epochs.newest
     }
 

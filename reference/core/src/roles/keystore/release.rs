@@ -10,7 +10,7 @@ use super::{Account, Keyring, Keystore, Pending, RELEASED};
 use crate::crypto::{hpke, labels, sign};
 use crate::machine::{Done, Peer, Step};
 use crate::quirks::Quirk;
-use crate::roles::mark::Mark;
+use crate::roles::mark::{Mark, holds_over};
 use crate::roles::signed::{consumed_body, release_context};
 use crate::wire::{B32, Blob, Body, GrantBody, Signed};
 
@@ -35,19 +35,17 @@ impl Keystore {
         grant: &Blob,
         signature: &Blob,
     ) -> Done {
-        if !Mark::of(step).in_lease(step.now) && !step.quirks.has(Quirk::FencedServes) {
-            return Err(Refusal::RevocationStale);
-        }
+        self.in_lease(step, Quirk::FencedServes)?;
         let signed = Signed { body: grant, signature };
         let body: GrantBody =
             signed.open(&self.authority, labels::SIGN_GRANT, Refusal::Malformed, Refusal::GrantInvalid)?;
-        if step.now > body.expiry {
+        if holds_over(step, body.expiry, self.margin) {
             return Err(Refusal::GrantInvalid);
         }
         self.releasable(step, keyring, &body)?;
-        let now = step.now;
+        let margin = self.margin;
         if self.memory.pending.len() >= limits::PENDING_RELEASES {
-            self.memory.pending.retain(|_, pending| now <= pending.grant.expiry);
+            self.memory.pending.retain(|_, pending| !holds_over(step, pending.grant.expiry, margin));
         }
         if self.memory.pending.len() >= limits::PENDING_RELEASES {
             return Err(Refusal::Busy);
@@ -68,18 +66,16 @@ impl Keystore {
         epoch: u64,
         signature: &Blob,
     ) -> Done {
-        let fits = |pending: &&Pending| pending.challenge == *challenge && step.now <= pending.grant.expiry;
+        let in_time = |grant: &GrantBody| !holds_over(step, grant.expiry, self.margin);
+        let fits = |pending: &&Pending| pending.challenge == *challenge && in_time(&pending.grant);
         let pending = self.memory.pending.get(&**id).filter(fits).cloned();
         let grant = pending.ok_or(Refusal::GrantVoid)?.grant;
         self.memory.pending.remove(&**id);
         if !sign::verify(&self.authority, labels::SIGN_CONSUMED, &consumed_body(id, challenge, epoch), signature) {
             return Err(Refusal::GrantInvalid);
         }
-        let mark = Mark::of(step);
-        if !mark.in_lease(step.now) {
-            return Err(Refusal::RevocationStale);
-        }
-        if epoch < mark.epoch {
+        self.in_lease(step, Quirk::FencedReleases)?;
+        if epoch < Mark::of(step).epoch {
             return Err(Refusal::GrantVoid);
         }
         let account = self.releasable(step, keyring, &grant)?;
