@@ -181,7 +181,7 @@ pub struct Outgoing {
 pub struct Effects {
     /// Accepted, or why not.
     pub verdict: Result<(), Refusal>,
-    /// To be made durable before anything leaves, with the preconditions under which it holds.
+    /// To be made durable before anything leaves, with the preconditions under which it holds. There is one (GEN-3).
     pub batch: Batch,
     /// To be carried after that.
     pub frames: Vec<Outgoing>,
@@ -237,7 +237,7 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// The bytes of a record; none if there is none, or the store fails (which then fails the step).
+    /// The bytes of a record; none if there is none, or the store fails (which then fails the step, GEN-14).
     pub fn bytes(&mut self, name: impl AsRef<[u8]>) -> Option<Record> {
         let name = name.as_ref();
         if let Some(changed) = self.changed.get(name) {
@@ -411,7 +411,7 @@ pub trait Role {
             .then(|| Outgoing { to: from.clone(), frame: Frame { exchange: frame.exchange, generation: None, body } })
     }
 
-    /// The one entry point: one input, its effects.
+    /// The one entry point: one input, its effects. The caller is looked at first (GEN-7).
     fn step(&mut self, cx: Context<'_>, input: Input<'_>) -> Effects {
         let before = self.memory().clone();
         let mut step = Step::new(cx);

@@ -94,7 +94,7 @@ fn other_commitments_under_the_same_id_are_refused_by_the_custodian() {
     house.nodes[0].write(&batch);
     house.restart(0);
     let announced = house.ceremony(0, open);
-    // An honest custody has no share of such a header.
+    // An honest custody has no share of such a header (CER-4b).
     house.fetch(1, 0);
     assert_eq!(house.last_refusal(), Some(Refusal::NotYourShare));
     // Another gives the share all the same.

@@ -46,6 +46,7 @@ fn store_of(house: &House, to: &Peer, client: usize) -> MemoryStore {
 }
 
 /// Runs a flow to a frame of a kind, for each row anew. `last` is the last second in which the frame counts; none if it always does.
+/// What ends in a second is good in that second, and over in the next (GEN-13).
 pub fn table(kind: &str, begin: &dyn Fn() -> House, last: Option<u64>, rows: &[Row<'_>]) {
     let ready = || {
         let mut house = begin();

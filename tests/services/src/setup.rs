@@ -98,7 +98,7 @@ fn people(size: Size, rng: &mut dyn CryptoRng) -> Batch {
     batch
 }
 
-/// Everybody is present: keys are pinned, the first shares dealt, the nodes unsealed.
+/// Everybody is present: keys are pinned, the first shares dealt, the nodes unsealed. Nothing else is ever written past a step (GEN-19a).
 pub(crate) fn first_day(size: Size, rng: &mut dyn CryptoRng) -> (Roles, First) {
     let (keystore_key, authority_key, restorer_key) =
         (Signing::generate(rng), Signing::generate(rng), Signing::generate(rng));

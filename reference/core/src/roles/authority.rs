@@ -23,7 +23,7 @@ pub use records::*;
 #[cfg_attr(feature = "testing", derive(Clone))]
 pub struct Authority {
     key: Signing,
-    /// The keystore's key for receipts, pinned.
+    /// The keystore's key for receipts, pinned (GEN-16).
     keystore: PublicKey,
     /// The restorer's key, pinned.
     restorer: PublicKey,
@@ -63,7 +63,7 @@ impl Authority {
         self.key.public()
     }
 
-    /// Adds a user with the record of a password: an import, done by the one who sets the service up.
+    /// Adds a user with the record of a password: an import, done by the one who sets the service up (GEN-19a).
     pub fn add_user(batch: &mut Batch, tenant: &str, user: &str, password: Vec<u8>) {
         batch.put(user_name(tenant, user), crate::cbor::encode(&UserRecord::new(tenant, user, password)));
     }
@@ -75,6 +75,7 @@ impl Authority {
 
     fn frame(&mut self, step: &mut Step<'_>, from: &Peer, frame: &Frame) -> Done {
         let asked = Asked { exchange: frame.exchange, generation: frame.generation, body: &frame.body };
+        // NET-8: an exchange that names a job is the job's; any other is a session's.
         if let Some(exchange) = &frame.exchange
             && job(step, exchange).is_some()
         {
@@ -124,6 +125,7 @@ impl Authority {
             Body::SetStanding { tenant, user, change } => self.set_standing(step, from, tenant, user, *change),
             Body::SetRight { tenant, admin, restore } => self.set_right(step, from, tenant, admin, *restore),
             Body::ReplayKey { tenant, user } => self.replay(step, from, tenant, user),
+            // NET-9: a kind that comes in no such lane.
             _ => Err(Refusal::Malformed),
         }
     }
@@ -158,7 +160,7 @@ impl Role for Authority {
         }
     }
 
-    /// ENR-19: a refused reply of the keystore is told to the one whose exchange it is; a refused consumption to the keystore.
+    /// ENR-19, NET-15: a refused reply of the keystore is told to the one whose exchange it is; a refused consumption to the keystore.
     fn answer(&self, from: &Peer, frame: &Frame, refusal: Refusal) -> Option<Outgoing> {
         let to = match (from, &frame.body) {
             (Peer::Keystore(_), Body::ConsumeGrant { grant, .. }) => {

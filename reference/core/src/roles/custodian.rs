@@ -240,8 +240,8 @@ impl Custodian {
         Ok(())
     }
 
-    /// KEY-2: checks a new share against its header, keeps the header durably before anything is acknowledged (KEY-2b), and has
-    /// custody store the share.
+    /// KEY-2: checks a new share against its header and the ceremony that the node signed (KEY-2c), keeps the header durably before
+    /// anything is acknowledged (KEY-2b), and has custody store the share.
     fn take_new(&mut self, step: &mut Step<'_>, dealt: Dealt<'_>, ceremony: &Blob, signature: &Blob) -> Done {
         let body = self.genuine(step, ceremony, signature)?;
         let mut known = self.known(step);
@@ -324,7 +324,7 @@ impl Role for Custodian {
         }
     }
 
-    /// A service is not told what its client thinks of an answer; a person is.
+    /// NET-15: a service is not told what its client thinks of an answer; a person is.
     fn answer(&self, from: &Peer, frame: &Frame, refusal: Refusal) -> Option<Outgoing> {
         let body = Body::Refusal { reason: refusal_code(refusal) };
         let frame = Frame { exchange: frame.exchange, generation: None, body };

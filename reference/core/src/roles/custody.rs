@@ -123,7 +123,7 @@ impl Custody {
         batch.put(share_name(&header.digest(), index), wrapped);
     }
 
-    /// CER-3: a ceremony that the node signed, in its time, and none that is older than the one announced (CER-3b).
+    /// CER-3: a ceremony that the node signed, in its time (CER-3a), and none that is older than the one announced (CER-3b).
     fn announce(&self, step: &mut Step<'_>, from: &Peer, ceremony: &Blob, signature: &Blob) -> Done {
         let signed = Signed { body: ceremony, signature };
         let body: CeremonyBody =
@@ -167,7 +167,7 @@ impl Custody {
         Ok(())
     }
 
-    /// The factor, whose code is spent from here on, whatever becomes of the request (CER-4e).
+    /// CER-4a: the login's own factor for this ceremony, whose code is spent from here on, whatever becomes of the request (CER-4e).
     fn spend_factor(&self, step: &mut Step<'_>, login_index: u8, ceremony: &B32, factor: Option<&Factor>) -> Done {
         let mut login: Login = step.get(login_name(login_index)).ok_or(Refusal::NotYourShare)?;
         let lenient = step.quirks.has(Quirk::NoSecondFactor);
@@ -209,7 +209,7 @@ impl Custody {
         Ok(())
     }
 
-    /// CER-4: the alert is on record, or is not; only then the share leaves, if its ceremony is still the announced one.
+    /// CER-4: the alert is on record, or is not; only then the share leaves, if its ceremony is still the announced one (CER-4f).
     fn alerted(&mut self, step: &mut Step<'_>, id: &B32, recorded: bool) -> Done {
         let waiting = self.memory.waiting.remove(&**id).ok_or(Refusal::OutOfTurn)?;
         let to = Peer::Custodian(waiting.login);
@@ -226,6 +226,7 @@ impl Custody {
         let body: CeremonyBody =
             cbor::decode(&window.ceremony, limits::MESSAGE_BYTES).map_err(|_| Refusal::StoreDamaged)?;
         step.if_refused(to.clone(), refused(Refusal::NotYourShare));
+        // CER-4b.
         let wrapped = wrapped(step, &body.header, waiting.index).ok_or(Refusal::NotYourShare)?;
         let (reads, alerts) = counts(step);
         step.put(READS, &(reads + 1));

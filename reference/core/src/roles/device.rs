@@ -20,7 +20,7 @@ use crate::wire::{
     B32, Blob, Body, CARRIED_BYTES, CONTENT_BYTES, Certificate, EscrowBody, Frame, Place, ReceiptBody, Signed,
 };
 
-/// The record of the identity keys.
+/// The record of the identity keys. With [`KEY`] it is all that a device keeps (GEN-19).
 const IDENTITY: &str = "identity";
 /// The record of the archive key.
 const KEY: &str = "key";
@@ -98,7 +98,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// A device of a user, with the keys of the services pinned.
+    /// A device of a user, with the keys of the services pinned (GEN-16).
     pub fn new(tenant: &str, user: &str, keystore: PublicKey, authority: PublicKey) -> Self {
         let owner = Owner { tenant: tenant.into(), user: user.into(), epoch: 0 };
         Device { memory: Memory::default(), owner, keystore, authority }
@@ -268,6 +268,7 @@ impl Device {
         let session = frame.exchange?;
         let identity = match step.get::<Identity>(IDENTITY) {
             Some(identity) => identity,
+            // REV-4c: an erased device comes back under a new identity.
             None => {
                 let identity = Identity::fresh(step.rng);
                 step.put(IDENTITY, &identity);
@@ -280,6 +281,7 @@ impl Device {
             step.send(Peer::Authority, add_device(&identity, &session));
             return Some(());
         }
+        // ENR-3a: made here, for this attempt, and in memory alone.
         self.memory.key = Some(Arc::new(Secret::random(step.rng)));
         self.memory.program = Some(Program::Enrolling);
         let recipient = B32::from(identity.recipient().public());
@@ -353,7 +355,7 @@ impl Device {
         Some(())
     }
 
-    /// ENR-15.
+    /// ENR-15: keeps nothing that it was not told is escrowed, by the keystore and for its own user and key (ENR-15a).
     fn keep_own(&mut self, step: &mut Step<'_>, receipt: &Blob, signature: &Blob) -> Option<()> {
         let key = self.memory.key.clone()?;
         let no = Refusal::Malformed;
@@ -387,6 +389,7 @@ impl Device {
                 self.memory.reading = Some(held);
                 step.send(Peer::Storage, Body::Fetch { capability, signature, from: 0 });
             }
+            // BAK-1b: it did not ask.
             other => {
                 self.memory.asking = other;
                 return Err(Refusal::OutOfTurn);
@@ -395,7 +398,7 @@ impl Device {
         Ok(())
     }
 
-    /// BAK-3: every block opens, or the archive is not of this key.
+    /// BAK-3: a device that reads (BAK-3b) opens every block, or the archive is not of its key (BAK-3a).
     fn read(&mut self, step: &mut Step<'_>, blocks: &[Blob], next: Option<u64>) -> Done {
         let (capability, signature) = self.memory.reading.clone().ok_or(Refusal::OutOfTurn)?;
         let key = kept_key(step).ok_or(Refusal::OutOfTurn)?;
@@ -410,7 +413,7 @@ impl Device {
         Ok(())
     }
 
-    /// REV-4: obeys a signed order to erase, and no other.
+    /// REV-4: obeys an order to erase that the authority signed for this identity, and no other (REV-4a).
     fn erase(&mut self, step: &mut Step<'_>, signature: &Blob) -> Done {
         let identity = self.identity(step)?;
         if !sign::verify(&self.authority, labels::SIGN_WIPE, &identity.device[..], signature) {
@@ -424,6 +427,7 @@ impl Device {
 
     /// DIS-6: the kept key, sealed once more to the intake key that the keystore signed for this nonce.
     fn escrow_again(&mut self, step: &mut Step<'_>, intake: &B32, signature: &Blob) -> Done {
+        // DIS-6b: it asked, and the keystore signed for that very nonce.
         let Some(Asking::Intake(nonce)) = self.memory.asking else { return Err(Refusal::OutOfTurn) };
         self.memory.asking = None;
         if !sign::verify(&self.keystore, labels::SIGN_INTAKE, &intake_body(&nonce, intake), signature) {
@@ -455,7 +459,7 @@ impl Role for Device {
         }
     }
 
-    /// A service is not told what its device thinks of an answer; a person is.
+    /// NET-15: a service is not told what its device thinks of an answer; a person is.
     fn answer(&self, from: &Peer, frame: &Frame, refusal: Refusal) -> Option<Outgoing> {
         let body = Body::Refusal { reason: crate::machine::refusal_code(refusal) };
         let frame = Frame { exchange: frame.exchange, generation: None, body };

@@ -1,6 +1,6 @@
 //! The keystore: escrowed keys behind a barrier, nodes that each start sealed, ceremonies, snapshots.
 //!
-//! A [`Keystore`] is one node. The nodes share one store; what a node has in memory is its own.
+//! A [`Keystore`] is one node. The nodes share one store; what a node has in memory is its own (GEN-15).
 
 mod barrier;
 mod ceremony;
@@ -27,7 +27,7 @@ pub use barrier::{Account, Attempt, Keyring};
 pub use ceremony::{NewShare, Setup};
 pub use disaster::{Snapshot, Staged};
 
-/// The record of the header in force.
+/// The record of the header in force. It and the records below are in the clear (GEN-18).
 pub const HEADER: &str = "header";
 /// The record of its digest.
 pub const HEADER_DIGEST: &str = "header-digest";
@@ -90,6 +90,7 @@ pub struct Keystore {
     node: u8,
     /// How many nodes there are.
     nodes: u8,
+    /// It signs while the node is sealed, so it is in no store (GEN-16a). All nodes have the same.
     key: Signing,
     authority: PublicKey,
     /// By how many seconds it holds an end over early (GEN-13).
@@ -164,6 +165,7 @@ impl Keystore {
             step.send(Peer::Authority, Body::KeystoreRefusal { reason });
             return Ok(());
         }
+        // GEN-7: first whether the node is sealed, then whether it has heard of the newest revocations, then the rest.
         let keyring = self.serving(step)?;
         match body {
             Body::OpenEnrolment { .. } | Body::CreateAccount { .. } | Body::Escrow { .. } => {
@@ -181,10 +183,11 @@ impl Keystore {
         }
     }
 
-    /// REV-2, and the end of the sync after an unsealing (CER-6): the node follows the log.
+    /// REV-2, and the end of the sync after an unsealing (CER-6): the node follows the log, up to its head before it is ready (CER-6b).
     fn hear(&mut self, step: &mut Step<'_>, published: Published, entries: &[LogEntry], head: u64) -> Done {
         let open = self.unsealed(step)?;
         let fresh = Mark::of(step).hear(step, published, entries)?;
+        // REV-2a: whatever was consumed before what is heard now is not released.
         if !step.quirks.has(Quirk::PendingSurvives) {
             self.memory.pending.clear();
         }
@@ -278,7 +281,7 @@ impl Role for Keystore {
         }
     }
 
-    /// ENR-19: the authority is told of a refused request; of nothing else.
+    /// ENR-19, NET-15: the authority is told of a refused request; of nothing else.
     fn answer(&self, from: &Peer, frame: &Frame, refusal: Refusal) -> Option<Outgoing> {
         let reason = refusal_code(refusal);
         let body = match (from, &frame.body) {

@@ -25,7 +25,7 @@ enum Hand {
     Holding(Arc<ArchiveKey>),
 }
 
-/// A job in memory.
+/// A job in memory. Its key is with it alone, and goes with it at every end (JOB-14).
 #[derive(Clone)]
 struct Job {
     owner: Owner,
@@ -51,7 +51,7 @@ type B32Key = [u8; 32];
 pub struct Restorer {
     memory: Memory,
     key: Signing,
-    /// The keystore's key for receipts, pinned.
+    /// The keystore's key for receipts, pinned (GEN-16).
     keystore: PublicKey,
     /// The most jobs at once; at least 1, at most `JOBS`.
     jobs: usize,
@@ -167,6 +167,7 @@ impl Restorer {
         } else if blocks.iter().all(|block| open_block(key, &job.owner, block).is_some()) {
             Ok(())
         } else {
+            // JOB-4a.
             Err(Refusal::CommitmentMismatch)
         };
         if let (Ok(()), Some(from)) = (outcome, next) {
@@ -264,11 +265,12 @@ impl Role for Restorer {
                 self.end_all_of(step, &id, tenant, user);
                 Ok(())
             }
+            // NET-9.
             _ => Err(Refusal::JobOver),
         }
     }
 
-    /// JOB-3: a message of a job that is over is told to nobody.
+    /// JOB-3, NET-15: no service is told what the restorer thinks of its answer.
     fn answer(&self, _: &Peer, _: &crate::wire::Frame, _: Refusal) -> Option<crate::machine::Outgoing> {
         None
     }

@@ -94,7 +94,7 @@ impl Storage {
         Ok(body)
     }
 
-    /// BAK-2.
+    /// BAK-2, BAK-2c: the acknowledgement leaves with the write of the block, which is a record of its own and is not written again.
     fn append(&self, step: &mut Step<'_>, shown: &Shown<'_>, block: &Blob) -> Done {
         let body = self.admitted(step, shown, false)?;
         // A purge is heard before the epoch of its revocations, when the log comes in parts.

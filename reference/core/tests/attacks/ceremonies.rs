@@ -71,7 +71,7 @@ fn an_old_announcement_opens_no_window_and_displaces_none() {
     custody.accepts(&OPERATOR, next, "a later one");
 }
 
-/// (g): an announcement in its last second counts, one second later it does not, and a stranger's never does.
+/// (g), CER-3a: an announcement in its last second counts, one second later it does not, and a stranger's never does.
 #[test]
 fn an_announcement_is_the_keystores_and_in_time() {
     let mut house = House::new(1, ANN);
@@ -85,7 +85,7 @@ fn an_announcement_is_the_keystores_and_in_time() {
     house.custody.accepts(&OPERATOR, body, "in its last second");
 }
 
-/// (g): no share leaves in a dead window, not even one that was asked for in time.
+/// (g), CER-4f: no share leaves in a dead window, not even one that was asked for in time.
 #[test]
 fn no_share_leaves_after_its_window() {
     let mut house = House::new(1, ANN);
@@ -141,7 +141,7 @@ fn a_closed_window_stays_closed() {
     assert!(share_for(&mut house, body).is_ok());
 }
 
-/// CER-4: a share that was asked for does not leave once the operator has closed the window.
+/// CER-4f: a share that was asked for does not leave once the operator has closed the window.
 #[test]
 fn closing_a_window_stops_a_share_on_its_way() {
     let mut house = House::new(1, ANN);
@@ -196,7 +196,7 @@ fn no_share_leaves_without_its_alert() {
     assert_eq!(custody.peek(bailee_core::roles::custody::counts), (1, 1));
 }
 
-/// (f): whatever is lost between the rekey's write and the clients, they still unseal.
+/// (f), KEY-3b: whatever is lost between the rekey's write and the clients, they still unseal.
 #[test]
 fn a_rekey_whose_news_is_lost_locks_nobody_out() {
     let mut house = House::new(1, ANN);
@@ -224,7 +224,7 @@ fn a_rekey_whose_news_is_lost_locks_nobody_out() {
     assert!(house.escrowed("t", "ann").is_some());
 }
 
-/// (f): a rekey that dies before its last acknowledgement leaves the former shares good, also for those who acknowledged.
+/// (f), KEY-3b: a rekey that dies before its last acknowledgement leaves the former shares good, also for those who acknowledged.
 #[test]
 fn a_rekey_that_is_not_finished_takes_no_share_away() {
     let mut house = House::new(1, ANN);
@@ -324,7 +324,7 @@ fn a_client_keeps_the_header_in_force_whatever_comes_late() {
     assert!(!house.is_sealed(0), "locked for good: {:?}", house.refusals);
 }
 
-/// (l): an acknowledgement of a former candidate does not complete another.
+/// (l), KEY-2a: an acknowledgement of a former candidate does not complete another.
 #[test]
 fn a_late_acknowledgement_completes_no_other_rekey() {
     let mut house = House::new(1, ANN);
@@ -423,7 +423,7 @@ fn a_custodian_who_is_gone_is_replaced() {
 /// What is made wrong of a body.
 type Change<'a> = &'a dyn Fn(&mut Body);
 
-/// KEY-5: a client takes a new share only under the roster that the ceremony announced, of the next epoch, and its own.
+/// KEY-5, KEY-2c: a client takes a new share only under the roster that the ceremony announced, of the next epoch, and its own.
 #[test]
 fn a_new_share_under_another_roster_is_refused() {
     let hold = |house: &mut House, roster: Option<Roster>| -> Flight {

@@ -46,7 +46,7 @@ fn generation_of(house: &House) -> u64 {
     house.nodes[0].peek(generation)
 }
 
-/// (e): a keystore whose disk is lost comes back from its snapshot, and what was escrowed after it comes back by replay.
+/// (e), DIS-2b: a keystore whose disk is lost comes back from its snapshot, and what was escrowed after it comes back by replay.
 #[test]
 fn an_empty_machine_is_restored_from_a_snapshot() {
     let mut house = House::new(1, PEOPLE);
@@ -64,7 +64,7 @@ fn an_empty_machine_is_restored_from_a_snapshot() {
     assert_eq!(house.key_of(2), house.key_of(0));
 }
 
-/// (e): the store of a blank machine takes no generation that was there before, restored once or twice.
+/// (e), DIS-3b, ENR-6a: the store of a blank machine takes no generation that was there before, restored once or twice.
 #[test]
 fn no_generation_is_repeated() {
     let mut house = House::new(1, PEOPLE);
@@ -124,7 +124,7 @@ fn a_snapshot_with_another_code_restores_nothing() {
     assert!(!house.is_sealed(0));
 }
 
-/// DIS-2: a witness from before does not answer a later question.
+/// DIS-2c: a witness from before does not answer a later question.
 #[test]
 fn an_old_witness_is_no_answer() {
     let mut house = House::new(1, PEOPLE);
@@ -147,7 +147,7 @@ fn an_old_witness_is_no_answer() {
     assert_eq!(generation_of(&house), 2, "no generation is repeated");
 }
 
-/// DIS-1: word of an older snapshot that comes late does not displace a newer one, whose keys the authority keeps no more.
+/// DIS-1c: word of an older snapshot that comes late does not displace a newer one, whose keys the authority keeps no more.
 #[test]
 fn a_late_word_of_an_older_snapshot_displaces_none() {
     let mut house = House::new(1, PEOPLE);
@@ -169,7 +169,7 @@ fn a_late_word_of_an_older_snapshot_displaces_none() {
     assert_eq!(house.escrowed("t", "bob"), house.key_of(1).map(|key| key.to_vec()));
 }
 
-/// DIS-4, DIS-5: word of a key that came back to a store that is lost since does not count for the next store.
+/// DIS-4a, DIS-5: word of a key that came back to a store that is lost since does not count for the next store.
 #[test]
 fn a_late_word_of_a_returned_key_does_not_erase_its_copy() {
     let mut house = House::new(1, PEOPLE);
@@ -194,7 +194,7 @@ fn a_late_word_of_a_returned_key_does_not_erase_its_copy() {
     assert_eq!(house.escrowed("t", "bob"), house.key_of(1).map(|key| key.to_vec()));
 }
 
-/// CER-6: a store that is many publications behind follows all of them before it serves, and does come to serve.
+/// CER-6b: a store that is many publications behind follows all of them before it serves, and does come to serve.
 #[test]
 fn a_store_far_behind_the_log_catches_up() {
     let mut house = House::new(1, PEOPLE);
@@ -212,7 +212,7 @@ fn a_store_far_behind_the_log_catches_up() {
     assert_eq!(house.key_of(2), house.key_of(0));
 }
 
-/// CER-6: an old publication does not make a restored node serve before it has followed the log.
+/// CER-6b, CER-6d: an old publication does not make a restored node serve before it has followed the log.
 #[test]
 fn an_old_publication_does_not_open_a_node_that_is_behind() {
     let mut house = House::new(1, &[("t", "ann"), ("t", "ann")]);
@@ -261,7 +261,7 @@ fn a_restore_revives_nobody_who_was_purged() {
     assert_eq!(house.escrowed("t", "ann"), None);
 }
 
-/// DIS-1a: word that another snapshot is kept does not spoil the one that is being taken.
+/// DIS-1a, DIS-1b: word that another snapshot is kept does not spoil the one that is being taken.
 #[test]
 fn a_wrong_word_of_a_kept_snapshot_is_refused_and_spoils_nothing() {
     let mut house = House::new(1, PEOPLE);
@@ -293,7 +293,7 @@ fn a_rekey_does_not_leave_the_keys_without_a_snapshot() {
     let _: Option<Flight> = house.wire.pop_front();
 }
 
-/// CER-6: an answer that is lost is asked for again, and the node comes to serve.
+/// CER-6d: an answer that is lost is asked for again, and the node comes to serve.
 #[test]
 fn a_node_whose_answer_is_lost_asks_again() {
     let mut house = House::new(1, PEOPLE);

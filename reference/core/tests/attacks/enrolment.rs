@@ -42,7 +42,7 @@ fn an_authority_cannot_have_a_key_sealed_to_itself_at_enrolment() {
     house.enrol(0);
 }
 
-/// (i): the same when a key is escrowed again.
+/// (i), DIS-6b: the same when a key is escrowed again.
 #[test]
 fn an_authority_cannot_have_a_key_sealed_to_itself_at_a_re_escrow() {
     let liar = B32::from(Recipient::from_seed(&[6; 32]).public());
@@ -75,7 +75,7 @@ fn an_authority_cannot_have_a_key_sealed_to_itself_at_a_re_escrow() {
     }
 }
 
-/// (l): the nonce of an attempt is told to the device and the user whose attempt it is.
+/// (l), ENR-5c, GEN-9: the nonce of an attempt is told to the device and the user whose attempt it is.
 #[test]
 fn naming_an_attempt_does_not_bring_its_nonce() {
     let mut house = House::new(1, ANNS);
@@ -145,7 +145,7 @@ fn a_user_has_only_so_many_open_attempts() {
     node.accepts(&Peer::Authority, open("ann", more + 1), "the others are out of time");
 }
 
-/// (k): a user has a stated number of devices.
+/// (k), ENR-4c: a user has a stated number of devices.
 #[test]
 fn a_user_has_only_so_many_devices() {
     let mut house = House::new(1, ANNS);
@@ -242,7 +242,7 @@ fn two_escrows_of_two_devices_leave_one_key() {
     assert_eq!(house.escrowed("t", "ann"), house.key_of(0).map(|key| key.to_vec()));
 }
 
-/// Every frame of an enrolment, carried twice in turn: one key for the user, and none that is not escrowed.
+/// GEN-9: every frame of an enrolment, carried twice in turn: one key for the user, and none that is not escrowed.
 #[test]
 fn an_enrolment_with_any_frame_carried_twice_ends_with_one_key() {
     let mut frames = 0;

@@ -184,7 +184,7 @@ impl Store for Failing {
 }
 
 /// Gives an input to copies of a role over a store that fails at its first read, its second, and so on, and then when it is written.
-/// Nothing leaves then, and the same input is accepted as soon as the store works again. How many reads there were.
+/// Nothing leaves then (GEN-8), and the same input is accepted as soon as the store works again. How many reads there were.
 fn survives<R: Role + Clone>(desk: &mut Desk<R>, from: &Peer, frame: &Frame) -> usize {
     let input = Input::Frame { from, frame };
     let (now, none) = (desk.now, Quirks::none());

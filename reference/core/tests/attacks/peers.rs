@@ -161,7 +161,7 @@ fn taken_by(place: Place) -> usize {
     Body::TABLE.iter().filter(|(_, _, _, places)| places.contains(&place)).count()
 }
 
-/// Every kind from every peer: refused `Unauthenticated` with nothing changed, unless the table lets it come; and then, if it is refused
+/// GEN-6: every kind from every peer: refused `Unauthenticated` with nothing changed, unless the table lets it come; and then, if it is refused
 /// all the same, with nothing changed either.
 fn everything_comes<R: Role>(desk: &mut Desk<R>, device: B32) {
     let place = desk.role.place();

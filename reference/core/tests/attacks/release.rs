@@ -89,7 +89,7 @@ impl Vault {
     }
 }
 
-/// (d): the epoch of the consumption is compared with the mark at the moment at which the key leaves.
+/// (d), REP-4c: the epoch of the consumption is compared with the mark at the moment at which the key leaves.
 #[test]
 fn a_consumption_from_before_a_revocation_releases_nothing() {
     let mut vault = Vault::new();
@@ -113,7 +113,7 @@ fn a_pending_release_does_not_survive_a_revocation() {
     vault.refuses(late, Refusal::GrantVoid, "heard in between");
 }
 
-/// (d): lease and expiry are asked again when the key leaves; both hold in their last second.
+/// (d), REP-4c: lease and expiry are asked again when the key leaves; both hold in their last second.
 #[test]
 fn a_release_ends_with_its_lease_and_with_its_grant() {
     for (expiry, end, why) in [(100, 100, Refusal::GrantInvalid), (9_000, VALIDITY_SECONDS, Refusal::RevocationStale)]
@@ -136,7 +136,7 @@ fn a_release_ends_with_its_lease_and_with_its_grant() {
     }
 }
 
-/// REP-3: the authority's signature on the consumption, and its challenge.
+/// REP-4a, REP-4b: the authority's signature on the consumption, and its challenge.
 #[test]
 fn a_forged_consumption_releases_nothing() {
     let mut vault = Vault::new();
@@ -153,7 +153,7 @@ fn a_forged_consumption_releases_nothing() {
     vault.releases(honest, "as the authority says it");
 }
 
-/// (k): releases that wait are counted, and those whose time is over make room.
+/// (k), REP-2b: releases that wait are counted, and those whose time is over make room.
 #[test]
 fn only_so_many_releases_wait() {
     let mut vault = Vault::new();

@@ -88,7 +88,7 @@ fn a_late_confirmation_acknowledges_what_it_names_and_no_more() {
     assert_eq!(acknowledged(&mut house), 2);
 }
 
-/// A confirmation of what was never said is refused.
+/// REV-2f: a confirmation of what was never said is refused.
 #[test]
 fn a_confirmation_from_the_future_is_refused() {
     let mut house = House::new(1, ANNS);
@@ -196,7 +196,7 @@ fn nothing_is_appended_to_a_purged_archive() {
     house.storage.refuses(&device, append, Refusal::CapabilityInvalid, "after the purge");
 }
 
-/// REV-4: nobody but the authority wipes a device, and an order for one identity is none for another.
+/// REV-4a: nobody but the authority wipes a device, and an order for one identity is none for another.
 #[test]
 fn a_device_obeys_its_own_order_to_erase_and_no_other() {
     let mut house = House::new(1, ANNS);

@@ -1,13 +1,16 @@
 //! What the authority refuses.
 
+use bailee_core::cbor;
 use bailee_core::crypto::labels;
 use bailee_core::crypto::sign::Signing;
 use bailee_core::machine::Peer;
+use bailee_core::roles::authority::{self, StoreRecord};
 use bailee_core::roles::signed::{add_proof, attempt_proof, job_key_body};
-use bailee_core::wire::{Body, Certificate, EscrowBody, ReceiptBody, StandingChange};
+use bailee_core::store::Batch;
+use bailee_core::wire::{Body, Certificate, EscrowBody, GrantBody, ReceiptBody, StandingChange};
 use bailee_spec::outcome::Refusal;
 
-use crate::common::{HOLDER, House, b32};
+use crate::common::{HOLDER, House, b32, sent, user};
 use crate::{
     again, at, deauthorized, edit, enrolled, enrolling, flip, fresh, from, garble, in_no_exchange, key_of,
     of_another_store,
@@ -28,6 +31,7 @@ fn sign_in() {
     );
 }
 
+/// ENR-4, ENR-4a.
 #[test]
 fn begin_enrolment() {
     table(
@@ -91,6 +95,7 @@ fn enrolment_opened() {
     );
 }
 
+/// ENR-8, ENR-8a, ENR-8b.
 #[test]
 fn present_certificate() {
     table(
@@ -103,13 +108,13 @@ fn present_certificate() {
             ("ENR-8", "a suspended user", Refusal::UserSuspended, &standing(StandingChange::Suspend)),
             ("ENR-8", "a deauthorized device", Refusal::DeviceRevoked, &deauthorized(0)),
             (
-                "ENR-8",
+                "ENR-8a",
                 "not canonical",
                 Refusal::BadCertificate,
                 edit!(PresentCertificate { certificate } => garble(certificate)),
             ),
             (
-                "ENR-8",
+                "ENR-8b",
                 "a forged signature",
                 Refusal::BadCertificate,
                 edit!(PresentCertificate { signature } => flip(signature)),
@@ -124,7 +129,7 @@ fn present_certificate() {
                 }),
             ),
             (
-                "ENR-8a",
+                "ENR-8b",
                 "a certificate for another session",
                 Refusal::BadCertificate,
                 edit!(house, PresentCertificate { certificate, signature } => {
@@ -133,7 +138,7 @@ fn present_certificate() {
                 }),
             ),
             (
-                "ENR-8a",
+                "ENR-8b",
                 "another device's attempt",
                 Refusal::BadCertificate,
                 edit!(PresentCertificate { certificate, signature } => {
@@ -143,7 +148,20 @@ fn present_certificate() {
                 }),
             ),
             (
-                "ENR-8a",
+                "ENR-8b",
+                "another user's device, in a session of one's own",
+                Refusal::BadCertificate,
+                edit!(house, flight, PresentCertificate { certificate, signature } => {
+                    let password = b"bob".to_vec().into();
+                    let sign_in = Body::SignIn { tenant: "t".into(), user: "bob".into(), password };
+                    let session = sent(&house.authority.say(&Peer::Client, sign_in), &Peer::Client).exchange.unwrap();
+                    flight.frame.exchange = Some(session);
+                    let key = key_of(house, 0);
+                    again(&key, labels::SIGN_CERTIFICATE, certificate, signature, |said: &mut Certificate| said.session = session);
+                }),
+            ),
+            (
+                "ENR-8b",
                 "signed for another purpose",
                 Refusal::BadCertificate,
                 edit!(house, PresentCertificate { certificate, signature } => {
@@ -164,6 +182,7 @@ fn account_created() {
     );
 }
 
+/// ENR-12, ENR-12a.
 #[test]
 fn escrow_key() {
     table(
@@ -188,6 +207,7 @@ fn escrow_key() {
     );
 }
 
+/// ENR-14, ENR-14a, ENR-14b, GEN-16.
 #[test]
 fn receipt() {
     table(
@@ -231,6 +251,15 @@ fn receipt() {
                     again(&key, labels::SIGN_RECEIPT, receipt, signature, |said: &mut ReceiptBody| said.tenant = "nowhere".into());
                 }),
             ),
+            ("ENR-14b", "another key than the log names", Refusal::ReceiptInvalid, &|house, flight| {
+                let mut other = flight.clone();
+                let Body::Receipt { receipt, signature, .. } = &mut other.frame.body else { unreachable!() };
+                let key = Signing::from_seed(&house.keystore_key.seed());
+                again(&key, labels::SIGN_RECEIPT, receipt, signature, |said: &mut ReceiptBody| {
+                    said.commitment = b32(1)
+                });
+                house.deliver(other).unwrap();
+            }),
         ],
     );
 }
@@ -273,6 +302,7 @@ impl Second for House {
     }
 }
 
+/// REP-1, REP-1a.
 #[test]
 fn add_device() {
     table(
@@ -323,6 +353,7 @@ fn add_device() {
     nobody();
 }
 
+/// REP-3, REP-3a.
 #[test]
 fn consume_grant() {
     table(
@@ -330,12 +361,12 @@ fn consume_grant() {
         &replacing,
         Some(600),
         &[
-            ("REP-3", "after the session", Refusal::GrantVoid, &at(601)),
-            ("REP-3", "an unknown grant", Refusal::GrantVoid, edit!(ConsumeGrant { grant } => *grant = b32(1))),
+            ("REP-3a", "after the session", Refusal::GrantVoid, &at(601)),
+            ("REP-3a", "an unknown grant", Refusal::GrantVoid, edit!(ConsumeGrant { grant } => *grant = b32(1))),
             ("REP-3a", "in another exchange", Refusal::GrantVoid, &|_, flight| flight.frame.exchange = Some(b32(1))),
-            ("REP-3", "a deauthorized device", Refusal::GrantVoid, &deauthorized(1)),
+            ("REP-3a", "a deauthorized device", Refusal::GrantVoid, &deauthorized(1)),
             ("REP-3", "a suspended user", Refusal::UserSuspended, &standing(StandingChange::Suspend)),
-            ("REP-3", "consumed before", Refusal::GrantVoid, &|house, flight| {
+            ("REP-3a", "consumed before", Refusal::GrantVoid, &|house, flight| {
                 house.deliver(flight.clone()).unwrap();
             }),
             ("GEN-6", "from the device", Refusal::Unauthenticated, &from(Peer::Client)),
@@ -343,6 +374,7 @@ fn consume_grant() {
     );
 }
 
+/// REP-6, REP-6a.
 #[test]
 fn sealed_key() {
     table(
@@ -351,7 +383,16 @@ fn sealed_key() {
         None,
         &[
             ("REP-6", "of another generation", Refusal::ReceiptInvalid, &of_another_store),
-            ("REP-6", "an unknown grant", Refusal::GrantVoid, edit!(SealedKey { grant } => *grant = b32(1))),
+            ("REP-6a", "an unknown grant", Refusal::GrantVoid, edit!(SealedKey { grant } => *grant = b32(1))),
+            ("REP-6a", "a job's grant", Refusal::GrantVoid, &|house, flight| {
+                let request = Body::RequestJob { tenant: "t".into(), user: "ann".into() };
+                house.order(&user("t", "ann"), Peer::Authority, 0, request).unwrap();
+                let Body::ReleaseKey { grant: of_job, .. } = house.run_to("ReleaseKey").frame.body else {
+                    unreachable!()
+                };
+                let Body::SealedKey { grant, .. } = &mut flight.frame.body else { unreachable!() };
+                *grant = cbor::decode::<GrantBody>(&of_job, 1 << 12).unwrap().id;
+            }),
             ("REP-6", "a deauthorized device", Refusal::DeviceRevoked, &deauthorized(1)),
             ("REP-6", "a suspended user", Refusal::UserSuspended, &standing(StandingChange::Suspend)),
             ("REP-6", "a deactivated user", Refusal::DeviceRevoked, &standing(StandingChange::Deactivate)),
@@ -359,6 +400,7 @@ fn sealed_key() {
     );
 }
 
+/// JOB-2, JOB-2a, JOB-2b, JOB-3, GEN-16.
 #[test]
 fn job_frames() {
     table(
@@ -394,7 +436,7 @@ fn job_frames() {
         &restoring,
         Some(600),
         &[
-            ("JOB-2", "after the job", Refusal::GrantVoid, &at(601)),
+            ("JOB-2b", "after the job", Refusal::GrantVoid, &at(601)),
             ("JOB-2b", "an unknown grant", Refusal::GrantVoid, edit!(ConsumeGrant { grant } => *grant = b32(1))),
             ("JOB-2", "a suspended user", Refusal::RestoreSuspended, &standing(StandingChange::Suspend)),
             ("JOB-2", "a deactivated user", Refusal::GrantVoid, &standing(StandingChange::Deactivate)),
@@ -412,6 +454,7 @@ fn job_frames() {
     );
 }
 
+/// BAK-1, BAK-1a, BAK-3, DIS-6, REV-4.
 #[test]
 fn what_a_device_asks() {
     let asks = |order: Body| {
@@ -463,6 +506,7 @@ fn what_a_device_asks() {
     assert_eq!(house.deliver(ask), Ok(()));
 }
 
+/// DIS-1c, CER-6c.
 #[test]
 fn what_the_keystore_says_of_its_store() {
     let taken = || {
@@ -480,11 +524,17 @@ fn what_the_keystore_says_of_its_store() {
         None,
         &[
             (
-                "DIS-1",
+                "DIS-1c",
                 "of a log that is longer than the log",
                 Refusal::StoreRolledBack,
                 edit!(SnapshotTaken { covers } => *covers += 1),
             ),
+            ("DIS-1c", "of a retired share epoch", Refusal::EpochRetired, &|house, flight| {
+                let mut newer = flight.clone();
+                let Body::SnapshotTaken { share_epoch, .. } = &mut newer.frame.body else { unreachable!() };
+                *share_epoch += 1;
+                house.deliver(newer).unwrap();
+            }),
             ("GEN-6", "from storage", Refusal::Unauthenticated, &from(Peer::Storage)),
         ],
     );
@@ -505,7 +555,13 @@ fn what_the_keystore_says_of_its_store() {
         &awake,
         None,
         &[
-            ("CER-6", "ahead of the log", Refusal::StoreRolledBack, edit!(Awake { index } => *index = 99)),
+            ("CER-6c", "ahead of the log", Refusal::StoreRolledBack, edit!(Awake { index } => *index = 99)),
+            ("CER-6c", "of a store that is older than one that was seen", Refusal::StoreRolledBack, &|house, _| {
+                let mut batch = Batch::default();
+                let newer = StoreRecord { generation: 1, ..StoreRecord::default() };
+                batch.put(authority::STORE, cbor::encode(&newer));
+                house.authority.write(&batch);
+            }),
             ("CER-6", "of no generation", Refusal::Malformed, &|_, flight| flight.frame.generation = None),
         ],
     );

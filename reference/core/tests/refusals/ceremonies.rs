@@ -6,7 +6,7 @@ use bailee_core::machine::{Peer, Person};
 use bailee_core::wire::{Body, CeremonyBody, ShareBody};
 use bailee_spec::outcome::Refusal;
 
-use crate::common::{Flight, HOLDER, House, OPERATOR, b32};
+use crate::common::{Flight, HOLDER, House, OPERATOR, Says, b32};
 use crate::{again, at, edit, flip, fresh, from, garble, stranger, table};
 
 const UNSEAL: Body = Body::OpenCeremony { rekey: false, roster: None };
@@ -46,6 +46,7 @@ fn rekeying() -> House {
     house
 }
 
+/// CER-4, CER-4d, GEN-16.
 #[test]
 fn window() {
     table(
@@ -91,6 +92,7 @@ fn window() {
     );
 }
 
+/// CER-4, CER-4a.
 #[test]
 fn request_share() {
     table(
@@ -171,6 +173,7 @@ fn pack(house: &mut House, with: impl Fn(&mut CeremonyBody)) -> Body {
     desk.role.package(&ceremony, 1, &[0; 32], &mut desk.rng).unwrap()
 }
 
+/// CER-5, CER-5a.
 #[test]
 fn submit_share() {
     let packed = |with: fn(&mut CeremonyBody)| {
@@ -183,17 +186,17 @@ fn submit_share() {
         &handing_in,
         Some(600),
         &[
-            ("CER-5", "after the ceremony", Refusal::CeremonyExpired, &at(601)),
-            ("CER-5", "after a restart of the node", Refusal::CeremonyExpired, &|house, _| house.restart(0)),
+            ("CER-5a", "after the ceremony", Refusal::CeremonyExpired, &at(601)),
+            ("CER-5a", "after a restart of the node", Refusal::CeremonyExpired, &|house, _| house.restart(0)),
             ("CER-5a", "not canonical", Refusal::Malformed, edit!(SubmitShare { share } => garble(share))),
             (
-                "CER-5",
+                "CER-5a",
                 "a forged signature",
                 Refusal::BadSignature,
                 edit!(SubmitShare { signature } => flip(signature)),
             ),
             (
-                "CER-5",
+                "CER-5a",
                 "another custodian's index",
                 Refusal::BadSignature,
                 edit!(SubmitShare { share } => {
@@ -212,23 +215,24 @@ fn submit_share() {
                     *share = bailee_core::cbor::encode(&said).into();
                 }),
             ),
-            ("CER-5", "for another ceremony", Refusal::CeremonyExpired, &packed(|ceremony| ceremony.id = b32(1))),
-            ("CER-5", "of another epoch", Refusal::WrongEpoch, &packed(|ceremony| ceremony.share_epoch = 2)),
-            ("CER-5", "of another header", Refusal::WrongEpoch, &packed(|ceremony| ceremony.header = b32(1))),
-            ("CER-5", "a wrong share", Refusal::WrongShare, &packed(|_| ())),
+            ("CER-5a", "for another ceremony", Refusal::CeremonyExpired, &packed(|ceremony| ceremony.id = b32(1))),
+            ("CER-5a", "of another epoch", Refusal::WrongEpoch, &packed(|ceremony| ceremony.share_epoch = 2)),
+            ("CER-5a", "of another header", Refusal::WrongEpoch, &packed(|ceremony| ceremony.header = b32(1))),
+            ("CER-5a", "a wrong share", Refusal::WrongShare, &packed(|_| ())),
             (
-                "CER-5",
+                "CER-5a",
                 "a share for another node's key",
                 Refusal::WrongShare,
                 &packed(|ceremony| {
                     ceremony.recipient = bailee_core::crypto::hpke::Recipient::from_seed(&[1; 32]).public().into();
                 }),
             ),
-            ("CER-5", "twice", Refusal::DuplicateShare, &|house, flight| house.deliver(flight.clone()).unwrap()),
+            ("CER-5a", "twice", Refusal::DuplicateShare, &|house, flight| house.deliver(flight.clone()).unwrap()),
         ],
     );
 }
 
+/// KEY-2, KEY-2a, KEY-2c.
 #[test]
 fn rekey() {
     table(
@@ -236,11 +240,11 @@ fn rekey() {
         &rekeying,
         Some(600),
         &[
-            ("KEY-2", "after the ceremony", Refusal::CeremonyExpired, &at(601)),
-            ("KEY-2", "a damaged share", Refusal::OwnShareDamaged, edit!(NewShare { wrapped } => flip(wrapped))),
-            ("KEY-2", "a forged ceremony", Refusal::BadSignature, edit!(NewShare { signature } => flip(signature))),
+            ("KEY-2c", "after the ceremony", Refusal::CeremonyExpired, &at(601)),
+            ("KEY-2c", "a damaged share", Refusal::OwnShareDamaged, edit!(NewShare { wrapped } => flip(wrapped))),
+            ("KEY-2c", "a forged ceremony", Refusal::BadSignature, edit!(NewShare { signature } => flip(signature))),
             (
-                "KEY-2",
+                "KEY-2c",
                 "of an unsealing",
                 Refusal::OwnShareDamaged,
                 edit!(house, NewShare { ceremony, signature } => {
@@ -303,4 +307,39 @@ fn orders() {
     house.fetch(0, 0);
     house.custodians[0].refuses(&HOLDER, Body::HandIn { node: 1 }, Refusal::OutOfTurn, "CER-5: for another node");
     house.custodians[0].accepts(&HOLDER, Body::HandIn { node: 0 }, "its own");
+}
+
+/// CER-3, CER-3a, GEN-16.
+#[test]
+fn announce() {
+    let announcing = || {
+        let mut house = fresh();
+        house.restart(0);
+        house.must(&OPERATOR, Peer::Keystore(0), UNSEAL);
+        let Some((_, Body::Ceremony { ceremony, signature })) = house.told.last().cloned() else {
+            panic!("no ceremony")
+        };
+        let frame = Body::Announce { ceremony, signature }.frame();
+        house.wire.push_back(Flight { from: OPERATOR, to: Peer::Custody, client: 0, frame });
+        house
+    };
+    table(
+        "Announce",
+        &announcing,
+        Some(600),
+        &[
+            ("CER-3a", "after the ceremony", Refusal::CeremonyExpired, &at(601)),
+            ("CER-3a", "not canonical", Refusal::Malformed, edit!(Announce { ceremony } => garble(ceremony))),
+            ("CER-3a", "a forged signature", Refusal::BadSignature, edit!(Announce { signature } => flip(signature))),
+            (
+                "CER-3a",
+                "signed by the authority",
+                Refusal::BadSignature,
+                edit!(house, Announce { ceremony, signature } => {
+                    *signature = house.authority_key.sign(labels::SIGN_CEREMONY, ceremony).into();
+                }),
+            ),
+            ("GEN-6", "a stranger", Refusal::Unauthenticated, &from(stranger())),
+        ],
+    );
 }

@@ -9,6 +9,7 @@ use bailee_spec::outcome::Refusal;
 use crate::common::{HOLDER, b32};
 use crate::{again, edit, enrolled, enrolling, flip, from, garble, replacing, table};
 
+/// ENR-7a, NET-14.
 #[test]
 fn nonce() {
     table(
@@ -16,8 +17,8 @@ fn nonce() {
         &enrolling,
         None,
         &[
-            ("NET-11", "of another session", Refusal::OutOfTurn, &|_, flight| flight.frame.exchange = Some(b32(1))),
-            ("NET-11", "of none", Refusal::OutOfTurn, &|_, flight| flight.frame.exchange = None),
+            ("NET-14", "of another session", Refusal::OutOfTurn, &|_, flight| flight.frame.exchange = Some(b32(1))),
+            ("NET-14", "of none", Refusal::OutOfTurn, &|_, flight| flight.frame.exchange = None),
             ("ENR-7a", "a forged signature", Refusal::Malformed, edit!(Nonce { signature } => flip(signature))),
             ("ENR-7a", "another nonce", Refusal::Malformed, edit!(Nonce { nonce } => *nonce = b32(1))),
             ("ENR-7a", "another intake key", Refusal::Malformed, edit!(Nonce { intake } => *intake = b32(1))),
@@ -26,6 +27,7 @@ fn nonce() {
     );
 }
 
+/// ENR-15a, NET-14, GEN-16.
 #[test]
 fn authorised() {
     table(
@@ -33,11 +35,11 @@ fn authorised() {
         &enrolling,
         None,
         &[
-            ("NET-11", "of another session", Refusal::OutOfTurn, &|_, flight| flight.frame.exchange = Some(b32(1))),
+            ("NET-14", "of another session", Refusal::OutOfTurn, &|_, flight| flight.frame.exchange = Some(b32(1))),
             ("ENR-15a", "not canonical", Refusal::Malformed, edit!(Authorised { receipt } => garble(receipt))),
-            ("ENR-15", "a forged signature", Refusal::Malformed, edit!(Authorised { signature } => flip(signature))),
+            ("ENR-15a", "a forged signature", Refusal::Malformed, edit!(Authorised { signature } => flip(signature))),
             (
-                "ENR-15",
+                "ENR-15a",
                 "the authority's signature",
                 Refusal::Malformed,
                 edit!(house, Authorised { receipt, signature } => {
@@ -45,7 +47,7 @@ fn authorised() {
                 }),
             ),
             (
-                "ENR-15",
+                "ENR-15a",
                 "another user's",
                 Refusal::Malformed,
                 edit!(house, Authorised { receipt, signature } => {
@@ -54,7 +56,7 @@ fn authorised() {
                 }),
             ),
             (
-                "ENR-15",
+                "ENR-15a",
                 "another tenant's",
                 Refusal::Malformed,
                 edit!(house, Authorised { receipt, signature } => {
@@ -63,7 +65,7 @@ fn authorised() {
                 }),
             ),
             (
-                "ENR-15",
+                "ENR-15a",
                 "another key's",
                 Refusal::Malformed,
                 edit!(house, Authorised { receipt, signature } => {
@@ -71,11 +73,12 @@ fn authorised() {
                     again(&key, labels::SIGN_RECEIPT, receipt, signature, |said: &mut ReceiptBody| said.commitment = b32(1));
                 }),
             ),
-            ("NET-11", "twice", Refusal::OutOfTurn, &|house, flight| house.deliver(flight.clone()).unwrap()),
+            ("NET-14", "twice", Refusal::OutOfTurn, &|house, flight| house.deliver(flight.clone()).unwrap()),
         ],
     );
 }
 
+/// REP-7, REP-7a, NET-14.
 #[test]
 fn key_delivery() {
     table(
@@ -83,9 +86,9 @@ fn key_delivery() {
         &replacing,
         None,
         &[
-            ("NET-11", "of another session", Refusal::OutOfTurn, &|_, flight| flight.frame.exchange = Some(b32(1))),
+            ("NET-14", "of another session", Refusal::OutOfTurn, &|_, flight| flight.frame.exchange = Some(b32(1))),
             // The device is at rest after the first one, so a second is no longer its business.
-            ("NET-11", "twice", Refusal::OutOfTurn, &|house, flight| house.deliver(flight.clone()).unwrap()),
+            ("NET-14", "twice", Refusal::OutOfTurn, &|house, flight| house.deliver(flight.clone()).unwrap()),
             ("REP-7a", "not canonical", Refusal::Malformed, edit!(KeyDelivery { receipt } => garble(receipt))),
             ("REP-7a", "a forged receipt", Refusal::Malformed, edit!(KeyDelivery { signature } => flip(signature))),
             ("REP-7", "another grant", Refusal::Malformed, edit!(KeyDelivery { grant } => *grant = b32(1))),
@@ -108,27 +111,28 @@ fn key_delivery() {
     );
 }
 
+/// BAK-1b, BAK-3b, REV-4a, NET-14.
 #[test]
 fn what_comes_unasked() {
     let mut house = enrolled();
     let device = &mut house.devices[0];
     let session = b32(1);
     for (from, body, why, note) in [
-        (Peer::Authority, Body::Admission, Refusal::OutOfTurn, "NET-11: an admission"),
-        (Peer::Authority, Body::GoReplace, Refusal::OutOfTurn, "NET-11: go and replace"),
-        (Peer::Authority, Body::SessionOpened { enrolled: None }, Refusal::OutOfTurn, "NET-11: a session"),
+        (Peer::Authority, Body::Admission, Refusal::OutOfTurn, "NET-14: an admission"),
+        (Peer::Authority, Body::GoReplace, Refusal::OutOfTurn, "NET-14: go and replace"),
+        (Peer::Authority, Body::SessionOpened { enrolled: None }, Refusal::OutOfTurn, "NET-14: a session"),
         (
             Peer::Authority,
             Body::Capability { capability: vec![].into(), signature: vec![].into() },
             Refusal::OutOfTurn,
-            "BAK-1: leave",
+            "BAK-1b: leave",
         ),
-        (Peer::Storage, Body::Blocks { blocks: vec![], next: None }, Refusal::OutOfTurn, "BAK-3: blocks"),
+        (Peer::Storage, Body::Blocks { blocks: vec![], next: None }, Refusal::OutOfTurn, "BAK-3b: blocks"),
         (
             Peer::Authority,
             Body::IntakeOffered { intake: b32(1), signature: vec![].into() },
             Refusal::OutOfTurn,
-            "DIS-6: an intake key",
+            "DIS-6b: an intake key",
         ),
         (
             Peer::Authority,
@@ -180,7 +184,7 @@ fn blocks_that_do_not_open() {
                 Refusal::CommitmentMismatch,
                 edit!(Blocks { blocks } => flip(&mut blocks[0])),
             ),
-            ("BAK-3", "twice", Refusal::OutOfTurn, &|house, flight| house.deliver(flight.clone()).unwrap()),
+            ("BAK-3b", "twice", Refusal::OutOfTurn, &|house, flight| house.deliver(flight.clone()).unwrap()),
         ],
     );
 }

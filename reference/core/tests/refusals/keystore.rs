@@ -51,6 +51,7 @@ fn open_enrolment() {
     );
 }
 
+/// ENR-9, ENR-9a, GEN-16.
 #[test]
 fn create_account() {
     table(
@@ -124,6 +125,7 @@ fn create_account() {
     );
 }
 
+/// ENR-13, ENR-13a, ENR-13b.
 #[test]
 fn escrow() {
     table(
@@ -192,6 +194,7 @@ fn purged(house: &mut House, flight: &mut crate::common::Flight) {
     house.publish(Point::Keystore);
 }
 
+/// REP-2, REP-2a.
 #[test]
 fn release_key() {
     table(
@@ -203,13 +206,13 @@ fn release_key() {
             ("REP-2", "after lease and grant", Refusal::RevocationStale, &at(601 - MARGIN_SECONDS)),
             ("REP-2a", "not canonical", Refusal::Malformed, edit!(ReleaseKey { grant } => garble(grant))),
             (
-                "REP-2",
+                "REP-2a",
                 "a forged signature",
                 Refusal::GrantInvalid,
                 edit!(ReleaseKey { signature } => flip(signature)),
             ),
             (
-                "REP-2",
+                "REP-2a",
                 "signed for another purpose",
                 Refusal::GrantInvalid,
                 edit!(house, ReleaseKey { grant, signature } => {
@@ -217,7 +220,7 @@ fn release_key() {
                 }),
             ),
             (
-                "REP-2",
+                "REP-2a",
                 "out of time",
                 Refusal::GrantInvalid,
                 edit!(house, ReleaseKey { grant, signature } => {
@@ -243,6 +246,7 @@ fn release_key() {
     );
 }
 
+/// REP-4, REP-4a, REP-4b, REV-2a.
 #[test]
 fn grant_consumed() {
     table(
@@ -252,28 +256,28 @@ fn grant_consumed() {
         &[
             ("REP-4", "a sealed node", Refusal::Sealed, &sealed),
             ("REP-4", "after the grant", Refusal::GrantVoid, &at(601 - MARGIN_SECONDS)),
-            ("REP-4", "an unknown grant", Refusal::GrantVoid, edit!(GrantConsumed { grant } => *grant = b32(1))),
+            ("REP-4b", "an unknown grant", Refusal::GrantVoid, edit!(GrantConsumed { grant } => *grant = b32(1))),
             (
                 "REP-4b",
                 "another challenge",
                 Refusal::GrantVoid,
                 edit!(GrantConsumed { challenge } => *challenge = b32(1)),
             ),
-            ("REP-4", "carried twice", Refusal::GrantVoid, &|house, flight| house.deliver(flight.clone()).unwrap()),
+            ("REP-4b", "carried twice", Refusal::GrantVoid, &|house, flight| house.deliver(flight.clone()).unwrap()),
             (
-                "REP-4b",
+                "REP-4a",
                 "a forged signature",
                 Refusal::GrantInvalid,
                 edit!(GrantConsumed { signature } => flip(signature)),
             ),
             (
-                "REP-4b",
+                "REP-4a",
                 "another epoch than was signed",
                 Refusal::GrantInvalid,
                 edit!(GrantConsumed { epoch } => *epoch += 1),
             ),
             (
-                "REP-4b",
+                "REP-4a",
                 "signed by the keystore",
                 Refusal::GrantInvalid,
                 edit!(house, GrantConsumed { grant, challenge, epoch, signature } => {
@@ -281,7 +285,7 @@ fn grant_consumed() {
                     *signature = house.keystore_key.sign(labels::SIGN_CONSUMED, &body).into();
                 }),
             ),
-            ("REP-2a", "a revocation heard in between", Refusal::GrantVoid, &|house, _| {
+            ("REV-2a", "a revocation heard in between", Refusal::GrantVoid, &|house, _| {
                 house.publish(Point::Keystore)
             }),
         ],
@@ -293,7 +297,7 @@ fn grant_consumed() {
         &[
             ("REP-4", "a job's, after the grant", Refusal::GrantVoid, &at(601 - MARGIN_SECONDS)),
             (
-                "REP-4b",
+                "REP-4a",
                 "a job's, forged",
                 Refusal::GrantInvalid,
                 edit!(GrantConsumed { signature } => flip(signature)),
@@ -302,6 +306,7 @@ fn grant_consumed() {
     );
 }
 
+/// DIS-5, DIS-5b, DIS-6, DIS-6a: a key comes back by its commitment, whoever brings it.
 #[test]
 fn keys_that_come_back() {
     let again_ = || {
@@ -369,7 +374,7 @@ fn keys_that_come_back() {
         &[
             ("DIS-3", "of another generation", Refusal::ReceiptInvalid, &crate::of_another_store),
             (
-                "DIS-5",
+                "DIS-5b",
                 "of a user who does not exist",
                 Refusal::ReceiptInvalid,
                 edit!(KeyReturned { user } => *user = "nobody".into()),

@@ -37,6 +37,7 @@ fn overtaken(house: &mut House, _: &mut Flight) {
     house.publish(Point::Storage);
 }
 
+/// BAK-2, BAK-2a, BAK-2b, GEN-16.
 #[test]
 fn append() {
     table(
@@ -60,10 +61,18 @@ fn append() {
                     *signature = house.authority_key.sign(labels::SIGN_GRANT, capability).into();
                 }),
             ),
-            ("BAK-2a", "another device", Refusal::CapabilityInvalid, &from(Peer::Device(b32(1)))),
-            ("BAK-2", "a revocation overtook it", Refusal::CapabilityInvalid, &overtaken),
             (
-                "BAK-2b",
+                "BAK-2a",
+                "signed by the keystore",
+                Refusal::CapabilityInvalid,
+                edit!(house, Append { capability, signature } => {
+                    *signature = house.keystore_key.sign(labels::SIGN_CAPABILITY, capability).into();
+                }),
+            ),
+            ("BAK-2b", "another device", Refusal::CapabilityInvalid, &from(Peer::Device(b32(1)))),
+            ("BAK-2a", "a revocation overtook it", Refusal::CapabilityInvalid, &overtaken),
+            (
+                "BAK-2a",
                 "leave to read",
                 Refusal::CapabilityInvalid,
                 edit!(house, Append { capability, signature } => {
@@ -72,7 +81,7 @@ fn append() {
                 }),
             ),
             (
-                "BAK-2",
+                "BAK-2a",
                 "out of time",
                 Refusal::CapabilityInvalid,
                 edit!(house, Append { capability, signature } => {
@@ -86,6 +95,7 @@ fn append() {
     );
 }
 
+/// BAK-3, with BAK-2a and BAK-2b.
 #[test]
 fn fetch() {
     table(
@@ -101,11 +111,11 @@ fn fetch() {
                 Refusal::CapabilityInvalid,
                 edit!(Fetch { signature } => flip(signature)),
             ),
-            ("BAK-2a", "another device", Refusal::CapabilityInvalid, &from(Peer::Device(b32(1)))),
-            ("BAK-2a", "the restorer with a device's", Refusal::CapabilityInvalid, &from(Peer::Restorer)),
-            ("BAK-2", "a revocation overtook it", Refusal::CapabilityInvalid, &overtaken),
+            ("BAK-2b", "another device", Refusal::CapabilityInvalid, &from(Peer::Device(b32(1)))),
+            ("BAK-2b", "the restorer with a device's", Refusal::CapabilityInvalid, &from(Peer::Restorer)),
+            ("BAK-2a", "a revocation overtook it", Refusal::CapabilityInvalid, &overtaken),
             (
-                "BAK-2b",
+                "BAK-3",
                 "leave to append",
                 Refusal::CapabilityInvalid,
                 edit!(house, Fetch { capability, signature } => {
@@ -135,21 +145,23 @@ fn fetch() {
     );
 }
 
+/// Ann has an archive, and asked for a job.
+fn with_archive() -> House {
+    let mut house = backing_up();
+    house.run();
+    let request = Body::RequestJob { tenant: "t".into(), user: "ann".into() };
+    house.order(&crate::common::user("t", "ann"), Peer::Authority, 0, request).unwrap();
+    house
+}
+
 #[test]
 fn the_restorers_capability_is_the_restorers() {
-    let with_archive = || {
-        let mut house = backing_up();
-        house.run();
-        let request = Body::RequestJob { tenant: "t".into(), user: "ann".into() };
-        house.order(&crate::common::user("t", "ann"), Peer::Authority, 0, request).unwrap();
-        house
-    };
     table(
         "Fetch",
         &with_archive,
         Some(600 - MARGIN_SECONDS),
         &[
-            ("BAK-2a", "a device with it", Refusal::CapabilityInvalid, &|house, flight| {
+            ("BAK-2b", "a device with it", Refusal::CapabilityInvalid, &|house, flight| {
                 flight.from = house.peer_of(0)
             }),
             ("BAK-2", "after lease and capability", Refusal::LeaseExpired, &at(601 - MARGIN_SECONDS)),
@@ -163,6 +175,7 @@ fn the_restorers_capability_is_the_restorers() {
     );
 }
 
+/// JOB-2, JOB-3, JOB-9a, REP-7a, GEN-16.
 #[test]
 fn restorer() {
     let last = 600 - MARGIN_SECONDS;
@@ -186,12 +199,47 @@ fn restorer() {
             ("JOB-3", "for another job", Refusal::JobOver, &|_, flight| flight.frame.exchange = Some(b32(1))),
             ("JOB-3", "twice", Refusal::JobOver, &|house, flight| house.deliver(flight.clone()).unwrap()),
             ("REP-7a", "a forged receipt", Refusal::JobOver, edit!(KeyDelivery { signature } => flip(signature))),
+            (
+                "REP-7a",
+                "the authority's receipt",
+                Refusal::JobOver,
+                edit!(house, KeyDelivery { receipt, signature } => {
+                    *signature = house.authority_key.sign(labels::SIGN_RECEIPT, receipt).into();
+                }),
+            ),
             ("REP-7a", "another grant", Refusal::JobOver, edit!(KeyDelivery { grant } => *grant = b32(1))),
             (
                 "REP-7a",
                 "a sealed key that does not open",
                 Refusal::JobOver,
                 edit!(KeyDelivery { sealed } => flip(sealed)),
+            ),
+        ],
+    );
+}
+
+/// JOB-4, JOB-4a.
+#[test]
+fn what_a_job_reads() {
+    let last = 600 - RESTORER_MARGIN_SECONDS;
+    table(
+        "Blocks",
+        &with_archive,
+        Some(last),
+        &[
+            ("JOB-4", "within the margin", Refusal::LeaseExpired, &at(last + 1)),
+            ("JOB-4", "for another job", Refusal::OutOfTurn, &|_, flight| flight.frame.exchange = Some(b32(1))),
+            (
+                "JOB-4",
+                "an archive that holds nothing",
+                Refusal::NothingStored,
+                edit!(Blocks { blocks } => blocks.clear()),
+            ),
+            (
+                "JOB-4a",
+                "a flipped bit",
+                Refusal::CommitmentMismatch,
+                edit!(Blocks { blocks } => flip(&mut blocks[0])),
             ),
         ],
     );

@@ -293,7 +293,7 @@ fn a_device_takes_no_key_that_the_keystore_does_not_answer_for() {
     let mut asking = Asking::new();
     assert_eq!(asking.deliver(&held, anns, receipt("ann", anns, 0)), Ok(()));
     assert_eq!(OnDisk(&asking.desk.saved()).key().unwrap().expose(), held.expose());
-    // A second delivery finds the device at rest, and is no longer its business (NET-11).
+    // A second delivery finds the device at rest, and is no longer its business (NET-14).
     assert_eq!(asking.deliver(&held, anns, receipt("ann", anns, 0)), Err(Refusal::OutOfTurn));
 }
 

@@ -127,7 +127,7 @@ impl Authority {
         }
     }
 
-    /// Room for one more device of the user (§17, `DEVICES_PER_USER`): pending ones whose time is over make room.
+    /// ENR-4c: room for one more device of the user. Pending ones whose time is over make room, and so do deauthorized ones.
     pub(super) fn room_for_device(&self, step: &mut Step<'_>, session: &SessionRecord) -> Done {
         let mut served = 0;
         for id in devices_of(step, &session.tenant, &session.user) {
@@ -155,6 +155,7 @@ impl Authority {
         let known = device(step, id);
         let of_another = known.as_ref().is_some_and(|record| !record.is_of(&session));
         let body = attempt_proof(&session_id, attempt, recipient);
+        // ENR-4a: a proof by this device for this session, and a record that is one user's for good.
         if of_another || !sign::verify(id, labels::SIGN_ATTEMPT, &body, proof) {
             return Err(Refusal::BadCertificate);
         }
@@ -163,6 +164,7 @@ impl Authority {
             return Err(Refusal::NotYourAttempt);
         }
         let expiry = step.deadline();
+        // GEN-9: an attempt that is open keeps its state and its deadline, however often it is begun.
         if super::attempt(step, attempt).is_none() {
             step.put(attempt_name(attempt), &AttemptRecord { device: *id, state: AttemptState::Opened, expiry });
         }
@@ -200,7 +202,8 @@ impl Authority {
         }
     }
 
-    /// ENR-8.
+    /// ENR-8: a certificate that is canonical (ENR-8a) and names what it must (ENR-8b). Nothing else signs an admission, and it leaves with
+    /// the write that the attempt is admitted (ENR-8c).
     fn admit(&self, step: &mut Step<'_>, asked: &Asked<'_>, certificate: &Blob, signature: &Blob) -> Done {
         let (session, user) = self.signed_in(step, asked)?;
         let limit = limits::MESSAGE_BYTES;
@@ -223,7 +226,7 @@ impl Authority {
         Ok(())
     }
 
-    /// ENR-12.
+    /// ENR-12. A body that is not canonical, or an attempt that nobody knows, is refused first (ENR-12a).
     fn relay_escrow(&self, step: &mut Step<'_>, escrow: &Blob, signature: &Blob) -> Done {
         if signature.len() > CARRIED_BYTES {
             return Err(Refusal::Malformed);
@@ -253,7 +256,7 @@ impl Authority {
         let receipt = Signed { body: held.receipt, signature: held.signature };
         let no = Refusal::ReceiptInvalid;
         let said: ReceiptBody = receipt.open(&self.keystore, labels::SIGN_RECEIPT, no, no)?;
-        // Nobody signs the frame's generation; the keystore signs the receipt's.
+        // ENR-14a: nobody signs the frame's generation; the keystore signs the receipt's.
         self.of_generation(step, Some(said.generation))?;
         let mut record = user(step, &said.tenant, &said.user).ok_or(no)?;
         // A user has one key: a receipt for another makes no device keep it (ENR-14b).

@@ -49,6 +49,7 @@ impl Authority {
                 }
                 Ok(JobKind::OnBehalf)
             }
+            // JOB-1c: nobody is signed in.
             Peer::Person(Person::Schedule) => Ok(JobKind::Maintenance),
             _ => Err(Refusal::Unauthenticated),
         }
@@ -61,7 +62,7 @@ impl Authority {
         running
     }
 
-    /// JOB-1.
+    /// JOB-1, for a user who exists (JOB-1a), as long as the user has no other job and there is room for one more (JOB-1d).
     pub(super) fn request(&self, step: &mut Step<'_>, from: &Peer, tenant: &str, name: &str) -> Done {
         let kind = self.may_request(step, from, tenant, name)?;
         let record = user(step, tenant, name).ok_or(Refusal::NotYourArchive)?;
@@ -161,6 +162,7 @@ impl Authority {
                 self.set_job(step, id, job, JobState::None);
                 Ok(())
             }
+            // NET-9.
             _ => Err(Refusal::JobOver),
         }
     }
@@ -194,6 +196,7 @@ impl Authority {
         Ok(())
     }
 
+    /// JOB-2b: an unused grant of this very job, which still waits for its key.
     fn consume_for_job(&self, step: &mut Step<'_>, job_id: &B32, job: &JobRecord, id: &B32, challenge: &B32) -> Done {
         let record = step.get::<GrantRecord>(grant_name(id)).filter(|grant| !grant.used);
         let grant = record.filter(|grant| grant.holder == GrantHolder::Job(*job_id)).ok_or(Refusal::GrantVoid)?;
@@ -206,7 +209,7 @@ impl Authority {
         Ok(())
     }
 
-    /// JOB-6: by the owner, or by an administrator of the tenant who may restore.
+    /// JOB-6, JOB-6a: by the owner, or by an administrator of the tenant who may restore or manage users. The owner's is the veto (JOB-13).
     pub(super) fn abort(&self, step: &mut Step<'_>, from: &Peer, tenant: &str, name: &str) -> Done {
         let rights = rights_over(step, from, tenant)?;
         if let Peer::Person(Person::User { tenant: own, user, .. }) = from
@@ -226,7 +229,8 @@ impl Authority {
         Ok(())
     }
 
-    /// JOB-8: given and withdrawn by an administrator of the same tenant who may; a withdrawal ends the jobs under the right.
+    /// JOB-8: given and withdrawn by an administrator of the same tenant who may (JOB-8a); a withdrawal ends the jobs under the right, and
+    /// nobody else's (JOB-13).
     pub(super) fn set_right(
         &self,
         step: &mut Step<'_>,

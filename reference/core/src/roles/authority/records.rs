@@ -273,7 +273,7 @@ pub struct StoreRecord {
 }
 
 impl StoreRecord {
-    /// Whether the key that the log named as its entry `index` is in a witnessed snapshot (DIS-4).
+    /// Whether the key that the log named as its entry `index` is in a witnessed snapshot (DIS-4a).
     pub fn covers(&self, index: u64) -> bool {
         let covered = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.covers);
         index <= covered && !self.lost.iter().any(|(first, last)| (*first..=*last).contains(&index))
@@ -327,7 +327,7 @@ pub const STORE: &str = "store";
 /// The record of the jobs under way, with their deadlines.
 pub const RUNNING: &str = "running";
 
-/// A name of two parts that no other two parts have.
+/// A name of two parts that no other two parts have (GEN-12): the first one has its length before it.
 fn pair_name(kind: &str, tenant: &str, other: &str) -> Vec<u8> {
     format!("{kind}/{}/{tenant}/{other}", tenant.len()).into_bytes()
 }

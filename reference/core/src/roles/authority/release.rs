@@ -36,7 +36,7 @@ impl Authority {
             return Err(Refusal::NotEnrolled);
         }
         let session_id = asked.exchange.ok_or(Refusal::SessionStale)?;
-        // A device belongs to one user for good: nobody takes another's record over.
+        // REP-1a: a device belongs to one user for good, so nobody takes another's record over.
         let known = device(step, id);
         let of_another = known.as_ref().is_some_and(|record| !record.is_of(&session));
         if of_another || !sign::verify(id, labels::SIGN_ADD_DEVICE, &add_proof(&session_id, recipient), proof) {
@@ -77,7 +77,7 @@ impl Authority {
         step.send(Peer::Keystore(0), Body::ReleaseKey { grant: grant.into(), signature: signature.into() });
     }
 
-    /// REP-3.
+    /// REP-3, REP-3a: an unused grant of this exchange, of a device that is active and of a session in its time.
     fn consume(&self, step: &mut Step<'_>, asked: &Asked<'_>, id: &B32, challenge: &B32) -> Done {
         let grant: GrantRecord = step.get(grant_name(id)).ok_or(Refusal::GrantVoid)?;
         let active = match &grant.holder {
@@ -109,7 +109,7 @@ impl Authority {
         step.send(Peer::Keystore(0), body);
     }
 
-    /// REP-6.
+    /// REP-6, REP-6a: a grant of a device that is still active.
     fn may_pass(&self, step: &mut Step<'_>, asked: &Asked<'_>, id: &B32) -> Done {
         self.of_generation(step, asked.generation)?;
         let grant: GrantRecord = step.get(grant_name(id)).ok_or(Refusal::GrantVoid)?;
@@ -131,7 +131,7 @@ impl Authority {
         Ok(())
     }
 
-    /// DIS-6.
+    /// DIS-6. No signature is asked for: the commitment that the log names says which key may come (DIS-6a).
     pub(super) fn re_escrow(&self, step: &mut Step<'_>, from: &Peer, escrow: &Blob) -> Done {
         let (_, user) = self.serves(step, from)?;
         if escrow.len() > CARRIED_BYTES {
@@ -142,7 +142,7 @@ impl Authority {
         Ok(())
     }
 
-    /// DIS-5.
+    /// DIS-5, by those who may, for a user who exists and whose key is kept (DIS-5a).
     pub(super) fn replay(&self, step: &mut Step<'_>, from: &Peer, tenant: &str, name: &str) -> Done {
         if rights_over(step, from, tenant)?.is_some_and(|rights| !rights.users) {
             return Err(Refusal::NoAdminRight);
@@ -164,6 +164,7 @@ impl Authority {
 
     /// DIS-5, DIS-6: the key is in the store again, so the next snapshot that hears of this entry covers it.
     pub(super) fn key_returned(&self, step: &mut Step<'_>, tenant: &str, name: &str, commitment: &B32) -> Done {
+        // DIS-5b.
         let mut record = user(step, tenant, name).ok_or(Refusal::ReceiptInvalid)?;
         let lost = store(step).lost;
         let was_lost = |kept: &Kept| lost.iter().any(|(first, last)| (*first..=*last).contains(&kept.index));

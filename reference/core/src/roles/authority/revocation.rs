@@ -13,6 +13,7 @@ const COVERED_AT_ONCE: usize = 32;
 /// Who serves a point.
 fn peer_of(point: Point) -> Peer {
     match point {
+        // NET-6.
         Point::Keystore => Peer::Keystore(0),
         Point::Storage => Peer::Storage,
         Point::Restorer => Peer::Restorer,
@@ -91,6 +92,7 @@ impl Authority {
     /// earn it a lease, or the next entries.
     pub(super) fn confirmed(&self, step: &mut Step<'_>, from: &Peer, index: u64, epoch: u64) -> Done {
         let at = point_of(from).ok_or(Refusal::Malformed)?;
+        // REV-2f: this store is older than what it once said.
         if epoch > epochs(step).newest || index > head(step) {
             return Err(Refusal::StoreRolledBack);
         }
@@ -145,9 +147,11 @@ impl Authority {
         let head = head(step);
         let generation = generation.ok_or(Refusal::Malformed)?;
         let mut known = store(step);
+        // CER-6c: a store that has followed more than the log says, or is older than one that was seen.
         if index > head || generation < known.generation {
             return Err(Refusal::StoreRolledBack);
         }
+        // ENR-6a: from here on no reply of the former store counts.
         if generation > known.generation {
             known.generation = generation;
             if covers < head {
@@ -162,7 +166,7 @@ impl Authority {
         Ok(())
     }
 
-    /// DIS-1: the snapshot may be restored from now on, and no older one. What it covers need not be kept.
+    /// DIS-1, DIS-1c: the snapshot may be restored from now on, and no older one. What it covers need not be kept.
     pub(super) fn witness(
         &self,
         step: &mut Step<'_>,

@@ -11,7 +11,7 @@ use crate::quirks::Quirk;
 use crate::wire::{Blob, CapabilityBody, Decision, StandingChange};
 
 impl Authority {
-    /// BAK-1: the device and its user, if the device is served.
+    /// BAK-1: the device of the client certificate (BAK-1a) and its user, if the device is served.
     pub(super) fn serves(&self, step: &mut Step<'_>, from: &Peer) -> Result<(DeviceRecord, UserRecord), Refusal> {
         let Peer::Device(id) = from else { return Err(Refusal::Unauthenticated) };
         let record = device(step, id);
@@ -81,6 +81,7 @@ impl Authority {
         {
             return Err(Refusal::NotYourDevice);
         }
+        // REV-1b.
         if rights.is_some_and(|rights| !rights.users) {
             return Err(Refusal::NoAdminRight);
         }
@@ -91,6 +92,7 @@ impl Authority {
         }
         let epoch = self.raise_epoch(step);
         self.revoke(step, id, record, epoch);
+        // REV-1a: it is done. When it is acknowledged is for the points to say.
         step.send(from.clone(), Body::Done);
         Ok(())
     }
@@ -120,6 +122,7 @@ impl Authority {
         name: &str,
         change: StandingChange,
     ) -> Done {
+        // SUS-1a.
         let may = match rights_over(step, from, tenant)? {
             Some(rights) => rights.users,
             None => change == StandingChange::Purge,

@@ -1,4 +1,4 @@
-//! The barrier: root → keyring → one `seal_once` a record, under a name that hides what it names.
+//! The barrier (GEN-27): root → keyring → one `seal_once` a record, under a name that hides what it names.
 
 use bailee_secret::Secret;
 use bailee_spec::observation::AccountState;
@@ -61,7 +61,7 @@ impl Keyring {
         Some(Keyring { data, path, intake_seed, intake })
     }
 
-    /// The name of a record: HMAC-SHA-256(path key, path).
+    /// The name of a record (GEN-28): HMAC-SHA-256(path key, path).
     fn name(&self, path: &[u8]) -> Vec<u8> {
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.path.expose()) else {
             unreachable!("HMAC takes a key of any length")

@@ -207,7 +207,7 @@ impl Keystore {
         }
     }
 
-    /// CER-2.
+    /// CER-2: a ceremony with a key pair of its own (CER-2a), in the place of none that runs (CER-2c).
     pub(super) fn open_ceremony(
         &mut self,
         step: &mut Step<'_>,
@@ -271,7 +271,7 @@ impl Keystore {
         Ok(())
     }
 
-    /// CER-5: no refusal raises the count.
+    /// CER-5, CER-5a. No refusal raises the count, or names another custodian than the one who signed (CER-5b).
     pub(super) fn submit(&mut self, step: &mut Step<'_>, from: &Peer, share: &Blob, signature: &Blob) -> Done {
         let header = header(step).ok_or(Refusal::Malformed)?;
         let limit = bailee_spec::limits::MESSAGE_BYTES;
@@ -319,8 +319,8 @@ impl Keystore {
         Secret::take_slice(&mut root).map(Arc::new)
     }
 
-    /// CER-6, unseal: opens root and keyring, finishes a staged restore, and asks the authority what happened since. Nothing is
-    /// admitted before its answer was followed.
+    /// CER-6, unseal: opens root and keyring, both or nothing (CER-6a), finishes a staged restore, and asks the authority what
+    /// happened since. Nothing is admitted before its answer was followed.
     fn complete_unseal(&mut self, step: &mut Step<'_>, header: &Header) -> Done {
         let ceremony = self.memory.ceremony.take().ok_or(Refusal::CeremonyExpired)?;
         let root = Self::open_root(&ceremony, header).ok_or(Refusal::Malformed)?;
@@ -337,7 +337,7 @@ impl Keystore {
         Ok(())
     }
 
-    /// CER-6c: asks again until the authority has answered.
+    /// CER-6d: asks again until the authority has answered.
     pub(super) fn wake_again(&mut self, step: &mut Step<'_>) {
         if self.memory.open.as_ref().is_some_and(|open| !open.ready) {
             self.wake(step);
@@ -374,7 +374,7 @@ impl Keystore {
         Ok(())
     }
 
-    /// KEY-2, KEY-3 at the node: when the last acknowledgement is in, the candidate becomes the header.
+    /// KEY-2a. When all have acknowledged, and not before, the candidate becomes the header (KEY-3a).
     pub(super) fn acknowledged(&mut self, step: &mut Step<'_>, index: u8, signature: &Blob) -> Done {
         self.unsealed(step)?;
         let candidate = self.live_ceremony(step).and_then(|ceremony| ceremony.candidate.clone());

@@ -106,6 +106,7 @@ impl Snapshot {
         store
     }
 
+    /// GEN-30.
     fn code(&self, root: &Secret<32>) -> Hmac<Sha256> {
         let unsigned = Snapshot { mac: B32::from([0; 32]), ..self.clone() };
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(root.expose()) else {
@@ -169,7 +170,7 @@ impl Keystore {
         let code: [u8; 32] = snapshot.code(&open.root).finalize().into_bytes().into();
         snapshot.mac = code.into();
         let bytes = snapshot.encode();
-        // DIS-1b: what could not be staged again is no snapshot.
+        // What could not be staged again is no snapshot.
         if bytes.len() > RECORD_BYTES - STAGED_MORE {
             return Err(Refusal::TooLarge);
         }
@@ -179,7 +180,7 @@ impl Keystore {
         Ok(())
     }
 
-    /// DIS-1a: the snapshot is durable where it is kept; only now the authority witnesses it.
+    /// DIS-1a: the snapshot is durable where it is kept, this one and no other (DIS-1b); only now the authority witnesses it.
     pub(super) fn snapshot_kept(&mut self, step: &mut Step<'_>, digest: &B32) -> Done {
         let Taking::Written(taken) = &self.memory.snapshot else { return Err(Refusal::OutOfTurn) };
         if taken.digest != *digest {
@@ -205,7 +206,7 @@ impl Keystore {
     /// DIS-2, given the digests that the authority witnessed. An empty machine takes header and keyring from the snapshot
     /// (DIS-2b).
     fn stage_witnessed(&mut self, step: &mut Step<'_>, digests: &[B32], above: u64) -> Done {
-        // An answer to an earlier question may name a generation that is used since.
+        // DIS-2c: an answer to an earlier question may name a generation that is used since.
         let exchange = step.exchange();
         let asked = self.memory.staging.take_if(|(asked, _)| Some(*asked) == exchange);
         let (_, bytes) = asked.ok_or(Refusal::OutOfTurn)?;
@@ -218,6 +219,7 @@ impl Keystore {
         if !digests.contains(&Snapshot::digest(&bytes)) && !step.quirks.has(Quirk::DamagedSnapshot) {
             return Err(Refusal::SnapshotDamaged);
         }
+        // DIS-2a, KEY-3c: only over a store of its own share epoch.
         let snapshot = Snapshot::decode(&bytes).ok_or(Refusal::SnapshotDamaged)?;
         match header(step) {
             Some(header) if header.share_epoch != snapshot.header.share_epoch => {
@@ -259,6 +261,7 @@ impl Keystore {
         let generation = generation(step).max(snapshot.generation).max(staged.above) + 1;
         step.put(GENERATION, &generation);
         step.remove(STAGED);
+        // DIS-3d: the log is followed again from where the snapshot was.
         let mark = Mark { index: snapshot.index, ..Mark::of(step) };
         step.put(MARK, &mark);
         step.put(COVERS, &snapshot.covers);

@@ -59,7 +59,7 @@ impl Keystore {
         keyring.put(step, &account_path(tenant, user), account);
     }
 
-    /// An attempt that is open: of this store generation and within its time.
+    /// An attempt that is open (ENR-5a): of this store generation, so that a restore ends all of them (DIS-3c), and within its time.
     fn attempt(&self, step: &mut Step<'_>, keyring: &Keyring, id: &B32) -> Option<Attempt> {
         let attempt: Attempt = keyring.get(step, &attempt_path(id))?;
         let open = attempt.open && step.now <= attempt.expiry && attempt.generation == generation(step);
@@ -118,6 +118,7 @@ impl Keystore {
             return Err(Refusal::NotYourAttempt);
         }
         let nonce = match self.attempt(step, keyring, id) {
+            // GEN-9: asked again, the same nonce.
             Some(open) => open.nonce,
             None => {
                 self.list_attempt(step, keyring, of, id)?;
@@ -154,7 +155,7 @@ impl Keystore {
         Ok(())
     }
 
-    /// ENR-9.
+    /// ENR-9, on the authority's signed word (ENR-9a).
     fn create(&self, step: &mut Step<'_>, keyring: &Keyring, admission: &Blob, signature: &Blob) -> Done {
         let signed = Signed { body: admission, signature };
         let admitted: AdmissionBody =
@@ -190,7 +191,8 @@ impl Keystore {
         Some(Account::active(said.commitment, &key, escrow))
     }
 
-    /// ENR-13.
+    /// ENR-13: a canonical message (ENR-13a) that the attempt's device signed (ENR-13b). The account is read and written in one step, so of
+    /// two that race the first one wins (ENR-13c).
     fn escrow(&self, step: &mut Step<'_>, keyring: &Keyring, of: Of<'_>, device: &B32, message: Signed<'_>) -> Done {
         let limit = limits::MESSAGE_BYTES;
         let said: EscrowBody = cbor::decode(message.body, limit).map_err(|_| Refusal::Malformed)?;
@@ -263,6 +265,7 @@ impl Keystore {
                     (Some(Standing::Purged), ..) if step.quirks.has(Quirk::PurgedReturns) => return,
                     (Some(Standing::Purged), ..) => {
                         self.close_attempts(step, keyring, of, None);
+                        // DEA-4a: also for a user of whom there is no account.
                         Account::tombstone()
                     }
                     (Some(Standing::Deactivated), AccountState::Active, Some(account)) => {

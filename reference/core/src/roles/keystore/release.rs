@@ -27,7 +27,7 @@ impl Keystore {
         }
     }
 
-    /// REP-2.
+    /// REP-2: a grant that the authority signed, in its time (REP-2a), while there is room for one more that waits (REP-2b).
     pub(super) fn may_release(
         &mut self,
         step: &mut Step<'_>,
@@ -56,7 +56,8 @@ impl Keystore {
         Ok(())
     }
 
-    /// REP-4: everything that REP-2 asked is asked again at the moment at which the key leaves.
+    /// REP-4: what the authority signed (REP-4a), for this asking (REP-4b). Everything that REP-2 asked is asked again at the
+    /// moment at which the key leaves (REP-4c).
     pub(super) fn release(
         &mut self,
         step: &mut Step<'_>,
