@@ -8,6 +8,8 @@ mod common;
 mod attempts;
 #[path = "attacks/ceremonies.rs"]
 mod ceremonies;
+#[path = "attacks/devices.rs"]
+mod devices;
 #[path = "attacks/disaster.rs"]
 mod disaster;
 #[path = "attacks/ends.rs"]
