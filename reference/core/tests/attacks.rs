@@ -4,14 +4,22 @@
 
 mod common;
 
+#[path = "attacks/attempts.rs"]
+mod attempts;
 #[path = "attacks/ceremonies.rs"]
 mod ceremonies;
+#[path = "attacks/devices.rs"]
+mod devices;
 #[path = "attacks/disaster.rs"]
 mod disaster;
+#[path = "attacks/ends.rs"]
+mod ends;
 #[path = "attacks/enrolment.rs"]
 mod enrolment;
 #[path = "attacks/jobs.rs"]
 mod jobs;
+#[path = "attacks/log.rs"]
+mod log;
 #[path = "attacks/machine.rs"]
 mod machine;
 #[path = "attacks/peers.rs"]
@@ -20,3 +28,5 @@ mod peers;
 mod release;
 #[path = "attacks/revocation.rs"]
 mod revocation;
+#[path = "attacks/staging.rs"]
+mod staging;

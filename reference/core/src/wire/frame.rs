@@ -1,6 +1,6 @@
 //! Frames: the exchange that a message belongs to, and what it says. Every frame is decoded with [`Frame::decode`] (NET-7).
 
-use bailee_spec::limits::{FETCH_BLOCKS, MESSAGE_BYTES};
+use bailee_spec::limits::{FETCH_BLOCKS, MESSAGE_BYTES, NAME_BYTES};
 use bailee_spec::observation::Message;
 use minicbor::{Decode, Encode};
 
@@ -237,14 +237,20 @@ pub enum StandingChange {
 const IN_EXCHANGES: usize = 28;
 
 impl Frame {
-    /// A frame from its bytes (GEN-5).
+    /// A frame from its bytes (GEN-5). Bytes that are none give nothing that a role could be handed (NET-10).
     ///
     /// # Errors
-    /// What is wrong, and where; `TooLarge` for more bytes than its kind may have.
+    /// What is wrong, and where; `TooLarge` for more bytes than its kind may have; `Malformed` for a name that is none (GEN-12).
     pub fn decode(bytes: &[u8]) -> Result<Frame, CborError> {
         let frame: Frame = cbor::decode(bytes, BULK_BYTES)?;
         let (length, limit) = (bytes.len(), frame.body.limit());
-        if length > limit { Err(CborError::TooLarge { length, limit }) } else { Ok(frame) }
+        if length > limit {
+            return Err(CborError::TooLarge { length, limit });
+        }
+        if !frame.body.names().iter().all(|name| (1..=NAME_BYTES).contains(&name.len())) {
+            return Err(CborError::Malformed { at: 0, what: format!("a name is not 1 to {NAME_BYTES} bytes long") });
+        }
+        Ok(frame)
     }
 }
 
@@ -260,6 +266,29 @@ impl Body {
             Body::Append { .. } | Body::BackUp { .. } => BLOCK_FRAME_BYTES,
             Body::Blocks { .. } | Body::Snapshot { .. } | Body::Stage { .. } => BULK_BYTES,
             _ => MESSAGE_BYTES,
+        }
+    }
+
+    /// The names of tenants, users and administrators in it.
+    fn names(&self) -> Vec<&str> {
+        match self {
+            Body::SignIn { tenant, user, .. }
+            | Body::OpenEnrolment { tenant, user, .. }
+            | Body::Escrow { tenant, user, .. }
+            | Body::AssignJob { tenant, user, .. }
+            | Body::ReturnKey { tenant, user, .. }
+            | Body::KeyReturned { tenant, user, .. }
+            | Body::RequestJob { tenant, user }
+            | Body::AbortJob { tenant, user }
+            | Body::EndJob { tenant, user, .. }
+            | Body::Deauthorize { tenant, user, .. }
+            | Body::SetStanding { tenant, user, .. }
+            | Body::ReplayKey { tenant, user } => vec![tenant, user],
+            Body::SetRight { tenant, admin, .. } => vec![tenant, admin],
+            Body::Publish { entries, .. } => {
+                entries.iter().flat_map(|entry| [&*entry.tenant, &*entry.user]).collect()
+            }
+            _ => Vec::new(),
         }
     }
 

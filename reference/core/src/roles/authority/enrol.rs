@@ -130,7 +130,7 @@ impl Authority {
     /// ENR-4c: room for one more device of the user. Pending ones whose time is over make room, and so do deauthorized ones.
     pub(super) fn room_for_device(&self, step: &mut Step<'_>, session: &SessionRecord) -> Done {
         let mut served = 0;
-        for id in devices_of(step, &session.tenant, &session.user) {
+        for id in devices_of(step, &session.tenant, &session.user, limits::DEVICES_PER_USER + 1) {
             match device(step, &id) {
                 Some(record) => served += usize::from(!record.is_revoked()),
                 None => step.remove([devices_prefix(&session.tenant, &session.user).as_slice(), &id[..]].concat()),

@@ -415,17 +415,20 @@ pub fn device(step: &mut Step<'_>, device: &B32) -> Option<DeviceRecord> {
     (record.state != DeviceState::Pending || step.now <= record.expiry).then_some(record)
 }
 
-/// Writes a device's record, and its place in the list of the user's devices.
+/// Writes a device's record, and its place in the list of the user's devices: a deauthorized one has none, or it would hide others.
 pub(super) fn put_device(step: &mut Step<'_>, id: &B32, record: &DeviceRecord) {
-    let list = devices_prefix(&record.tenant, &record.user);
+    let place = [devices_prefix(&record.tenant, &record.user).as_slice(), &id[..]].concat();
     step.put(device_name(id), record);
-    step.put_bytes([list.as_slice(), &id[..]].concat(), Vec::new());
+    match record.is_revoked() {
+        true => step.remove(place),
+        false => step.put_bytes(place, Vec::new()),
+    }
 }
 
-/// The devices of a user, at most `DEVICES_PER_USER` and one.
-pub(super) fn devices_of(step: &mut Step<'_>, tenant: &str, user: &str) -> Vec<B32> {
+/// The devices of a user that are not deauthorized, at most so many.
+pub(super) fn devices_of(step: &mut Step<'_>, tenant: &str, user: &str, limit: usize) -> Vec<B32> {
     let prefix = devices_prefix(tenant, user);
-    let names = step.scan(&prefix, &prefix, limits::DEVICES_PER_USER + 1);
+    let names = step.scan(&prefix, &prefix, limit);
     names.iter().filter_map(|(name, _)| <[u8; 32]>::try_from(&name[prefix.len()..]).ok()).map(B32::from).collect()
 }
 
