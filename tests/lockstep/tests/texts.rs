@@ -206,9 +206,9 @@ fn a_wrong_refusal_table_is_seen() {
         ("| `NotLost` |", "| `NotFound` |", "there is no refusal NotFound"),
         ("| 33 | `GrantVoid`", "| 34 | `GrantVoid`", "GrantVoid has the number 34 and not 33"),
         (
-            "stored | reserved (PUB-3) |",
-            "stored | REV-1 |",
-            "Overtaken: reserved is false, raised by the reference is false",
+            "another body | reserved |",
+            "another body | REV-1 |",
+            "Conflict: reserved is false, raised by the reference is false",
         ),
         ("| REV-1 |\n| 35", "| REV-2 |\n| 35", "REV-2 does not speak of NotYourDevice"),
         ("| DIS-5 |\n| 40", "| none |\n| 40", "NothingKept is raised by no rule"),

@@ -43,6 +43,7 @@ impl Ensemble {
         self.publication = Some(points.into());
     }
 
+    /// GEN-33: without them there are no such messages, and no clocks apart.
     fn by_messages(&self) -> Done {
         if self.publication.is_some() { Ok(()) } else { Err(Refusal::NotInThisProfile) }
     }
