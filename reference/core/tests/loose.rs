@@ -19,7 +19,7 @@ use bailee_core::store::Batch;
 use bailee_core::wire::{AdmissionBody, B32, Blob, Body, CapabilityBody, Header, ReceiptBody};
 use bailee_spec::action::{Action, Asking, Caller, Condition, Handing, Purpose};
 use bailee_spec::outcome::{Outcome, Refusal};
-use common::{Desk, HOLDER, House, b32, granted, receipt, said, sent, share_for, signed, wrapped};
+use common::{Desk, HOLDER, House, b32, granted, marked, receipt, said, sent, share_for, signed, wrapped};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
@@ -256,11 +256,11 @@ fn an_admission_for_another_user_creates_nothing() {
 #[test]
 fn storage_keeps_every_block_that_it_accepts() {
     let authority = Signing::from_seed(&[1; 32]);
-    let mut desk = Desk::new(Storage::new(authority.public()), 5, &Batch::default());
+    let mut desk = Desk::new(Storage::new(authority.public()), 5, &marked());
     let device = Peer::Device(b32(2));
     let leave = |read| {
         let (tenant, user) = ("t".into(), "u".into());
-        let body = CapabilityBody { tenant, user, device: b32(2), epoch: 0, expiry: 1, read };
+        let body = CapabilityBody { tenant, user, device: b32(2), epoch: 0, expiry: 600, read };
         signed(&authority, labels::SIGN_CAPABILITY, &body)
     };
     for block in 0..5u8 {

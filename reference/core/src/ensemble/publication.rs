@@ -43,6 +43,7 @@ impl Ensemble {
         self.publication = Some(points.into());
     }
 
+    /// GEN-33: without them there are no such messages, and no clocks apart.
     fn by_messages(&self) -> Done {
         if self.publication.is_some() { Ok(()) } else { Err(Refusal::NotInThisProfile) }
     }
@@ -104,10 +105,10 @@ impl Ensemble {
         if self.publication.is_none() {
             return;
         }
-        let wanted = |(due, at, timer): &&(u64, At, Timer)| {
+        let wanted = |(due, at, timer): &(u64, At, Timer)| {
             *at == At::Authority && *timer == Timer::Acknowledge && *due <= self.now
         };
-        if self.timers.iter().find(wanted).is_some() {
+        if self.timers.iter().any(wanted) {
             Arc::make_mut(&mut self.timers).retain(|(_, _, timer)| *timer != Timer::Acknowledge);
             let _ = self.input(At::Authority, Input::Timer(&Timer::Acknowledge), rng);
         }

@@ -129,6 +129,9 @@ fn a_user_has_only_so_many_open_attempts() {
         node.accepts(&Peer::Authority, open("ann", attempt), "there is room");
     }
     let more = OPEN_ATTEMPTS_PER_USER + 1;
+    let lease = Some(2 * VALIDITY_SECONDS);
+    let publish = Body::Publish { from: 0, entries: Vec::new(), epoch: 0, head: 0, lease };
+    node.accepts(&Peer::Authority, publish, "a longer lease");
     node.now = VALIDITY_SECONDS;
     node.refuses(
         &Peer::Authority,
@@ -138,9 +141,6 @@ fn a_user_has_only_so_many_open_attempts() {
     );
     node.accepts(&Peer::Authority, open("ann", 1), "one that is open already");
     node.accepts(&Peer::Authority, open("bob", more), "another user");
-    let lease = Some(2 * VALIDITY_SECONDS);
-    let publish = Body::Publish { from: 0, entries: Vec::new(), epoch: 0, head: 0, lease };
-    node.accepts(&Peer::Authority, publish, "a longer lease");
     node.now = VALIDITY_SECONDS + 1;
     node.accepts(&Peer::Authority, open("ann", more + 1), "the others are out of time");
 }

@@ -69,7 +69,8 @@ pub const CUSTODIANS: u8 = 3;
 /// Shares that unseal it.
 pub const THRESHOLD: u8 = 2;
 
-fn marked() -> Batch {
+/// A point's mark, with a lease of one period.
+pub fn marked() -> Batch {
     let mut batch = Batch::default();
     batch.put(MARK, cbor::encode(&Mark { lease: VALIDITY_SECONDS, ..Mark::default() }));
     batch

@@ -19,7 +19,7 @@ use bailee_spec::outcome::Refusal;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
-pub use house::{Flight, House};
+pub use house::{Flight, House, marked};
 
 /// The person with the program in their hands.
 pub const HOLDER: Peer = Peer::Person(Person::Holder);

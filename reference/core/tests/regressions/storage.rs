@@ -4,12 +4,11 @@ use bailee_core::crypto::labels;
 use bailee_core::crypto::sign::Signing;
 use bailee_core::machine::{Peer, Timer};
 use bailee_core::roles::storage::Storage;
-use bailee_core::store::Batch;
 use bailee_core::wire::{Blob, Body, CapabilityBody, Decision, LogEntry};
 use bailee_spec::observation::Standing;
 use bailee_spec::outcome::Refusal;
 
-use crate::common::{Desk, b32, said, signed};
+use crate::common::{Desk, b32, marked, said, signed};
 
 const TENANT: &str = "tenant";
 
@@ -18,7 +17,7 @@ fn authority() -> Signing {
 }
 
 fn storage() -> Desk<Storage> {
-    Desk::new(Storage::new(authority().public()), 31, &Batch::default())
+    Desk::new(Storage::new(authority().public()), 31, &marked())
 }
 
 /// Leave to append to the archive of one user, or to read it.
