@@ -341,7 +341,7 @@ impl Rules {
         }
     }
 
-    /// SUS-1a: whatever the world is like.
+    /// SUS-1, SUS-2, DEA-1, DEA-2, first check: whatever the world is like.
     pub(super) fn may_manage(&self, by: Requester) -> Check {
         match by {
             Requester::ForeignAdmin if !self.has(Mutation::ForeignAdminManages) => Err(Refusal::OtherTenant),
