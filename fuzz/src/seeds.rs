@@ -500,7 +500,7 @@ static FRAMES: LazyLock<BTreeMap<String, Vec<u8>>> = LazyLock::new(|| {
 /// What passes when two devices race to enrol, and the user is suspended while the loser replaces.
 fn race() -> Vec<Vec<u8>> {
     let mut rng = ChaCha8Rng::seed_from_u64(6);
-    let size = Size { users: 1, devices_per_user: 2, nodes: 1, custodians: 3, threshold: 2, late: false };
+    let size = Size { users: 1, tenants: 1, devices_per_user: 2, nodes: 1, custodians: 3, threshold: 2, late: false };
     let Ok(mut ensemble) = Ensemble::new(size, COST, Quirks::none(), &mut rng) else { return Vec::new() };
     let mut passed = Vec::new();
     let mut run = |ensemble: &mut Ensemble, device: u8, until: Message| {
@@ -520,7 +520,7 @@ fn race() -> Vec<Vec<u8>> {
     run(&mut ensemble, 1, Message::EscrowKey);
     run(&mut ensemble, 0, Message::SignIn);
     run(&mut ensemble, 1, Message::ConsumeGrant);
-    ensemble.act(Action::Suspend { user: 0 }, &mut other);
+    ensemble.act(Action::Suspend { user: 0, by: bailee_spec::action::Requester::Admin }, &mut other);
     run(&mut ensemble, 1, Message::SignIn);
     passed
 }

@@ -9,6 +9,8 @@ use crate::about::{rule_in, without_rule};
 
 /// A user, counted from 0.
 pub type User = u8;
+/// A tenant, counted from 0: users are shared out among the tenants in order, as many to each.
+pub type Tenant = u8;
 /// A device, counted from 0 over all users: device `d` belongs to user `d / devices_per_user`.
 pub type Device = u8;
 /// A keystore node, counted from 0.
@@ -44,10 +46,12 @@ pub enum Requester {
     Neighbour,
     /// The administrator of the user's tenant, who has the restore right unless it was withdrawn.
     Admin,
-    /// The administrator of another tenant.
+    /// The administrator of another tenant, who has the restore right there unless it was withdrawn.
     ForeignAdmin,
     /// The maintenance schedule: nobody is signed in.
     Schedule,
+    /// The user of another tenant who has the same name, in a console session with a fresh step-up.
+    Namesake,
 }
 
 /// What a ceremony is for.
@@ -200,26 +204,26 @@ pub enum Action {
     Publish { point: Point },
     /// A whole publication without incident, in one action: sent, heard, confirmed (REV-2).
     PublishTogether { point: Point },
-    /// The administrator suspends the user (SUS-1).
-    Suspend { user: User },
-    /// The administrator lifts the suspension (SUS-2).
-    Resume { user: User },
-    /// The administrator deactivates the user (DEA-1).
-    Deactivate { user: User },
-    /// The administrator reactivates the user (DEA-2).
-    Reactivate { user: User },
+    /// An administrator suspends the user (SUS-1).
+    Suspend { user: User, by: Requester },
+    /// An administrator lifts the suspension (SUS-2).
+    Resume { user: User, by: Requester },
+    /// An administrator deactivates the user (DEA-1).
+    Deactivate { user: User, by: Requester },
+    /// An administrator reactivates the user (DEA-2).
+    Reactivate { user: User, by: Requester },
     /// The retention time of a deactivated user is over: the account is purged (DEA-3).
     Purge { user: User },
     /// The tenant withdraws the restore right from its administrator (JOB-8).
-    WithdrawRight,
+    WithdrawRight { tenant: Tenant },
     /// The tenant gives the restore right back to its administrator (JOB-8).
-    GrantRight,
+    GrantRight { tenant: Tenant },
 
     // Jobs.
     /// Somebody asks for a job that needs the user's key (JOB-1).
     Request { by: Requester, user: User },
     /// Whoever asked for the job, or the owner by veto, ends it (JOB-6).
-    Abort,
+    Abort { by: Requester },
     /// The order to end the job reaches the restorer (JOB-7).
     DeliverAbort,
     /// The restorer does its job with the key it holds, purges, and reports (JOB-4).
@@ -246,6 +250,12 @@ pub enum Action {
     UnsealTogether { node: Node },
     /// A whole rekey without incident, in one action (KEY-4).
     RekeyTogether,
+
+    // Custodians who go.
+    /// A custodian is gone for good, with client, keys and share (KEY-6).
+    LoseCustodian { custodian: Custodian },
+    /// The operator opens a rekey whose roster names new people in the place of those who are gone (KEY-7).
+    OpenReplacement { node: Node },
 
     // Snapshots and disaster.
     /// The keystore writes a snapshot and the authority witnesses it (DIS-1).

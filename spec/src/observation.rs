@@ -274,6 +274,18 @@ closed_set! {
 }
 
 closed_set! {
+    /// Who a custodian is.
+    Person {
+        /// One of those whose keys the header in force names.
+        Serving,
+        /// Nobody: gone for good.
+        Gone,
+        /// A new one, whose keys the header in force does not name yet.
+        New,
+    }
+}
+
+closed_set! {
     /// Custody's window for a node.
     Window {
         /// None.
@@ -380,6 +392,8 @@ pub struct CustodianView {
     pub share: ShareHeld,
     /// Whether the new share of the open rekey is acknowledged.
     pub acked: bool,
+    /// Whether somebody is there, and can serve.
+    pub person: Person,
 }
 
 /// The job and its restorer.
@@ -506,8 +520,8 @@ pub struct Observation {
     pub store: StoreView,
     /// Whether the alert sink works.
     pub alerts_up: bool,
-    /// Whether the administrator has the restore right.
-    pub admin_right: bool,
+    /// By tenant: whether its administrator has the restore right.
+    pub admin_rights: Vec<bool>,
     /// The records.
     pub records: RecordsView,
 }

@@ -74,6 +74,8 @@ parts! {
     Ceremony,
     /// Shares are renewed step by step: `OpenCeremony` to rekey, `AckShare`, retired shares.
     Rekey,
+    /// Custodians are gone for good, and are replaced: `LoseCustodian`, `OpenReplacement`, `AckShare`; needs `ceremony`.
+    CustodianLoss,
     /// Nodes are unsealed in one action: `UnsealTogether`.
     UnsealTogether,
     /// Shares are renewed in one action: `RekeyTogether`.
@@ -121,6 +123,9 @@ pub struct Scope {
     /// Users: 1 or more.
     #[serde(default = "one")]
     pub users: u8,
+    /// Tenants: 1, or as many as users, with a user each and an administrator of their own.
+    #[serde(default = "one")]
+    pub tenants: u8,
     /// Devices a user: 1 or more.
     #[serde(default = "one")]
     pub devices_per_user: u8,

@@ -12,16 +12,18 @@ use super::world::{DeviceRecord, Key, LaneState, NO_KEY, UserState, World};
 #[derive(Clone, Copy, Debug)]
 pub struct Exchange {
     users: [u8; 2],
+    /// Users have tenants of their own, which go with them.
+    tenants: bool,
     devices: [u8; 2],
 }
 
 impl Exchange {
     /// Every exchange that the scope's users and devices allow, the identity first. A packed world has room for two of each.
     pub fn all(scope: &Scope) -> Vec<Exchange> {
-        let identity = Exchange { users: [0, 1], devices: [0, 1] };
+        let identity = Exchange { users: [0, 1], tenants: scope.tenants > 1, devices: [0, 1] };
         match (scope.users, scope.devices_per_user) {
             (1, 2) => vec![identity, Exchange { devices: [1, 0], ..identity }],
-            (2, 1) => vec![identity, Exchange { users: [1, 0], devices: [1, 0] }],
+            (2, 1) => vec![identity, Exchange { users: [1, 0], devices: [1, 0], ..identity }],
             _ => vec![identity],
         }
     }
@@ -40,6 +42,9 @@ impl Exchange {
         let mut out = *w;
         if self.users[0] != 0 {
             out.users.swap(0, 1);
+            if self.tenants {
+                out.admin_right.swap(0, 1);
+            }
             if w.job.state != JobState::None || w.job.lane.message.is_some() {
                 out.job.user = 1 - w.job.user;
             }

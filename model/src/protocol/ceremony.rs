@@ -1,7 +1,7 @@
 //! Ceremonies, custody and rekey (CER, KEY).
 
 use bailee_spec::action::{Asking, Caller, Condition, Custodian, Handing, Node, Purpose};
-use bailee_spec::observation::{CeremonyState, ShareHeld, Window};
+use bailee_spec::observation::{CeremonyState, Person, ShareHeld, Window};
 use bailee_spec::outcome::Refusal;
 
 use super::mutation::Mutation;
@@ -24,7 +24,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         let candidate_dropped = n.ceremony == CeremonyState::RekeyAcks;
         n.ceremony = CeremonyState::None;
         self.close_collection(node);
-        if candidate_dropped {
+        if candidate_dropped && !self.rules.has(Mutation::AcksSurvive) {
             for custodian in &mut self.w.custodians {
                 custodian.acked = false;
             }
@@ -56,10 +56,20 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         }
         for node in 0..self.rules.nodes {
             self.end_ceremony(node);
-            self.w.nodes[node as usize].window = Window::None;
+            if !self.rules.has(Mutation::WindowNeverEnds) {
+                self.w.nodes[node as usize].window = Window::None;
+            }
         }
         for custodian in &mut self.w.custodians {
             custodian.share = Share::NONE;
+        }
+        self.nobody_joined();
+    }
+
+    /// The window of before is gone.
+    fn nobody_joined(&mut self) {
+        for custodian in &mut self.w.custodians {
+            custodian.joined = false;
         }
     }
 
@@ -74,13 +84,53 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
             Purpose::Rekey if n.sealed => return Err(Refusal::NotUnsealed),
             _ => {}
         }
-        if n.ceremony != CeremonyState::None || (purpose == Purpose::Rekey && rekeys) {
+        let replaced = n.ceremony == CeremonyState::Unseal && self.rules.has(Mutation::OpeningReplaces);
+        let rekeys = rekeys && !self.rules.has(Mutation::TwoRekeys);
+        if n.ceremony != CeremonyState::None && !replaced || (purpose == Purpose::Rekey && rekeys) {
             return Err(Refusal::CeremonyOpen);
         }
+        if replaced {
+            self.end_ceremony(node);
+        }
+        let n = &mut self.w.nodes[node as usize];
         n.ceremony = match purpose {
             Purpose::Unseal => CeremonyState::Unseal,
             Purpose::Rekey => CeremonyState::Rekey,
         };
+        Ok(())
+    }
+
+    /// KEY-6: the one who acts is there and holds a share.
+    fn serves(&self, custodian: Custodian) -> Check {
+        match self.w.custodians[custodian as usize].person {
+            Person::Serving => Ok(()),
+            Person::Gone | Person::New => Err(Refusal::OutOfTurn),
+        }
+    }
+
+    /// KEY-6.
+    pub(super) fn lose_custodian(&mut self, custodian: Custodian) -> Check {
+        self.serves(custodian)?;
+        let custodians = &mut self.w.custodians[..self.rules.custodians as usize];
+        let serving = custodians.iter().filter(|c| c.person == Person::Serving).count();
+        if serving <= self.rules.threshold as usize {
+            return Err(Refusal::OutOfTurn);
+        }
+        let custodian = &mut custodians[custodian as usize];
+        (custodian.person, custodian.share, custodian.joined) = (Person::Gone, Share::NONE, false);
+        Ok(())
+    }
+
+    /// KEY-7.
+    pub(super) fn open_replacement(&mut self, node: Node) -> Check {
+        let custodians = ..self.rules.custodians as usize;
+        if self.w.custodians[custodians].iter().all(|c| c.person == Person::Serving) {
+            return Err(Refusal::OutOfTurn);
+        }
+        self.open_ceremony(node, Purpose::Rekey, Caller::Operator)?;
+        for custodian in self.w.custodians[custodians].iter_mut().filter(|c| c.person != Person::Serving) {
+            custodian.person = if self.rules.has(Mutation::RosterAtOnce) { Person::Serving } else { Person::New };
+        }
         Ok(())
     }
 
@@ -92,6 +142,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
             CeremonyState::RekeyAcks => Ok(()),
             CeremonyState::Unseal | CeremonyState::Rekey => {
                 n.window = Window::Live;
+                self.nobody_joined();
                 Ok(())
             }
         }
@@ -99,6 +150,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
 
     /// CER-4.
     pub(super) fn request_share(&mut self, custodian: Custodian, node: Node, asking: Asking) -> Check {
+        self.serves(custodian)?;
         self.rules.may_ask(asking)?;
         let window = self.w.nodes[node as usize].window;
         if window == Window::None && !self.rules.has(Mutation::ShareWithoutRestart) {
@@ -107,6 +159,9 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         if !self.w.alerts_up && !self.rules.has(Mutation::ShareWithoutAlert) {
             return Err(Refusal::AlertUnavailable);
         }
+        if self.w.custodians[custodian as usize].joined {
+            return Err(Refusal::OwnShareDamaged);
+        }
         self.w.custodians[custodian as usize].share =
             if window == Window::Live { Share::released_for(node) } else { Share::OLD };
         Ok(())
@@ -114,6 +169,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
 
     /// CER-5.
     pub(super) fn submit_share(&mut self, custodian: Custodian, node: Node, handing: Handing) -> Check {
+        self.serves(custodian)?;
         match handing {
             Handing::Right => self.submit_right(custodian, node),
             Handing::Retired if !self.w.retired_shares => Err(Refusal::OutOfTurn),
@@ -125,9 +181,16 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         let c = &mut self.w.custodians[custodian as usize];
         match c.share.held() {
             ShareHeld::None => Err(Refusal::OutOfTurn),
-            ShareHeld::For(other) if other != node => Err(Refusal::OutOfTurn),
+            ShareHeld::For(other) if other != node && !self.rules.has(Mutation::ShareOfAnotherNode) => {
+                Err(Refusal::OutOfTurn)
+            }
             ShareHeld::Old => {
                 c.share = Share::NONE;
+                let collects =
+                    matches!(self.w.nodes[node as usize].ceremony, CeremonyState::Unseal | CeremonyState::Rekey);
+                if collects && self.rules.has(Mutation::OldShareCounts) {
+                    return self.count(custodian, node);
+                }
                 Err(Refusal::CeremonyExpired)
             }
             ShareHeld::For(_) => {
@@ -204,15 +267,22 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     fn make_candidate(&mut self, node: Node) {
         self.close_collection(node);
         self.w.nodes[node as usize].ceremony = CeremonyState::RekeyAcks;
+        if self.rules.has(Mutation::CandidateAtOnce) {
+            self.rekeyed();
+        }
     }
 
     /// KEY-2.
     pub(super) fn ack_share(&mut self, custodian: Custodian, condition: Condition) -> Check {
         let collecting = |n: usize| self.w.nodes[n].ceremony == CeremonyState::RekeyAcks;
-        if !(0..self.rules.nodes as usize).any(collecting) {
+        let gone = self.w.custodians[custodian as usize].person == Person::Gone;
+        if gone || !(0..self.rules.nodes as usize).any(collecting) {
             return Err(Refusal::OutOfTurn);
         }
-        if condition == Condition::Damaged {
+        if condition == Condition::Damaged && !self.rules.has(Mutation::DamagedShareAcked) {
+            return Err(Refusal::OwnShareDamaged);
+        }
+        if self.w.custodians[custodian as usize].person == Person::New && self.rules.has(Mutation::RosterNotTaken) {
             return Err(Refusal::OwnShareDamaged);
         }
         self.w.custodians[custodian as usize].acked = true;
@@ -232,6 +302,13 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     fn rekeyed(&mut self) {
         for node in 0..self.rules.nodes {
             self.end_ceremony(node);
+        }
+        let window = self.w.nodes[0].window != Window::None;
+        for custodian in &mut self.w.custodians {
+            custodian.joined = window && custodian.person == Person::New;
+            if custodian.person == Person::New {
+                custodian.person = Person::Serving;
+            }
         }
         self.w.restoring = false;
         self.w.retired_shares = true;
@@ -265,7 +342,9 @@ impl Rules {
         match asking {
             Asking::ForAnother if !self.has(Mutation::ShareToAnyone) => Err(Refusal::NotYourShare),
             Asking::WithoutCode if !self.has(Mutation::NoSecondFactor) => Err(Refusal::MfaRequired),
-            Asking::WithUsedCode if !self.has(Mutation::NoSecondFactor) => Err(Refusal::CodeReplayed),
+            Asking::WithUsedCode if !self.has(Mutation::NoSecondFactor) && !self.has(Mutation::UsedCodeServes) => {
+                Err(Refusal::CodeReplayed)
+            }
             _ => Ok(()),
         }
     }

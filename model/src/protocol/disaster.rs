@@ -16,7 +16,9 @@ fn holds_key(account: AccountState) -> bool {
 impl<const U: usize, const N: usize> Turn<'_, U, N> {
     /// DIS-1.
     pub(super) fn take_snapshot(&mut self) -> Check {
-        self.unsealed()?;
+        if !self.rules.has(Mutation::SealedSnapshot) {
+            self.unsealed()?;
+        }
         self.w.snapshot = SnapshotState::Current;
         for user in &mut self.w.users {
             if !self.rules.has(Mutation::EmptySnapshot) {
@@ -100,7 +102,9 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     }
 
     fn take_back(&mut self, user: User, key: Key) -> Check {
-        self.unsealed()?;
+        if !self.rules.has(Mutation::SealedTakesBack) {
+            self.unsealed()?;
+        }
         let u = &mut self.w.users[user as usize];
         if u.account != AccountState::Lost {
             return Err(Refusal::NotLost);

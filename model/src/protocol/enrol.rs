@@ -96,8 +96,9 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         }
     }
 
-    fn in_session(&self, lane: Lane) -> Check {
-        if self.w.lane(lane).live || self.rules.has(Mutation::SessionNotChecked) {
+    /// `skipped_by`: the bug that leaves this check out for the message at hand.
+    fn in_session(&self, lane: Lane, skipped_by: Mutation) -> Check {
+        if self.w.lane(lane).live || self.rules.has(Mutation::SessionNotChecked) || self.rules.has(skipped_by) {
             Ok(())
         } else {
             Err(Refusal::SessionStale)
@@ -112,15 +113,15 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     }
 
     /// The checks that ENR-4, ENR-8 and REP-1 begin with.
-    fn may_enrol(&self, lane: Lane, device: Device) -> Check {
-        self.in_session(lane)?;
+    fn may_enrol(&self, lane: Lane, device: Device, no_session: Mutation) -> Check {
+        self.in_session(lane, no_session)?;
         self.in_good_standing(self.rules.user_of(device))?;
         self.not_revoked(device)
     }
 
     /// ENR-4.
     fn authority_begins(&mut self, lane: Lane, device: Device) -> Check {
-        self.may_enrol(lane, device)?;
+        self.may_enrol(lane, device, Mutation::NoSessionAtBeginning)?;
         let d = &mut self.w.devices[device as usize];
         if d.attempt == Attempt::None {
             d.attempt = Attempt::Opened;
@@ -133,7 +134,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
 
     /// ENR-8.
     fn authority_admits(&mut self, lane: Lane, device: Device) -> Check {
-        self.may_enrol(lane, device)?;
+        self.may_enrol(lane, device, Mutation::NoSessionAtCertificate)?;
         let d = &mut self.w.devices[device as usize];
         if d.attempt == Attempt::None {
             return Err(Refusal::NotYourAttempt);
@@ -198,7 +199,10 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
 
     /// REP-1.
     fn authority_adds(&mut self, lane: Lane, device: Device) -> Check {
-        self.may_enrol(lane, device)?;
+        match self.may_enrol(lane, device, Mutation::NoSessionAtReplacement) {
+            Err(Refusal::UserSuspended) if self.rules.has(Mutation::SuspendedAdds) => {}
+            check => check?,
+        }
         if self.w.users[self.rules.user_of(device) as usize].enrolled == NO_KEY {
             return Err(Refusal::NotEnrolled);
         }
@@ -210,21 +214,31 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     fn authority_consumes(&mut self, lane: Lane, device: Device) -> Check {
         let active = self.w.devices[device as usize].at_authority == DeviceState::Active;
         let usable = active && self.w.lane(lane).live;
-        if !usable && !self.rules.has(Mutation::RevokedConsumes) {
+        let revoking = self.w.devices[device as usize].at_authority == DeviceState::Revoking;
+        let lenient = revoking && self.w.lane(lane).live && self.rules.has(Mutation::RevokingConsumes);
+        if !usable && !lenient && !self.rules.has(Mutation::RevokedConsumes) {
             return Err(Refusal::GrantVoid);
         }
-        self.in_good_standing(self.rules.user_of(device))
+        self.unsuspended_unless(Mutation::SuspendedConsumes, device)
+    }
+
+    /// The user of the device is in good standing; suspended is good enough with the bug.
+    fn unsuspended_unless(&self, bug: Mutation, device: Device) -> Check {
+        match self.in_good_standing(self.rules.user_of(device)) {
+            Err(Refusal::UserSuspended) if self.rules.has(bug) => Ok(()),
+            check => check,
+        }
     }
 
     /// REP-6.
     fn authority_passes_key(&mut self, lane: Lane, device: Device) -> Check {
         self.of_this_store(lane)?;
-        if self.w.devices[device as usize].at_authority != DeviceState::Active
-            && !self.rules.has(Mutation::RevokedIsServed)
-        {
+        let state = self.w.devices[device as usize].at_authority;
+        let lenient = state == DeviceState::Revoked && self.rules.has(Mutation::AcknowledgedIsServed);
+        if state != DeviceState::Active && !lenient && !self.rules.has(Mutation::RevokedIsServed) {
             return Err(Refusal::DeviceRevoked);
         }
-        self.in_good_standing(self.rules.user_of(device))
+        self.unsuspended_unless(Mutation::SuspendedIsServed, device)
     }
 
     // The keystore.
@@ -261,7 +275,8 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
 
     fn released_key(&self, lane: Lane) -> Key {
         let user = self.user_of_lane(lane);
-        if self.rules.has(Mutation::WrongAccount) && self.rules.users > 1 {
+        let bug = if lane == Lane::Job { Mutation::WrongAccount } else { Mutation::WrongAccountForDevice };
+        if self.rules.has(bug) && self.rules.users > 1 {
             return self.w.users[(user ^ 1) as usize].escrowed;
         }
         self.w.users[user as usize].escrowed
@@ -293,7 +308,8 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
 
     /// ENR-5.
     fn keystore_opens(&mut self, lane: Lane) -> Reaction {
-        let check = self.admits().and_then(|()| self.may_take_key(self.user_of_lane(lane)));
+        let user = self.user_of_lane(lane);
+        let check = self.admits(Mutation::FencedOpens).and_then(|()| self.may_take_key(user));
         if let Err(refusal) = check {
             return self.refuse_enrolment(lane, refusal);
         }
@@ -301,6 +317,9 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
             && self.w.devices[d].attempt_at_keystore == Attempt::None
         {
             self.w.devices[d].attempt_at_keystore = Attempt::Opened;
+        }
+        if self.rules.has(Mutation::AccountAtOpening) {
+            self.make_account(user);
         }
         accept(Message::EnrolmentOpened, NO_KEY)
     }
@@ -310,10 +329,11 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         device_of(lane).map_or(Attempt::None, |d| self.w.devices[d].attempt_at_keystore)
     }
 
-    /// The keystore is unsealed, and within its lease.
-    fn admits(&self) -> Check {
+    /// The keystore is unsealed, and within its lease. `skipped_by`: the bug that does not look at the lease for this message.
+    fn admits(&self, skipped_by: Mutation) -> Check {
         self.unsealed()?;
-        if self.fenced(Point::Keystore) && !self.rules.has(Mutation::FencedServes) {
+        let skipped = self.rules.has(Mutation::FencedServes) || self.rules.has(skipped_by);
+        if self.fenced(Point::Keystore) && !skipped {
             return Err(Refusal::RevocationStale);
         }
         Ok(())
@@ -322,9 +342,11 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     /// ENR-9.
     fn keystore_creates(&mut self, lane: Lane) -> Reaction {
         let user = self.user_of_lane(lane);
-        let check = self.admits().and_then(|()| self.may_take_key(user)).and_then(|()| {
+        let admits = self.admits(Mutation::FencedServes);
+        let check = admits.and_then(|()| self.may_take_key(user)).and_then(|()| {
             // A nonce is as old as its session: if that is over, the attempt is open with another nonce.
-            let this_nonce = self.attempt_of(lane) != Attempt::None && self.w.lane(lane).live;
+            let current = self.w.lane(lane).live || self.rules.has(Mutation::AnyNonce);
+            let this_nonce = self.attempt_of(lane) != Attempt::None && current;
             if this_nonce || self.rules.has(Mutation::AccountWithoutAttempt) {
                 Ok(())
             } else {
@@ -339,17 +361,22 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         {
             self.w.devices[d].attempt_at_keystore = Attempt::Admitted;
         }
+        self.make_account(user);
+        accept(Message::AccountCreated, NO_KEY)
+    }
+
+    fn make_account(&mut self, user: User) {
         let account = &mut self.w.users[user as usize].account;
         if *account == AccountState::None {
             *account = AccountState::Empty;
         }
-        accept(Message::AccountCreated, NO_KEY)
     }
 
     /// ENR-13.
     fn keystore_escrows(&mut self, lane: Lane, key: Key) -> Reaction {
         let user = self.user_of_lane(lane);
-        let check = self.admits().and_then(|()| self.may_take_key(user)).and_then(|()| {
+        let admits = self.admits(Mutation::FencedServes);
+        let check = admits.and_then(|()| self.may_take_key(user)).and_then(|()| {
             let attempt = self.attempt_of(lane);
             let lenient = self.rules.has(Mutation::EscrowNotAdmitted) && attempt == Attempt::Opened;
             let admitted = attempt == Attempt::Admitted || lenient || self.rules.has(Mutation::EscrowOverwrites);
@@ -362,7 +389,11 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         if let Err(refusal) = check {
             return self.refuse_enrolment(lane, refusal);
         }
-        let u = &mut self.w.users[user as usize];
+        let mut of = user;
+        if self.rules.has(Mutation::EscrowToNeighbour) && self.rules.users > 1 {
+            of ^= 1;
+        }
+        let u = &mut self.w.users[of as usize];
         u.account = AccountState::Active;
         u.escrowed = key;
         self.close_attempts(user);
@@ -389,7 +420,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
 
     /// REP-2.
     fn keystore_may_release(&self, lane: Lane) -> Check {
-        self.admits()?;
+        self.admits(Mutation::FencedServes)?;
         if !self.grant_in_time(lane) {
             return Err(Refusal::GrantInvalid);
         }
@@ -405,7 +436,10 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     /// REP-4.
     fn keystore_releases(&self, lane: Lane) -> Check {
         self.unsealed()?;
-        if !self.w.lane(lane).pending {
+        if self.rules.has(Mutation::DecidedWhenAsked) {
+            return Ok(());
+        }
+        if !self.w.lane(lane).pending && !self.rules.has(Mutation::PendingNotAsked) {
             return Err(Refusal::GrantVoid);
         }
         if self.fenced(Point::Keystore) && !self.rules.has(Mutation::FencedReleases) {
@@ -458,6 +492,9 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
             self.w.devices[d].disk = Disk::Identity;
         }
         if enrolled {
+            if self.rules.has(Mutation::ReplacementDrawsKey) {
+                self.w.devices[d].memory_key = self.w.fresh_key();
+            }
             self.w.devices[d].program = Program::Replacing;
             return accept(Message::AddDevice, NO_KEY);
         }
@@ -490,8 +527,11 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
                 accept(Message::ReleaseKey, NO_KEY)
             }
             Message::ConsumeGrant => {
-                let check =
-                    if assigned && self.w.job.lane.live { self.may_use_key(user) } else { Err(Refusal::GrantVoid) };
+                let check = match self.may_use_key(user) {
+                    _ if !assigned || !self.w.job.lane.live => Err(Refusal::GrantVoid),
+                    Err(Refusal::RestoreSuspended) if self.rules.has(Mutation::SuspendedJobConsumes) => Ok(()),
+                    check => check,
+                };
                 answer(check, Message::GrantConsumed, NO_KEY, Message::GrantRefused)
             }
             Message::SealedKey if assigned => match self.of_this_store(Lane::Job) {

@@ -1,6 +1,6 @@
 //! Restore, restore on a user's behalf and maintenance through the restorer (JOB).
 
-use bailee_spec::action::{Point, Requester, User};
+use bailee_spec::action::{Point, Requester, Tenant, User};
 use bailee_spec::observation::{JobKind, JobState, Message};
 use bailee_spec::outcome::Refusal;
 
@@ -14,7 +14,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         if self.w.job.lane.message.is_some() {
             return Err(Refusal::LaneBusy);
         }
-        self.may_request(by)?;
+        self.may_request(by, user)?;
         self.may_use_key(user)?;
         if self.w.users[user as usize].enrolled == NO_KEY {
             return Err(Refusal::NotEnrolled);
@@ -44,9 +44,12 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         Ok(())
     }
 
-    fn may_request(&self, by: Requester) -> Check {
+    fn may_request(&self, by: Requester, user: User) -> Check {
         self.rules.may_ever_request(by)?;
-        if by == Requester::Admin && !self.w.admin_right && !self.rules.has(Mutation::RightNotChecked) {
+        let (own, rights) = (self.rules.tenant_of(user) as usize, &self.w.admin_right);
+        let somewhere = self.rules.has(Mutation::RightOfAnyTenant) && rights.contains(&true);
+        let has = rights[own] || somewhere;
+        if by == Requester::Admin && !has && !self.rules.has(Mutation::RightNotChecked) {
             return Err(Refusal::NoRestoreRight);
         }
         Ok(())
@@ -95,7 +98,8 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     }
 
     /// JOB-6.
-    pub(super) fn abort(&mut self) -> Check {
+    pub(super) fn abort(&mut self, by: Requester) -> Check {
+        self.rules.may_abort(by)?;
         let too_late = self.w.job.state == JobState::KeyHeld && self.rules.has(Mutation::AbortTooLate);
         if too_late || !matches!(self.w.job.state, JobState::Assigned | JobState::KeyHeld) {
             return Err(Refusal::JobOver);
@@ -118,13 +122,16 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     }
 
     /// JOB-8.
-    pub(super) fn withdraw_right(&mut self) -> Check {
-        if !self.w.admin_right {
+    pub(super) fn withdraw_right(&mut self, tenant: Tenant) -> Check {
+        if !self.w.admin_right[tenant as usize] {
             return Err(Refusal::NoRestoreRight);
         }
-        self.w.admin_right = false;
-        let running = matches!(self.w.job.state, JobState::Assigned | JobState::KeyHeld);
-        if running && self.w.job.kind == JobKind::OnBehalf {
+        self.w.admin_right[tenant as usize] = false;
+        let theirs =
+            self.rules.tenant_of(self.w.job.user) == tenant || self.rules.has(Mutation::WithdrawalEverywhere);
+        let running = theirs && matches!(self.w.job.state, JobState::Assigned | JobState::KeyHeld);
+        let spared = self.rules.has(Mutation::WithdrawalSparesJobs);
+        if running && self.w.job.kind == JobKind::OnBehalf && !spared {
             self.w.job.state = JobState::Ending;
         }
         Ok(())
@@ -141,11 +148,21 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
 
 /// What is refused whatever the world is like.
 impl Rules {
+    /// JOB-6, first checks: whatever the world is like.
+    pub(super) fn may_abort(&self, by: Requester) -> Check {
+        match by {
+            Requester::ForeignAdmin if !self.has(Mutation::ForeignAdminAborts) => Err(Refusal::OtherTenant),
+            Requester::Neighbour | Requester::Namesake => Err(Refusal::NotYourArchive),
+            _ => Ok(()),
+        }
+    }
+
     /// Those who are refused a request whatever the world is like.
     pub(super) fn may_ever_request(&self, by: Requester) -> Check {
         match by {
             Requester::OwnerWithoutStepUp if !self.has(Mutation::NoStepUp) => Err(Refusal::StepUpRequired),
             Requester::Neighbour if !self.has(Mutation::NeighbourRestores) => Err(Refusal::NotYourArchive),
+            Requester::Namesake if !self.has(Mutation::NamesakeRestores) => Err(Refusal::NotYourArchive),
             Requester::ForeignAdmin if !self.has(Mutation::ForeignAdminRestores) => Err(Refusal::OtherTenant),
             Requester::Admin if self.has(Mutation::NoOnBehalf) => Err(Refusal::NoRestoreRight),
             Requester::Schedule if self.has(Mutation::NoMaintenance) => Err(Refusal::NoRestoreRight),

@@ -11,6 +11,7 @@ use super::world::{CUSTODIANS, CustodianState, LaneState, PointRecord};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room {
     pub(super) users: usize,
+    pub(super) tenants: usize,
     pub(super) devices: usize,
     pub(super) nodes: usize,
     custodians: usize,
@@ -45,6 +46,7 @@ pub(super) struct Room {
     pub(super) nodes_seal: bool,
     pub(super) ceremonies: bool,
     pub(super) rekeys: bool,
+    pub(super) custodians_go: bool,
     pub(super) shares_retire: bool,
     pub(super) alerts_fail: bool,
     pub(super) rights_move: bool,
@@ -67,6 +69,7 @@ impl Room {
         let deactivates = any(&[Part::Deactivation, Part::Purge]);
         Room {
             users: usize::from(scope.users),
+            tenants: usize::from(scope.tenants),
             devices,
             nodes: usize::from(scope.nodes),
             custodians: usize::from(scope.custodians),
@@ -93,8 +96,9 @@ impl Room {
             adversary: has(Part::Adversary),
             nodes_seal: any(&[Part::KeystoreRestart, Part::Ceremony, Part::UnsealTogether, Part::CrashAfterWrite]),
             ceremonies: any(&[Part::Ceremony, Part::Rekey]),
-            rekeys: has(Part::Rekey),
-            shares_retire: any(&[Part::Rekey, Part::RekeyTogether]),
+            rekeys: any(&[Part::Rekey, Part::CustodianLoss]),
+            custodians_go: has(Part::CustodianLoss),
+            shares_retire: any(&[Part::Rekey, Part::RekeyTogether, Part::CustodianLoss]),
             alerts_fail: has(Part::AlertOutage),
             rights_move: has(Part::AdminRight),
         }
@@ -406,7 +410,7 @@ mod tests {
     fn a_field_that_the_scope_does_not_declare_is_noticed() {
         let model = enrolment();
         let mut world = model.start();
-        world.admin_right = false;
+        world.admin_right = [false; 2];
         model.pack(&world);
     }
 

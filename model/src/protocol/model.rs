@@ -148,6 +148,9 @@ fn validate(scope: &Scope) -> Result<(), String> {
     if scope.users == 0 || devices == 0 || scope.users > 2 || devices > 2 {
         return fail("expected 1 or 2 users and 1 or 2 devices in all");
     }
+    if scope.tenants != 1 && scope.tenants != scope.users {
+        return fail("expected 1 tenant, or as many as users");
+    }
     if scope.nodes == 0 || scope.nodes > 2 {
         return fail("expected 1 or 2 nodes");
     }
@@ -159,6 +162,12 @@ fn validate(scope: &Scope) -> Result<(), String> {
     }
     if has(Part::AlertOutage) && (has(Part::UnsealTogether) || has(Part::RekeyTogether)) {
         return fail("a whole ceremony in one action is one without incident: alert-outage needs the single steps");
+    }
+    let others = [Part::Rekey, Part::RekeyTogether, Part::UnsealTogether, Part::Adversary];
+    if has(Part::CustodianLoss) && (scope.nodes > 1 || !has(Part::Ceremony) || others.into_iter().any(has)) {
+        return fail(
+            "custodian-loss is modelled with ceremony and one node, and without rekey, whole ceremonies and the adversary",
+        );
     }
     if has(Part::Purge) && !has(Part::Deactivation) {
         return fail("purge needs deactivation");
@@ -205,6 +214,7 @@ fn publication_contradicts(scope: &Scope) -> Option<&'static str> {
 pub fn rules_of(scope: &Scope, mutation: Option<Mutation>) -> Rules {
     Rules {
         users: scope.users,
+        tenants: scope.tenants,
         devices_per_user: scope.devices_per_user,
         nodes: scope.nodes,
         custodians: scope.custodians,
@@ -262,6 +272,9 @@ pub fn start_of<const U: usize, const N: usize>(scope: &Scope, rules: &Rules) ->
     world
 }
 
+/// The administrators who try the same.
+const ADMINS: [Requester; 2] = [Requester::Admin, Requester::ForeignAdmin];
+
 /// Every action that a scope tries in every state.
 pub fn actions_of(scope: &Scope) -> Vec<Action> {
     let mut actions = Vec::new();
@@ -298,11 +311,12 @@ pub fn actions_of(scope: &Scope) -> Vec<Action> {
                 }
             }
             Part::Suspension => {
-                actions.extend(users.clone().flat_map(|user| [Action::Suspend { user }, Action::Resume { user }]));
+                let both = |user, by| [Action::Suspend { user, by }, Action::Resume { user, by }];
+                actions.extend(users.clone().flat_map(|user| ADMINS.into_iter().flat_map(move |by| both(user, by))));
             }
             Part::Deactivation => {
-                let both = |user| [Action::Deactivate { user }, Action::Reactivate { user }];
-                actions.extend(users.clone().flat_map(both));
+                let both = |user, by| [Action::Deactivate { user, by }, Action::Reactivate { user, by }];
+                actions.extend(users.clone().flat_map(|user| ADMINS.into_iter().flat_map(move |by| both(user, by))));
                 if !scope.parts.contains(&Part::Revocation) {
                     actions.extend(devices.clone().map(|device| Action::Contact { device }));
                     actions.extend(Point::ALL.map(|point| Action::PublishTogether { point }));
@@ -312,16 +326,26 @@ pub fn actions_of(scope: &Scope) -> Vec<Action> {
             Part::OwnRestore => {
                 let by = [Requester::Owner, Requester::OwnerWithoutStepUp, Requester::Neighbour];
                 actions.extend(users.clone().flat_map(|user| by.map(|by| Action::Request { by, user })));
+                if scope.tenants > 1 {
+                    let by = Requester::Namesake;
+                    actions.extend(users.clone().map(|user| Action::Request { by, user }));
+                }
             }
             Part::OnBehalf => {
-                let by = [Requester::Admin, Requester::ForeignAdmin];
-                actions.extend(users.clone().flat_map(|user| by.map(|by| Action::Request { by, user })));
+                actions.extend(users.clone().flat_map(|user| ADMINS.map(|by| Action::Request { by, user })));
             }
             Part::Maintenance => {
                 actions.extend(users.clone().map(|user| Action::Request { by: Requester::Schedule, user }));
             }
-            Part::Abort => actions.extend([Action::Abort, Action::DeliverAbort]),
-            Part::AdminRight => actions.extend([Action::WithdrawRight, Action::GrantRight]),
+            Part::Abort => {
+                let by = [Requester::Owner, Requester::Neighbour, Requester::ForeignAdmin];
+                actions.extend(by.map(|by| Action::Abort { by }));
+                actions.push(Action::DeliverAbort);
+            }
+            Part::AdminRight => {
+                let both = |tenant| [Action::WithdrawRight { tenant }, Action::GrantRight { tenant }];
+                actions.extend((0..scope.tenants).flat_map(both));
+            }
             Part::Ceremony => ceremony_actions(scope, &mut actions),
             Part::Rekey => {
                 for node in nodes.clone() {
@@ -336,6 +360,14 @@ pub fn actions_of(scope: &Scope) -> Vec<Action> {
                         actions.push(Action::SubmitShare { custodian, node, handing: Handing::Retired });
                     }
                 }
+            }
+            Part::CustodianLoss => {
+                for custodian in custodians.clone() {
+                    actions.push(Action::LoseCustodian { custodian });
+                    let conditions = [Condition::Intact, Condition::Damaged];
+                    actions.extend(conditions.map(|condition| Action::AckShare { custodian, condition }));
+                }
+                actions.extend(nodes.clone().map(|node| Action::OpenReplacement { node }));
             }
             Part::UnsealTogether => actions.extend(nodes.clone().map(|node| Action::UnsealTogether { node })),
             Part::RekeyTogether => actions.push(Action::RekeyTogether),
@@ -512,10 +544,12 @@ fn variant(action: &Action) -> u8 {
         A::Deactivate { .. } => 18,
         A::Reactivate { .. } => 19,
         A::Purge { .. } => 20,
-        A::WithdrawRight => 21,
-        A::GrantRight => 22,
+        A::WithdrawRight { .. } => 21,
+        A::GrantRight { .. } => 22,
         A::Request { by, .. } => 23 + *by as u8,
-        A::Abort => 29,
+        A::Abort { .. } => 56,
+        A::LoseCustodian { .. } => 57,
+        A::OpenReplacement { .. } => 58,
         A::DeliverAbort => 30,
         A::FinishJob => 31,
         A::FailJob => 32,

@@ -75,7 +75,7 @@ impl Rules {
                 .collect(),
             custodians: w.custodians[..custodians]
                 .iter()
-                .map(|c| CustodianView { share: c.share.held(), acked: c.acked })
+                .map(|c| CustodianView { share: c.share.held(), acked: c.acked, person: c.person })
                 .collect(),
             job: JobView {
                 state: w.job.state,
@@ -94,7 +94,7 @@ impl Rules {
                 retired_shares: w.retired_shares,
             },
             alerts_up: w.alerts_up,
-            admin_right: w.admin_right,
+            admin_rights: w.admin_right[..usize::from(self.tenants)].to_vec(),
             records: RecordsView {
                 // No rule leaves a trace of these: a step of its own takes them, and a property forbids the step.
                 share_without_alert: false,

@@ -1,16 +1,21 @@
 //! The properties: what the claims of `spec/claims.toml` mean in the model. None reads a mutation.
 
-use bailee_spec::action::{Action, Asking, Caller, Condition, Handing, Lane, Point, Requester};
+use bailee_spec::action::{
+    Action, Asking, Caller, Condition, Handing, Lane, Point, Purpose, Requester, Tenant, User,
+};
 use bailee_spec::limits::MARGIN_TICKS;
 use bailee_spec::observation::{
-    AccountState, Attempt, CeremonyState, DeviceState, Disk, Freshness, JobKind, JobState, Message, Standing, Window,
+    AccountState, Attempt, Capability, CeremonyState, DeviceState, Disk, Freshness, JobKind, JobState, Message,
+    Person, Program, Standing, Window,
 };
 use bailee_spec::outcome::Outcome;
 
 use super::SmallWorld;
 use super::publication::OVER;
 use super::step::{Receiver, Rules, receiver};
-use super::world::{LaneState, NO_KEY, Share, Slot, SnapshotState, UserState};
+use super::world::{
+    CustodianState, DeviceRecord, LaneState, NO_KEY, NodeState, Share, Slot, SnapshotState, UserState,
+};
 
 /// One action and what came of it.
 pub struct Step<'a> {
@@ -119,6 +124,35 @@ fn revoked(state: DeviceState) -> bool {
     matches!(state, DeviceState::Revoking | DeviceState::Revoked)
 }
 
+/// The tenant of the administrator who acts, if one does; `Some(None)`: one of a tenant that the scope does not have.
+fn acting_tenant(s: &Step<'_>) -> Option<Option<Tenant>> {
+    let of = |by: Requester, user: User| {
+        let own = s.rules.tenant_of(user);
+        match by {
+            Requester::Admin => Some(Some(own)),
+            Requester::ForeignAdmin => Some((s.rules.tenants > 1).then(|| (own + 1) % s.rules.tenants)),
+            _ => None,
+        }
+    };
+    match s.action {
+        Action::Suspend { user, by }
+        | Action::Resume { user, by }
+        | Action::Deactivate { user, by }
+        | Action::Reactivate { user, by }
+        | Action::Request { by, user } => of(by, user),
+        Action::Deauthorize { device, by } => of(by, s.rules.user_of(device)),
+        Action::Abort { by } => of(by, s.before.job.user),
+        Action::WithdrawRight { tenant } | Action::GrantRight { tenant } => Some(Some(tenant)),
+        _ => None,
+    }
+}
+
+/// Whether a device and its records are the same; the epoch of its capability is everybody's.
+fn same_device(before: &DeviceRecord, after: &DeviceRecord) -> bool {
+    let without = |d: &DeviceRecord| DeviceRecord { capability: Capability::None, ..*d };
+    without(before) == without(after)
+}
+
 macro_rules! properties {
     ($($(#[doc = $about:literal])+ $property:expr,)*) => {
         /// Every property of the `classic` profile.
@@ -136,47 +170,72 @@ properties![
         }
         _ => true,
     }),
-    /// The keystore creates an account only where a device's attempt is open.
+    /// A message makes an account only if it is `CreateAccount`, in the session of a device of the user whose attempt is open.
     step("account-after-admission", |s| {
+        let Some((lane, message, state)) = s.delivered() else { return true };
+        let admitted = |user: u8| {
+            let (Lane::Device(d) | Lane::Late(d)) = lane else { return false };
+            let attempt = s.before.devices[d as usize].attempt_at_keystore;
+            let own = s.rules.user_of(d) == user && attempt != Attempt::None;
+            message == Message::CreateAccount && own && state.live
+        };
         let users = s.before.users.iter().zip(&s.after.users).take(s.rules.users.into());
-        users.enumerate().all(|(user, (before, after))| {
-            let created = before.account == AccountState::None && after.account == AccountState::Empty;
-            let restored = !matches!(s.action, Action::Deliver { .. } | Action::DeliverThenCrash { .. });
-            let admitted =
-                s.rules.devices_of(user as u8).any(|d| s.before.devices[d].attempt_at_keystore != Attempt::None);
-            !created || restored || admitted
+        users.zip(0..).all(|((before, after), user)| {
+            before.account != AccountState::None || after.account == AccountState::None || admitted(user)
         })
     }),
     /// The key in an account is the key that the authority's log names.
     always("one-key", |_, w| {
         w.users.iter().all(|u| !holds_key(u) || u.enrolled == NO_KEY || u.escrowed == u.enrolled)
     }),
-    /// The key on a device's disk is the escrowed one, or the account is known to be lost, or the user was purged.
+    /// The key on a device's disk is the escrowed one, or the account is known to be lost, or the account is purged.
     always("kept-key-is-escrowed", |r, w| {
         (0..r.users * r.devices_per_user).all(|d| {
             let key = w.devices[d as usize].disk_key;
             let user = &w.users[r.user_of(d) as usize];
-            let escrowed = holds_key(user) && user.escrowed == key;
-            let lost = user.account == AccountState::Lost && user.enrolled == key;
-            key == NO_KEY || escrowed || lost || user.standing == Standing::Purged
+            let logged = user.enrolled == key || user.standing == Standing::Purged;
+            let lost = user.account == AccountState::Lost && logged;
+            key == NO_KEY || user.escrowed == key || lost || user.account == AccountState::Purged
         })
     }),
-    /// A device is active only when the log names an escrowed key of its user.
+    /// A device is active only when the log names a key of its user, and the keystore holds that key or knows that it is lost.
     always("authorised-is-escrowed", |r, w| {
         (0..r.users * r.devices_per_user).all(|d| {
             let user = &w.users[r.user_of(d) as usize];
-            w.devices[d as usize].at_authority != DeviceState::Active || user.enrolled != NO_KEY
+            let held = escrowed_as_logged(user) || user.account == AccountState::Lost;
+            w.devices[d as usize].at_authority != DeviceState::Active || user.enrolled != NO_KEY && held
         })
+    }),
+    /// A key that was nowhere before is in the memory of a device that has just heard that its user has none.
+    step("made-on-first-device", |s| {
+        let mut known = [false; 256];
+        s.before.keys(|key| known[key as usize] = true);
+        let new = |key: u8| key != NO_KEY && !known[key as usize];
+        let makes = |d: usize| match s.delivered() {
+            Some((Lane::Device(device), Message::SessionOpened, lane)) => {
+                device as usize == d && lane.key == NO_KEY && s.before.devices[d].disk_key == NO_KEY
+            }
+            _ => false,
+        };
+        let mut news = 0;
+        s.after.keys(|key| news += u32::from(new(key)));
+        let made = (0..s.after.devices.len()).filter(|&d| new(s.after.devices[d].memory_key) && makes(d)).count();
+        news as usize == made
     }),
     /// The keystore holds every key that the log names, or the account is known to be lost.
     always("logged-key-is-held", |_, w| {
         w.users.iter().all(|u| u.enrolled == NO_KEY || escrowed_as_logged(u) || u.account == AccountState::Lost)
     }),
-    /// No key of one user is also a key of another user.
+    /// No key of one user, wherever it is, is also a key of another user.
     always("keys-differ", |r, w| {
         let keys = |user: u8| {
-            let own = r.devices_of(user).flat_map(|d| [w.devices[d].disk_key, w.devices[d].memory_key]);
-            own.chain([w.users[user as usize].escrowed]).filter(|key| *key != NO_KEY)
+            let of_device = |d: usize| {
+                let d = &w.devices[d];
+                [d.disk_key, d.memory_key, d.lane.key, d.late.key]
+            };
+            let u = &w.users[user as usize];
+            let of_user = [u.escrowed, u.enrolled, u.kept, u.snapshot_key];
+            r.devices_of(user).flat_map(of_device).chain(of_user).filter(|key| *key != NO_KEY)
         };
         r.users < 2 || keys(0).all(|a| keys(1).all(|b| a != b))
     }),
@@ -185,25 +244,40 @@ properties![
     /// A device loses the race to enrol and is told so.
     sometimes("race-lost", |_, w| w.devices.iter().any(|d| d.lane.message == Slot::of(Message::GoReplace))),
     // The keystore and releases.
-    /// A sealed keystore accepts no request.
-    step("sealed-serves-nothing", |s| match s.delivered() {
-        Some((lane, message, _)) if receiver(message, lane) == Receiver::Keystore => {
-            !s.accepted() || !s.before.nodes[0].sealed || message == Message::GrantRefused
-        }
-        _ => true,
+    /// A sealed keystore accepts no request, writes no snapshot and takes no key back.
+    step("sealed-serves-nothing", |s| {
+        let asked = match (s.action, s.delivered()) {
+            (Action::Snapshot | Action::Replay { .. } | Action::ReEscrow { .. }, _) => true,
+            (Action::PublishTogether { point }, _) => point == Point::Keystore,
+            (_, Some((lane, message, _))) => {
+                receiver(message, lane) == Receiver::Keystore && message != Message::GrantRefused
+            }
+            _ => false,
+        };
+        !s.accepted() || !s.before.nodes[0].sealed || !asked
     }),
-    /// A sealed key leaves the keystore only after the authority has recorded the release.
-    step("release-is-recorded", |s| match s.action {
-        Action::Deliver { lane } if s.after.lane(lane).message == Slot::of(Message::SealedKey) => {
-            s.before.lane(lane).message == Slot::of(Message::GrantConsumed)
-        }
-        _ => true,
+    /// A sealed key leaves the keystore only when it has asked for the grant, and the authority has recorded the release.
+    step("release-is-recorded", |s| {
+        let leaves = |lane: Lane| {
+            let sealed = Slot::of(Message::SealedKey);
+            s.after.lane(lane).message == sealed && s.before.lane(lane).message != sealed
+        };
+        let recorded = |lane: Lane| match s.delivered() {
+            Some((of, Message::GrantConsumed, state)) => of == lane && state.pending,
+            _ => false,
+        };
+        // Where a program dies, what it had sent is in its late lane.
+        let moved = matches!(s.action, Action::CrashDevice { .. });
+        let devices = 0..s.rules.users * s.rules.devices_per_user;
+        let lanes = devices.flat_map(|d| [Lane::Device(d), Lane::Late(d)]).chain([Lane::Job]);
+        moved || lanes.filter(|lane| leaves(*lane)).all(recorded)
     }),
-    /// No key of a suspended user is asked for or delivered.
+    /// No key of a suspended user is asked for or delivered, and nothing is read back.
     step("suspended-gets-no-key", |s| {
         let suspended = |user: u8| s.before.users[user as usize].standing == Standing::Suspended;
         let for_suspended = match s.action {
             Action::Request { user, .. } => suspended(user),
+            Action::Fetch { device } => suspended(s.rules.user_of(device)),
             _ => s.delivered().is_some_and(|(lane, message, _)| {
                 let device_key = message == Message::SealedKey && lane != Lane::Job;
                 let gives = device_key || matches!(message, Message::ConsumeGrant | Message::AddDevice);
@@ -212,18 +286,33 @@ properties![
         };
         !for_suspended || !s.accepted()
     }),
-    /// What is released for a user, and what a job holds, is that user's own key.
+    /// An active device of a suspended user, at rest and with its key, gets leave to append.
+    step("suspended-backs-up", |s| match s.action {
+        Action::OpenBackup { device } => {
+            let d = &s.before.devices[device as usize];
+            let at_rest = d.program == Program::Idle && d.lane.message.is_none() && d.disk_key != NO_KEY;
+            let suspended = s.before.users[s.rules.user_of(device) as usize].standing == Standing::Suspended;
+            s.accepted() || !suspended || !at_rest || d.at_authority != DeviceState::Active
+        }
+        _ => true,
+    }),
+    /// What is released for a user, to a job or a device, and what a job holds, is that user's own key.
     always("own-key-only", |r, w| {
-        // After a disaster the account may lack the key that is under way; the log still says whose it is.
+        // After a disaster the account may lack the key that is under way; the log still says whose it is. Of a purged user
+        // nobody says it any more.
         let owned = |user: u8, key: u8| {
             let user = &w.users[user as usize];
-            key == NO_KEY || key == user.escrowed || key == user.enrolled
+            key == NO_KEY || key == user.escrowed || key == user.enrolled || user.standing == Standing::Purged
         };
-        let released = |lane: &LaneState| {
-            matches!(lane.message.get(), Some(Message::SealedKey | Message::KeyDelivery)) && !lane.outdated
+        let own = |user: u8, lane: &LaneState| {
+            let released = matches!(lane.message.get(), Some(Message::SealedKey | Message::KeyDelivery));
+            !released || lane.outdated || owned(user, lane.key)
         };
-        let job = !released(&w.job.lane) || owned(w.job.user, w.job.lane.key);
-        job && (w.job.held == NO_KEY || r.users < 2 || owned(w.job.user, w.job.held))
+        let devices = (0..r.users * r.devices_per_user).all(|d| {
+            let (user, d) = (r.user_of(d), &w.devices[d as usize]);
+            own(user, &d.lane) && own(user, &d.late)
+        });
+        devices && own(w.job.user, &w.job.lane) && owned(w.job.user, w.job.held)
     }),
     /// A key is released only from an active account.
     step("dormant-is-not-released", |s| match s.delivered() {
@@ -238,12 +327,29 @@ properties![
     // Jobs.
     /// Only the owner, the schedule and an administrator with the right have a request accepted.
     step("only-entitled-ask", |s| match s.action {
-        Action::Request { by, .. } if s.accepted() => match by {
+        Action::Request { by, user } if s.accepted() => match by {
             Requester::Owner | Requester::Schedule => true,
-            Requester::Admin => s.before.admin_right,
+            Requester::Admin => s.before.admin_right[s.rules.tenant_of(user) as usize],
             _ => false,
         },
         _ => true,
+    }),
+    /// What an administrator does changes no user, device, job or right of another tenant.
+    step("tenants-apart", |s| match acting_tenant(s) {
+        None => true,
+        Some(acting) => (0..s.rules.users).all(|user| {
+            let (tenant, u) = (s.rules.tenant_of(user), user as usize);
+            let devices = s.rules.devices_of(user).all(|d| same_device(&s.before.devices[d], &s.after.devices[d]));
+            // A job that begins was about nobody before.
+            let job = s.before.job == s.after.job || s.after.job.user != user;
+            let right = s.before.admin_right[tenant as usize] == s.after.admin_right[tenant as usize];
+            acting == Some(tenant) || s.before.users[u] == s.after.users[u] && devices && job && right
+        }),
+    }),
+    /// A job on behalf runs only as long as the administrator has the right.
+    always("right-outlasts-job", |r, w| {
+        let runs = matches!(w.job.state, JobState::Assigned | JobState::KeyHeld);
+        w.admin_right[r.tenant_of(w.job.user) as usize] || !runs || w.job.kind != JobKind::OnBehalf
     }),
     /// A job that an administrator asked for has a notice to the owner.
     always("on-behalf-is-announced", |_, w| {
@@ -423,14 +529,31 @@ properties![
         }
         _ => true,
     }),
-    /// Custody releases a share only to its owner, with a fresh second factor.
-    step("share-to-owner", |s| match s.action {
-        Action::RequestShare { asking, .. } => !s.accepted() || asking == Asking::Honestly,
-        _ => true,
+    /// A custodian's client comes to hold a share only by asking custody for the own one, with a fresh second factor.
+    step("share-to-owner", |s| {
+        let comes = |c: usize| {
+            let (before, after) = (s.before.custodians[c].share, s.after.custodians[c].share);
+            // A share for a ceremony that ends is an old one from then on.
+            before != after && after != Share::NONE && !(before != Share::NONE && after == Share::OLD)
+        };
+        match s.action {
+            Action::RequestShare { asking, custodian, .. } => {
+                let mut others = (0..s.after.custodians.len()).filter(|&c| c != custodian as usize);
+                (!s.accepted() || asking == Asking::Honestly) && !others.any(comes)
+            }
+            _ => !(0..s.after.custodians.len()).any(comes),
+        }
     }),
-    /// Custody releases a share only while it has a window for an announced ceremony.
+    /// Custody releases a share only while it has a window for an announced ceremony, and for that ceremony alone.
     step("share-only-in-window", |s| match s.action {
-        Action::RequestShare { node, .. } => !s.accepted() || s.before.nodes[node as usize].window != Window::None,
+        Action::RequestShare { node, custodian, .. } if s.accepted() => {
+            let released = s.after.custodians[custodian as usize].share;
+            match s.before.nodes[node as usize].window {
+                Window::None => false,
+                Window::Live => released == Share::released_for(node),
+                Window::Dead => released == Share::OLD,
+            }
+        }
         _ => true,
     }),
     /// Custody releases a share only if the alert is recorded.
@@ -438,26 +561,70 @@ properties![
         Action::RequestShare { .. } => !s.accepted() || s.before.alerts_up,
         _ => true,
     }),
-    /// A stranger who opens a ceremony changes nothing.
+    /// One who opens a ceremony, asks for a share or hands one in without being entitled to it changes nothing.
     step("strangers-change-nothing", |s| match s.action {
-        Action::OpenCeremony { by: Caller::Stranger, .. } => s.before == s.after,
-        _ => true,
-    }),
-    /// A rekey ends only when every custodian has acknowledged the new share.
-    step("rekey-by-all", |s| match s.action {
-        Action::AckShare { custodian, .. } => {
-            let acks = |n: usize| s.before.nodes[n].ceremony == CeremonyState::RekeyAcks;
-            let over =
-                (0..s.rules.nodes as usize).any(|n| acks(n) && s.after.nodes[n].ceremony == CeremonyState::None);
-            let others =
-                (0..s.rules.custodians).filter(|&c| c != custodian).all(|c| s.before.custodians[c as usize].acked);
-            !over || others
+        Action::OpenCeremony { by: Caller::Stranger, .. }
+        | Action::RequestShare { asking: Asking::WithoutCode | Asking::WithUsedCode | Asking::ForAnother, .. }
+        | Action::SubmitShare { handing: Handing::Wrong | Handing::AsAnother | Handing::Retired, .. } => {
+            s.before == s.after
         }
         _ => true,
     }),
-    /// When the time is over, no ceremony is open and no custodian's client holds a share.
+    /// Nobody opens a ceremony at a node that has one, or a rekey beside another.
+    step("opening-ends-none", |s| match s.action {
+        Action::OpenCeremony { node, purpose, .. } if s.accepted() => {
+            let rekeys = |n: &NodeState| matches!(n.ceremony, CeremonyState::Rekey | CeremonyState::RekeyAcks);
+            let idle = s.before.nodes[node as usize].ceremony == CeremonyState::None;
+            idle && (purpose != Purpose::Rekey || !s.before.nodes.iter().any(rekeys))
+        }
+        _ => true,
+    }),
+    /// Shares are renewed only by the last of all acknowledgements.
+    step("rekey-by-all", |s| {
+        let acks = |n: usize| s.before.nodes[n].ceremony == CeremonyState::RekeyAcks;
+        let over = (0..s.rules.nodes as usize).any(|n| acks(n) && s.after.nodes[n].ceremony == CeremonyState::None);
+        let renewed = !s.before.retired_shares && s.after.retired_shares;
+        match s.action {
+            Action::AckShare { custodian, .. } => {
+                let mut others = (0..s.rules.custodians).filter(|&c| c != custodian);
+                !(over || renewed) || others.all(|c| s.before.custodians[c as usize].acked)
+            }
+            Action::RekeyTogether => true,
+            _ => !renewed,
+        }
+    }),
+    /// Who is new serves only from the write that ends a rekey.
+    step("new-person-waits", |s| {
+        let renewed = s.after.custodians.iter().all(|c| !c.acked) && matches!(s.action, Action::AckShare { .. });
+        let serves = |(before, after): (&CustodianState, &CustodianState)| {
+            before.person != Person::Serving && after.person == Person::Serving
+        };
+        renewed || !s.before.custodians.iter().zip(&s.after.custodians).any(serves)
+    }),
+    /// From every state all nodes can be unsealed with nobody missing in the circle.
+    Property {
+        about: "",
+        id: "circle-can-be-whole",
+        kind: Kind::CanAlwaysStill(|r, w| {
+            let serving = w.custodians.iter().all(|c| c.person == Person::Serving);
+            serving && w.nodes[..r.nodes as usize].iter().all(|n| !n.sealed)
+        }),
+        holds: true,
+    },
+    /// Somebody new acknowledges a share.
+    sometimes("new-person-acks", |_, w| w.custodians.iter().any(|c| c.person == Person::New && c.acked)),
+    /// A custodian has acknowledged a share only while there is a candidate that it is of.
+    always("acks-are-of-the-candidate", |_, w| {
+        w.nodes.iter().any(|n| n.ceremony == CeremonyState::RekeyAcks) || w.custodians.iter().all(|c| !c.acked)
+    }),
+    /// A new share that is damaged is refused by its custodian, and changes nothing.
+    step("damaged-share-changes-nothing", |s| match s.action {
+        Action::AckShare { condition: Condition::Damaged, .. } => !s.accepted() && s.before == s.after,
+        _ => true,
+    }),
+    /// When the time is over, no ceremony and no window is open, and no custodian's client holds a share.
     step("time-ends-all", |s| {
-        let over = s.after.nodes.iter().all(|n| n.ceremony == CeremonyState::None)
+        let over = s.after.nodes.iter().all(|n| n.ceremony == CeremonyState::None && n.window == Window::None)
             && s.after.custodians.iter().all(|c| c.share == Share::NONE);
         s.action != Action::Advance || over
     }),
@@ -497,10 +664,11 @@ properties![
         Action::StageRestore { condition: Condition::Damaged } => !s.accepted() && s.before == s.after,
         _ => true,
     }),
-    /// A purged user's account is purged wherever the keystore is unsealed and has heard of it.
+    /// A purged user's account is purged, and its key gone, wherever the keystore is unsealed and has heard of it.
     always("purged-stays-purged", |r, w| {
         let told = !w.nodes[0].sealed && w.freshness(r, Point::Keystore) == Freshness::Current;
-        !told || w.users.iter().all(|u| u.standing != Standing::Purged || u.account == AccountState::Purged)
+        let purged = |u: &UserState| u.account == AccountState::Purged && u.escrowed == NO_KEY;
+        !told || w.users.iter().all(|u| u.standing != Standing::Purged || purged(u))
     }),
     /// A disaster loses an account's key.
     sometimes("key-lost", |_, w| w.users.iter().any(|u| u.account == AccountState::Lost)),

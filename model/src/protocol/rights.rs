@@ -26,6 +26,9 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         if matches!(standing, Standing::Deactivated | Standing::Purged) {
             return Err(Refusal::UserDeactivated);
         }
+        if standing == Standing::Suspended && self.rules.has(Mutation::SuspendedBacksUpNot) {
+            return Err(Refusal::UserSuspended);
+        }
         if self.w.devices[device as usize].at_authority != DeviceState::Active {
             return Err(Refusal::DeviceRevoked);
         }
@@ -77,10 +80,10 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         self.device_may_ask(device)?;
         self.authority_serves(device)?;
         let user = &self.w.users[self.rules.user_of(device) as usize];
-        if user.standing == Standing::Suspended {
+        if user.standing == Standing::Suspended && !self.rules.has(Mutation::SuspendedReadsBack) {
             return Err(Refusal::RestoreSuspended);
         }
-        if self.fenced(Point::Storage) {
+        if self.fenced(Point::Storage) && !self.rules.has(Mutation::FencedReads) {
             return Err(Refusal::LeaseExpired);
         }
         if !user.archive {
@@ -221,7 +224,9 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
                 (Standing::Purged, _) if self.rules.has(Mutation::PurgedReturns) => {}
                 (Standing::Purged, _) => {
                     u.account = AccountState::Purged;
-                    u.escrowed = NO_KEY;
+                    if !self.rules.has(Mutation::PurgeKeepsKey) {
+                        u.escrowed = NO_KEY;
+                    }
                     self.close_attempts(user);
                 }
                 (Standing::Deactivated, AccountState::Active) => u.account = AccountState::Dormant,
@@ -252,7 +257,8 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     }
 
     /// SUS-1.
-    pub(super) fn suspend(&mut self, user: User) -> Check {
+    pub(super) fn suspend(&mut self, user: User, by: Requester) -> Check {
+        self.rules.may_manage(by)?;
         let standing = &mut self.w.users[user as usize].standing;
         match standing {
             Standing::Active => *standing = Standing::Suspended,
@@ -263,7 +269,8 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     }
 
     /// SUS-2.
-    pub(super) fn resume(&mut self, user: User) -> Check {
+    pub(super) fn resume(&mut self, user: User, by: Requester) -> Check {
+        self.rules.may_manage(by)?;
         let standing = &mut self.w.users[user as usize].standing;
         if *standing != Standing::Suspended {
             return Err(Refusal::NotSuspended);
@@ -273,13 +280,16 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     }
 
     /// DEA-1.
-    pub(super) fn deactivate(&mut self, user: User) -> Check {
+    pub(super) fn deactivate(&mut self, user: User, by: Requester) -> Check {
+        self.rules.may_manage(by)?;
         let standing = &mut self.w.users[user as usize].standing;
         if matches!(standing, Standing::Deactivated | Standing::Purged) {
             return Err(Refusal::UserDeactivated);
         }
         *standing = Standing::Deactivated;
         for d in self.rules.devices_of(user) {
+            // REV-2h: KS hears of the deactivation, also if it has heard of the device before.
+            self.w.devices[d].heard = false;
             if matches!(self.w.devices[d].at_authority, DeviceState::Pending | DeviceState::Active) {
                 self.revoke(d as Device);
             }
@@ -292,7 +302,8 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
     }
 
     /// DEA-2.
-    pub(super) fn reactivate(&mut self, user: User) -> Check {
+    pub(super) fn reactivate(&mut self, user: User, by: Requester) -> Check {
+        self.rules.may_manage(by)?;
         self.only_deactivated(user)?;
         self.w.users[user as usize].standing = Standing::Active;
         self.raise_epoch();
@@ -324,8 +335,16 @@ impl Rules {
     /// First check of a deauthorisation: whatever the world is like.
     pub(super) fn may_deauthorize(&self, by: Requester) -> Check {
         match by {
-            Requester::ForeignAdmin => Err(Refusal::OtherTenant),
-            Requester::Neighbour => Err(Refusal::NotYourDevice),
+            Requester::ForeignAdmin if !self.has(Mutation::ForeignAdminDeauthorizes) => Err(Refusal::OtherTenant),
+            Requester::Neighbour | Requester::Namesake => Err(Refusal::NotYourDevice),
+            _ => Ok(()),
+        }
+    }
+
+    /// SUS-1, SUS-2, DEA-1, DEA-2, first check: whatever the world is like.
+    pub(super) fn may_manage(&self, by: Requester) -> Check {
+        match by {
+            Requester::ForeignAdmin if !self.has(Mutation::ForeignAdminManages) => Err(Refusal::OtherTenant),
             _ => Ok(()),
         }
     }

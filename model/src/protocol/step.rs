@@ -1,7 +1,7 @@
 //! One action on one world: the dispatch. The rules are in the modules beside this one; their ids are those of
 //! `spec/alphabet.md`.
 
-use bailee_spec::action::{Action, Device, Handing, Lane, Point, User};
+use bailee_spec::action::{Action, Device, Handing, Lane, Point, Tenant, User};
 use bailee_spec::observation::{Capability, DeviceState, Freshness, JobState, Message, Program, Standing};
 use bailee_spec::outcome::{Outcome, Refusal};
 
@@ -16,6 +16,8 @@ pub type Check<T = ()> = Result<T, Refusal>;
 pub struct Rules {
     /// Users in use.
     pub users: u8,
+    /// Tenants in use; at most as many as users.
+    pub tenants: u8,
     /// Devices a user.
     pub devices_per_user: u8,
     /// Nodes in use.
@@ -56,6 +58,11 @@ impl Rules {
         self.mutation == Some(mutation)
     }
 
+    /// The tenant of a user.
+    pub fn tenant_of(&self, user: User) -> Tenant {
+        (u32::from(user) * u32::from(self.tenants) / u32::from(self.users)) as Tenant
+    }
+
     /// The owner of a device.
     pub fn user_of(&self, device: Device) -> User {
         device / self.devices_per_user
@@ -92,6 +99,11 @@ impl Rules {
             Action::RequestShare { asking, .. } => self.may_ask(asking).is_err(),
             Action::SubmitShare { handing, .. } => !self.may_count(handing),
             Action::Deauthorize { by, .. } => self.may_deauthorize(by).is_err(),
+            Action::Suspend { by, .. }
+            | Action::Resume { by, .. }
+            | Action::Deactivate { by, .. }
+            | Action::Reactivate { by, .. } => self.may_manage(by).is_err(),
+            Action::Abort { by } => self.may_abort(by).is_err(),
             Action::Request { by, .. } => self.may_ever_request(by).is_err(),
             _ => false,
         }
@@ -150,18 +162,18 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
             Action::Deauthorize { device, by } => self.deauthorize(device, by),
             Action::Publish { point } => self.publish(point),
             Action::PublishTogether { point } => self.publish_together(point),
-            Action::Suspend { user } => self.suspend(user),
-            Action::Resume { user } => self.resume(user),
-            Action::Deactivate { user } => self.deactivate(user),
-            Action::Reactivate { user } => self.reactivate(user),
+            Action::Suspend { user, by } => self.suspend(user, by),
+            Action::Resume { user, by } => self.resume(user, by),
+            Action::Deactivate { user, by } => self.deactivate(user, by),
+            Action::Reactivate { user, by } => self.reactivate(user, by),
             Action::Purge { user } => self.purge(user),
-            Action::WithdrawRight => self.withdraw_right(),
-            Action::GrantRight => {
-                self.w.admin_right = true;
+            Action::WithdrawRight { tenant } => self.withdraw_right(tenant),
+            Action::GrantRight { tenant } => {
+                self.w.admin_right[tenant as usize] = true;
                 Ok(())
             }
             Action::Request { by, user } => self.request(by, user),
-            Action::Abort => self.abort(),
+            Action::Abort { by } => self.abort(by),
             Action::DeliverAbort => self.deliver_abort(),
             Action::FinishJob => self.finish_job(),
             Action::FailJob => self.fail_job(),
@@ -170,6 +182,8 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
             Action::RequestShare { custodian, node, asking } => self.request_share(custodian, node, asking),
             Action::SubmitShare { custodian, node, handing } => self.submit_share(custodian, node, handing),
             Action::AckShare { custodian, condition } => self.ack_share(custodian, condition),
+            Action::LoseCustodian { custodian } => self.lose_custodian(custodian),
+            Action::OpenReplacement { node } => self.open_replacement(node),
             Action::AlertSink { up } => {
                 self.w.alerts_up = up;
                 Ok(())

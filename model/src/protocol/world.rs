@@ -9,7 +9,7 @@
 use bailee_spec::action::{Lane, Point};
 use bailee_spec::observation::{
     AccountState, Attempt, Capability, CeremonyState, DeviceState, Disk, Freshness, JobKind, JobState, Message,
-    Program, ShareHeld, Standing, Window,
+    Person, Program, ShareHeld, Standing, Window,
 };
 use zerocopy::{Immutable, IntoBytes, KnownLayout, TryFromBytes, Unaligned};
 
@@ -247,6 +247,10 @@ record! {
         };
         /// Acknowledged the new share.
         acked: bool = false, |p| p.when(p.room.rekeys, 1);
+        /// Who it is.
+        person: Person = Person::Serving, |p| p.when(p.room.custodians_go, 2);
+        /// Began to serve after the ceremony of the window: the share of that ceremony's epoch was another's.
+        joined: bool = false, |p| p.when(p.room.custodians_go, 1);
         /// Share and keys are in the adversary's hands.
         corrupt: bool = false, |p| p.when(p.room.adversary, 1);
     }
@@ -305,7 +309,7 @@ pub enum SnapshotState {
 }
 
 /// Bytes that fill up the last word of a world.
-const SPARE: usize = 4;
+const SPARE: usize = 1;
 
 record! {
     /// A state of the whole system.
@@ -338,8 +342,8 @@ record! {
         retired_shares: bool = false, |p| p.when(p.room.shares_retire, 1);
         /// The alert sink works.
         alerts_up: bool = true, |p| p.when(p.room.alerts_fail, 1);
-        /// The administrator has the restore right.
-        admin_right: bool = true, |p| p.when(p.room.rights_move, 1);
+        /// By tenant: its administrator has the restore right.
+        admin_right: [bool; U] = [true; U], |p| p.each(U, p.room.tenants, |p| p.when(p.room.rights_move, 1));
         /// Always 0: with them the world of a scope is a whole number of words.
         spare: [u8; SPARE] = [0; SPARE], |p| p.each(SPARE, 0, |p| p.bits(0));
     }

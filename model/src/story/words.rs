@@ -28,12 +28,15 @@ pub fn parties(action: Action, message: Option<Message>, nodes: u8) -> (String, 
         Action::Publish { point } | Action::PublishTogether { point } => {
             ("authority".into(), point_name(point, &node(0)).into())
         }
-        Action::Suspend { .. } | Action::Resume { .. } | Action::Deactivate { .. } | Action::Reactivate { .. } => {
-            ("administrator".into(), "authority".into())
-        }
+        Action::Suspend { by, .. }
+        | Action::Resume { by, .. }
+        | Action::Deactivate { by, .. }
+        | Action::Reactivate { by, .. }
+        | Action::Abort { by } => (requester(by).into(), "authority".into()),
         Action::Purge { .. } => ("retention schedule".into(), "authority".into()),
-        Action::WithdrawRight | Action::GrantRight => ("tenant".into(), "authority".into()),
-        Action::Abort => ("requester or owner".into(), "authority".into()),
+        Action::WithdrawRight { tenant } | Action::GrantRight { tenant } => {
+            (format!("tenant {tenant}"), "authority".into())
+        }
         Action::DeliverAbort => ("authority".into(), "restorer".into()),
         Action::FinishJob => ("restorer".into(), "storage".into()),
         Action::OpenCeremony { node: n, by, .. } => match by {
@@ -45,6 +48,8 @@ pub fn parties(action: Action, message: Option<Message>, nodes: u8) -> (String, 
             (format!("custodian {custodian}"), "custody".into())
         }
         Action::SubmitShare { custodian, node: n, .. } => (format!("custodian {custodian}"), node(n)),
+        Action::LoseCustodian { custodian } => (format!("custodian {custodian}"), "custody".into()),
+        Action::OpenReplacement { node: n } => ("operator".into(), node(n)),
         Action::Seal { node: n } => ("operator".into(), node(n)),
         Action::AlertSink { .. } => ("alert sink".into(), "custody".into()),
         Action::UnsealTogether { node: n } => ("custodians".into(), node(n)),
@@ -91,6 +96,7 @@ fn requester(by: Requester) -> &'static str {
         Requester::Admin => "administrator",
         Requester::ForeignAdmin => "other tenant's admin",
         Requester::Schedule => "schedule",
+        Requester::Namesake => "namesake elsewhere",
     }
 }
 
@@ -155,23 +161,23 @@ fn words(action: Action) -> String {
         Action::PublishTogether { .. } => "publishes the newest revocations, and hears that they are stored".into(),
         Action::Tick { clock: Clock::Authority } => "the authority's clock goes on by a tick".into(),
         Action::Tick { clock: Clock::Points } => "the admission points' clock goes on by a tick".into(),
-        Action::Abort => "ends the job".into(),
+        Action::Abort { .. } => "ends the job".into(),
         Action::Announce { .. } => "announces the node's ceremony".into(),
         Action::Seal { .. } => "seals the node".into(),
         Action::UnsealTogether { .. } => "unseal it in a whole ceremony, without incident".into(),
         Action::RekeyTogether => "rekey it in a whole ceremony, without incident".into(),
         Action::Snapshot => "has a snapshot written, which the authority witnesses".into(),
         Action::Deauthorize { device, .. } => format!("deauthorizes device {device}"),
-        Action::Suspend { user } => format!("suspends user {user}"),
-        Action::Resume { user } => format!("lifts the suspension of user {user}"),
-        Action::Deactivate { user } => format!("deactivates user {user}"),
-        Action::Reactivate { user } => format!("reactivates user {user}"),
+        Action::Suspend { user, .. } => format!("suspends user {user}"),
+        Action::Resume { user, .. } => format!("lifts the suspension of user {user}"),
+        Action::Deactivate { user, .. } => format!("deactivates user {user}"),
+        Action::Reactivate { user, .. } => format!("reactivates user {user}"),
         Action::Purge { user } => format!("purges user {user}: the retention time is over"),
         Action::Replay { user } => format!("hands over the escrow message that it kept of user {user}"),
         Action::Request { by, user } => match by {
             Requester::Owner => "asks for a restore".into(),
             Requester::OwnerWithoutStepUp => "asks for a restore, without a fresh step-up".into(),
-            Requester::Neighbour => format!("asks for a restore of user {user}'s archive"),
+            Requester::Neighbour | Requester::Namesake => format!("asks for a restore of user {user}'s archive"),
             Requester::Admin | Requester::ForeignAdmin => format!("asks for a restore on behalf of user {user}"),
             Requester::Schedule => format!("starts maintenance of user {user}'s archive: nobody is signed in"),
         },

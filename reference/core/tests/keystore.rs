@@ -23,7 +23,7 @@ use rand_core::SeedableRng;
 
 fn enrolled(devices_per_user: u8) -> (Ensemble, ChaCha8Rng) {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
-    let size = Size { users: 1, devices_per_user, nodes: 1, custodians: 3, threshold: 2, late: false };
+    let size = Size { users: 1, tenants: 1, devices_per_user, nodes: 1, custodians: 3, threshold: 2, late: false };
     let mut ensemble = Ensemble::new(size, Cost::TEST, Quirks::none(), &mut rng).unwrap();
     enrol(&mut ensemble, 0, 14, &mut rng);
     (ensemble, rng)

@@ -23,7 +23,8 @@ use common::{Desk, HOLDER, House, b32, granted, marked, receipt, said, sent, sha
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
-const NODES: Size = Size { users: 1, devices_per_user: 1, nodes: 2, custodians: 3, threshold: 2, late: false };
+const NODES: Size =
+    Size { users: 1, tenants: 1, devices_per_user: 1, nodes: 2, custodians: 3, threshold: 2, late: false };
 
 struct System(Ensemble, ChaCha8Rng);
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bailee_core::crypto::sharing::{self, Commitments, VerifiedShare};
 use bailee_core::crypto::{labels, seal};
-use bailee_core::ensemble::{Ensemble, name_of, tenant_of};
+use bailee_core::ensemble::{Ensemble, Size};
 use bailee_core::roles::keystore::{Keyring, Snapshot};
 use bailee_core::store::{MemoryStore, RECORD_BYTES, Read};
 use bailee_core::wire::Header;
@@ -76,11 +76,11 @@ impl Loot {
     }
 
     /// The same as bytes, with the names of the users, which are no secret.
-    pub fn bytes(&self, users: u8) -> Bytes {
+    pub fn bytes(&self, size: Size) -> Bytes {
         let mut bytes = Bytes {
             shares: self.shares.iter().map(|share| StolenShare::clone(share)).collect(),
             snapshot: self.snapshot.as_ref().map(|snapshot| snapshot.to_vec()),
-            names: (0..users).map(|user| (tenant_of(user), name_of(user))).collect(),
+            names: (0..size.users).map(|user| (size.tenant_of(user), size.name_of(user))).collect(),
             ..Bytes::default()
         };
         for (number, host) in self.hosts.iter().enumerate() {
@@ -95,16 +95,16 @@ impl Loot {
     }
 
     /// Whose keys come out, by user.
-    pub fn opened(&self, users: u8) -> Vec<bool> {
+    pub fn opened(&self, size: Size) -> Vec<bool> {
         if self.hosts.is_empty() && self.snapshot.is_none() {
-            return vec![false; usize::from(users)];
+            return vec![false; usize::from(size.users)];
         }
-        (0..users).map(|user| !self.keys_of(user).is_empty()).collect()
+        (0..size.users).map(|user| !self.keys_of(size, user).is_empty()).collect()
     }
 
     /// Every archive key of a user that comes out.
-    pub fn keys_of(&self, user: u8) -> Vec<[u8; 32]> {
-        let (tenant, user) = (tenant_of(user), name_of(user));
+    pub fn keys_of(&self, size: Size, user: u8) -> Vec<[u8; 32]> {
+        let (tenant, user) = (size.tenant_of(user), size.name_of(user));
         let from_hosts = self.hosts.iter().filter_map(|host| open_host(host, &tenant, &user));
         let shares: Vec<&StolenShare> = self.shares.iter().map(|share| &**share).collect();
         let from_snapshot = self.snapshot.as_ref().and_then(|bytes| open_snapshot(bytes, &shares, &tenant, &user));

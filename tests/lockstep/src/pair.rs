@@ -38,6 +38,7 @@ pub struct Seen {
 pub fn size_of(scope: &Scope) -> Size {
     Size {
         users: scope.users,
+        tenants: scope.tenants,
         devices_per_user: scope.devices_per_user,
         nodes: scope.nodes,
         custodians: scope.custodians,
@@ -72,7 +73,7 @@ impl Pair {
 
     /// What both see now.
     pub fn observe(&self, protocol: &Protocol) -> (Observation, Observation) {
-        let opened = self.loot.opened(protocol.scope.users);
+        let opened = self.loot.opened(self.ensemble.size());
         (protocol.rules.observe(&self.world), self.ensemble.observe(&opened))
     }
 

@@ -67,11 +67,11 @@ fn each_broken_promise_runs_on_the_reference() {
 fn a_host_opens_every_key() {
     let (scope, story) = told("betrayal", "no-master-key");
     let pair = play(&scope, &story);
-    let keys: Vec<_> = (0..2).flat_map(|user| pair.loot.keys_of(user)).collect();
+    let keys: Vec<_> = (0..2).flat_map(|user| pair.loot.keys_of(pair.ensemble.size(), user)).collect();
     assert_eq!(keys.len(), 2, "one root opened two users' keys");
     assert_ne!(keys[0], keys[1]);
 
-    let bytes = pair.loot.bytes(scope.users);
+    let bytes = pair.loot.bytes(pair.ensemble.size());
     let (opened, said) = locksmith(&bytes);
     assert!(opened && said.len() == 2, "{said:?}");
     assert!(said[1].contains("a sealed account of tenant-0/user-1"), "{said:?}");
@@ -82,7 +82,7 @@ fn a_host_opens_every_key() {
 #[test]
 fn three_shares_and_a_snapshot_open_a_key_and_two_do_not() {
     let (scope, story) = told("betrayal", "shares-are-not-data");
-    let bytes = play(&scope, &story).loot.bytes(scope.users);
+    let bytes = play(&scope, &story).loot.bytes(bailee_lockstep::pair::size_of(&scope));
     assert_eq!(bytes.shares.len(), 3, "the shortest story needs exactly the threshold");
     let (opened, said) = locksmith(&bytes);
     assert!(opened && said[0].contains("a sealed account of tenant-0/user-0, with 3 shares"), "{said:?}");

@@ -5,7 +5,7 @@ use bailee_core::quirks::Quirks;
 use bailee_lockstep::pair::{Pair, Seen};
 use bailee_lockstep::replay::differences;
 use bailee_model::protocol::{Protocol, scopes};
-use bailee_spec::action::Lane;
+use bailee_spec::action::{Lane, Requester};
 use bailee_spec::{Action, Observation, Outcome, Refusal};
 use serde_json::Value;
 
@@ -98,12 +98,12 @@ fn a_disagreement_is_shrunk_and_replays() {
         deliver,
         Action::CrashDevice { device: 1 },
         Action::Restart { node: 0 },
-        Action::Suspend { user: 0 },
+        Action::Suspend { user: 0, by: Requester::Admin },
         Action::UnsealTogether { node: 0 },
         owner,
     ];
     let small = shrink(&protocol, quirks, &walk);
-    assert_eq!(small, vec![Action::Suspend { user: 0 }, owner]);
+    assert_eq!(small, vec![Action::Suspend { user: 0, by: Requester::Admin }, owner]);
     let (_, steps) = run_both(&protocol, quirks, &small).unwrap();
     let told = story("recovery", 1, &steps);
     assert!(told.starts_with("disagreement about JOB-1 in recovery after 2 actions\n"), "{told}");

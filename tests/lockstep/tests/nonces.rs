@@ -133,7 +133,8 @@ struct System<'a> {
 
 impl<'a> System<'a> {
     fn new(setup: &mut dyn CryptoRng, rng: &'a mut dyn CryptoRng) -> Self {
-        let size = Size { users: 2, devices_per_user: 1, nodes: 1, custodians: 3, threshold: 2, late: false };
+        let size =
+            Size { users: 2, tenants: 1, devices_per_user: 1, nodes: 1, custodians: 3, threshold: 2, late: false };
         System { ensemble: Ensemble::new(size, Cost::TEST, Quirks::none(), setup).unwrap(), rng }
     }
 

@@ -14,6 +14,7 @@ fn two_nodes(parts: &[Part]) -> Scope {
         about: "a rekey at one of two nodes".into(),
         profile: Profile::Classic,
         users: 1,
+        tenants: 1,
         devices_per_user: 1,
         nodes: 2,
         custodians: 2,

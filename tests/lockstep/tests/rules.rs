@@ -9,8 +9,8 @@ use bailee_lockstep::replay::differences;
 use bailee_model::protocol::Protocol;
 use bailee_spec::action::{Asking, Caller, Clock, Condition, Handing, Point, Purpose, Requester};
 use bailee_spec::observation::{
-    AccountState, Attempt, Capability, CeremonyState, DeviceState, Disk, Freshness, JobState, Message, PointView,
-    Program, ShareHeld, Standing, Ticks, Window,
+    AccountState, Attempt, Capability, CeremonyState, DeviceState, Disk, Freshness, JobState, Message, Person,
+    PointView, Program, ShareHeld, Standing, Ticks, Window,
 };
 use bailee_spec::scope::{Part, Profile, Scope, Start};
 use bailee_spec::{Action, Lane, Observation, Outcome, Refusal};
@@ -28,7 +28,12 @@ fn story(start: Start) -> Story {
 
 /// One user with two devices, or two users with one each.
 fn of_users(users: u8, start: Start) -> Story {
-    with_parts(users, start, &[Part::SignIn, Part::Late], &Point::ALL)
+    of_tenants(1, users, start)
+}
+
+/// The same in so many tenants.
+fn of_tenants(tenants: u8, users: u8, start: Start) -> Story {
+    begin(Scope { tenants, ..scope(users, start, &[Part::SignIn, Part::Late], &Point::ALL) })
 }
 
 /// One user with two devices, whose revocations are told to one point message by message, while two clocks go on.
@@ -38,11 +43,16 @@ fn by_messages(point: Point) -> Story {
 }
 
 fn with_parts(users: u8, start: Start, parts: &[Part], points: &[Point]) -> Story {
-    let scope = Scope {
+    begin(scope(users, start, parts, points))
+}
+
+fn scope(users: u8, start: Start, parts: &[Part], points: &[Point]) -> Scope {
+    Scope {
         name: "story".into(),
         about: "the rules, one by one".into(),
         profile: Profile::Classic,
         users,
+        tenants: 1,
         devices_per_user: 2 / users,
         nodes: 1,
         custodians: 2,
@@ -55,7 +65,10 @@ fn with_parts(users: u8, start: Start, parts: &[Part], points: &[Point]) -> Stor
         focused: false,
         properties: Vec::new(),
         expected: None,
-    };
+    }
+}
+
+fn begin(scope: Scope) -> Story {
     let protocol = Protocol::new(&scope, None).unwrap();
     let pair = Pair::start(&protocol, Quirks::none(), 1).unwrap();
     Story { protocol, pair }
@@ -265,10 +278,10 @@ fn a_refusal_finds_its_way_to_the_device() {
 fn rights_are_asked_for_at_each_verb() {
     let mut story = story(Start::Enrolled);
     story.does(Action::SignIn { device: 1 });
-    story.does(Action::Suspend { user: 0 });
+    story.does(Action::Suspend { user: 0, by: Requester::Admin });
     story.refuses_message(SECOND, Message::SignIn, Refusal::UserSuspended); // ENR-2
     story.does(Action::CrashDevice { device: 1 });
-    story.does(Action::Resume { user: 0 });
+    story.does(Action::Resume { user: 0, by: Requester::Admin });
     story.does(Action::SignIn { device: 1 });
     story.delivers(SECOND, &TO_ESCROW[..2]);
     story.does(Action::Advance);
@@ -350,14 +363,14 @@ fn a_suspended_user_backs_up() {
     story.refuses(Action::OpenBackup { device: 1 }, Refusal::OutOfTurn);
     story.refuses(Action::Append { device: 0 }, Refusal::OutOfTurn);
     story.does(Action::Fetch { device: 0 });
-    story.does(Action::Suspend { user: 0 });
-    story.refuses(Action::Suspend { user: 0 }, Refusal::AlreadySuspended);
+    story.does(Action::Suspend { user: 0, by: Requester::Admin });
+    story.refuses(Action::Suspend { user: 0, by: Requester::Admin }, Refusal::AlreadySuspended);
     story.does(Action::OpenBackup { device: 0 });
     story.does(Action::Append { device: 0 });
     story.refuses(Action::Fetch { device: 0 }, Refusal::RestoreSuspended);
-    story.does(Action::Resume { user: 0 });
-    story.refuses(Action::Resume { user: 0 }, Refusal::NotSuspended);
-    story.does(Action::Deactivate { user: 0 });
+    story.does(Action::Resume { user: 0, by: Requester::Admin });
+    story.refuses(Action::Resume { user: 0, by: Requester::Admin }, Refusal::NotSuspended);
+    story.does(Action::Deactivate { user: 0, by: Requester::Admin });
     story.refuses(Action::OpenBackup { device: 0 }, Refusal::UserDeactivated);
     story.refuses(Action::Fetch { device: 0 }, Refusal::UserDeactivated);
 }
@@ -515,18 +528,18 @@ fn the_keystore_hears_by_messages() {
 fn an_account_is_held_and_then_purged() {
     let mut story = of_users(2, Start::Enrolled);
     let hear = |story: &mut Story, point| story.does(Action::PublishTogether { point });
-    story.refuses(Action::Reactivate { user: 0 }, Refusal::NotDeactivated);
+    story.refuses(Action::Reactivate { user: 0, by: Requester::Admin }, Refusal::NotDeactivated);
     story.refuses(Action::Purge { user: 0 }, Refusal::NotDeactivated);
-    story.does(Action::Deactivate { user: 0 }); // DEA-1
-    story.refuses(Action::Deactivate { user: 0 }, Refusal::UserDeactivated);
-    story.refuses(Action::Suspend { user: 0 }, Refusal::UserDeactivated);
+    story.does(Action::Deactivate { user: 0, by: Requester::Admin }); // DEA-1
+    story.refuses(Action::Deactivate { user: 0, by: Requester::Admin }, Refusal::UserDeactivated);
+    story.refuses(Action::Suspend { user: 0, by: Requester::Admin }, Refusal::UserDeactivated);
     assert_eq!(story.see().devices[0].at_authority, DeviceState::Revoking);
     hear(&mut story, Point::Keystore); // DEA-4
     assert_eq!(story.see().users[0].account, AccountState::Dormant);
-    story.does(Action::Reactivate { user: 0 }); // DEA-2
+    story.does(Action::Reactivate { user: 0, by: Requester::Admin }); // DEA-2
     hear(&mut story, Point::Keystore);
     assert_eq!(story.see().users[0].account, AccountState::Active);
-    story.does(Action::Deactivate { user: 0 });
+    story.does(Action::Deactivate { user: 0, by: Requester::Admin });
     story.does(Action::Purge { user: 0 }); // DEA-3
     let user = &story.see().users[0];
     assert_eq!((user.standing, user.enrolled, user.kept), (Standing::Purged, None, None));
@@ -559,6 +572,77 @@ fn a_job_is_asked_for_and_done() {
     story.refuses(Action::FinishJob, Refusal::OutOfTurn);
 }
 
+/// KEY-5, KEY-6, KEY-7: a custodian who is gone is replaced by a rekey whose roster names somebody else, who serves after it.
+#[test]
+fn a_custodian_who_is_gone_is_replaced() {
+    let mut story = story(Start::Fresh);
+    story.refuses(Action::LoseCustodian { custodian: 1 }, Refusal::OutOfTurn); // KEY-6: both are needed.
+    let mut story = begin(Scope { custodians: 3, ..story.protocol.scope.clone() });
+    let person = |story: &Story| story.see().custodians[2].person;
+    let ack = |custodian, condition| Action::AckShare { custodian, condition };
+    story.refuses(Action::OpenReplacement { node: 0 }, Refusal::OutOfTurn); // KEY-7
+    story.does(Action::LoseCustodian { custodian: 2 });
+    story.refuses(Action::LoseCustodian { custodian: 2 }, Refusal::OutOfTurn);
+    story.refuses(Action::LoseCustodian { custodian: 1 }, Refusal::OutOfTurn);
+    assert_eq!(person(&story), Person::Gone);
+    story.does(Action::OpenReplacement { node: 0 });
+    assert_eq!(person(&story), Person::New);
+    story.refuses(Action::OpenReplacement { node: 0 }, Refusal::CeremonyOpen);
+    story.does(Action::Announce { node: 0 });
+    let asks = |custodian| Action::RequestShare { custodian, node: 0, asking: Asking::Honestly };
+    story.refuses(asks(2), Refusal::OutOfTurn);
+    story.shares();
+    story.does(ack(0, Condition::Intact));
+    story.does(ack(1, Condition::Intact));
+    story.refuses(ack(2, Condition::Damaged), Refusal::OwnShareDamaged);
+    assert!(!story.see().store.retired_shares);
+    story.does(ack(2, Condition::Intact));
+    assert_eq!((person(&story), story.see().store.retired_shares), (Person::Serving, true));
+    story.refuses(asks(2), Refusal::OwnShareDamaged); // The window of before has what was the other's.
+    story.does(Action::Restart { node: 0 });
+    story.ceremony(Purpose::Unseal);
+    for custodian in [2, 0] {
+        story.does(asks(custodian));
+        story.does(Action::SubmitShare { custodian, node: 0, handing: Handing::Right });
+    }
+    assert!(!story.see().nodes[0].sealed);
+}
+
+/// REV-1, SUS-1, SUS-2, DEA-1, DEA-2, JOB-1, JOB-6, JOB-8: an administrator has rights in the own tenant and in no other, and a
+/// user nothing of a namesake's.
+#[test]
+fn two_tenants_have_nothing_to_do_with_each_other() {
+    let mut story = of_tenants(2, 2, Start::Enrolled);
+    let (admin, foreign) = (Requester::Admin, Requester::ForeignAdmin);
+    for user in [0, 1] {
+        story.refuses(Action::Suspend { user, by: foreign }, Refusal::OtherTenant);
+        story.refuses(Action::Resume { user, by: foreign }, Refusal::OtherTenant);
+        story.refuses(Action::Deactivate { user, by: foreign }, Refusal::OtherTenant);
+        story.refuses(Action::Reactivate { user, by: foreign }, Refusal::OtherTenant);
+        story.refuses(Action::Deauthorize { device: user, by: foreign }, Refusal::OtherTenant);
+        story.refuses(Action::Deauthorize { device: user, by: Requester::Namesake }, Refusal::NotYourDevice);
+        story.refuses(Action::Request { user, by: foreign }, Refusal::OtherTenant);
+        story.refuses(Action::Request { user, by: Requester::Namesake }, Refusal::NotYourArchive);
+    }
+    story.does(Action::WithdrawRight { tenant: 1 });
+    assert_eq!(story.see().admin_rights, [true, false]);
+    story.refuses(Action::Request { user: 1, by: admin }, Refusal::NoRestoreRight);
+    story.job_with_key(admin);
+    story.does(Action::GrantRight { tenant: 1 });
+    story.does(Action::WithdrawRight { tenant: 1 });
+    assert_eq!(story.see().job.state, JobState::KeyHeld);
+    for by in [Requester::Neighbour, Requester::Namesake] {
+        story.refuses(Action::Abort { by }, Refusal::NotYourArchive);
+    }
+    story.refuses(Action::Abort { by: foreign }, Refusal::OtherTenant);
+    story.does(Action::WithdrawRight { tenant: 0 });
+    assert_eq!((story.see().job.state, story.see().job.subject), (JobState::Ending, Some(0)));
+    story.does(Action::DeliverAbort);
+    story.does(Action::Suspend { user: 1, by: admin });
+    story.does(Action::Deactivate { user: 1, by: admin });
+    assert_eq!([0, 1].map(|user: usize| story.see().users[user].standing), [Standing::Active, Standing::Deactivated]);
+}
+
 /// JOB-3, JOB-5 to JOB-10, JOB-13, JOB-14: each other end of a job takes the key out of the restorer's memory.
 #[test]
 fn every_end_of_a_job_takes_the_key() {
@@ -567,23 +651,23 @@ fn every_end_of_a_job_takes_the_key() {
     story.does(Action::FailJob); // JOB-5
     assert_eq!(story.see().job.held, None);
     story.delivers(Lane::Job, &[Message::JobEnd]);
-    story.refuses(Action::Abort, Refusal::JobOver); // JOB-6
+    story.refuses(Action::Abort { by: Requester::Owner }, Refusal::JobOver); // JOB-6
     story.refuses(Action::DeliverAbort, Refusal::NothingInFlight); // JOB-7
     story.job_with_key(Requester::Owner);
-    story.does(Action::Abort);
+    story.does(Action::Abort { by: Requester::Owner });
     assert_eq!((story.see().job.state, story.see().job.held.is_some()), (JobState::Ending, true));
     story.does(Action::DeliverAbort);
     assert_eq!((story.see().job.state, story.see().job.held), (JobState::None, None));
     story.job_with_key(Requester::Admin);
-    story.does(Action::WithdrawRight); // JOB-8
+    story.does(Action::WithdrawRight { tenant: 0 }); // JOB-8
     assert_eq!(story.see().job.state, JobState::Ending);
-    story.refuses(Action::WithdrawRight, Refusal::NoRestoreRight);
+    story.refuses(Action::WithdrawRight { tenant: 0 }, Refusal::NoRestoreRight);
     story.refuses(Action::Request { by: Requester::Admin, user: 0 }, Refusal::NoRestoreRight);
     story.does(Action::DeliverAbort);
     story.job_with_key(Requester::Owner);
     story.does(Action::CrashRestorer); // JOB-9
     assert_eq!(story.see().job.held, None);
-    story.does(Action::Abort);
+    story.does(Action::Abort { by: Requester::Owner });
     story.does(Action::DeliverAbort);
     story.does(Action::Request { by: Requester::Owner, user: 0 });
     story.delivers(Lane::Job, &JOB[..2]);
@@ -693,7 +777,7 @@ fn keys_come_back_after_a_disaster() {
 fn a_restore_brings_no_right_back() {
     let mut story = of_users(2, Start::Enrolled);
     story.does(Action::Snapshot);
-    story.does(Action::Deactivate { user: 0 });
+    story.does(Action::Deactivate { user: 0, by: Requester::Admin });
     story.does(Action::Purge { user: 0 });
     story.does(Action::Deauthorize { device: 1, by: Requester::Owner });
     story.does(Action::Restart { node: 0 });

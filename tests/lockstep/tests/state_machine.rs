@@ -27,15 +27,23 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
 const USERS: usize = 24;
+const TENANTS: u8 = 3;
 const DEVICES: usize = 48;
 /// Where a walk is read from, to be replayed: its actions as JSON.
 const WALK: &str = "BAILEE_WALK";
 
 /// What is left out of the walks: the adversary, who reads and changes nothing, and ceremonies message by message, which the
-/// scope `unsealing` replays exhaustively. `UnsealTogether` and `RekeyTogether` stand for them (CER-8, KEY-4) and are defined
+/// scopes `unsealing` and `custodian-lost` replay exhaustively. `UnsealTogether` and `RekeyTogether` stand for them (CER-8, KEY-4) and are defined
 /// only where no ceremony is half done and no alert sink fails. Publication and clocks, which the reference does not have.
-const LEFT_OUT: [Part; 6] =
-    [Part::Adversary, Part::Ceremony, Part::Rekey, Part::AlertOutage, Part::Publication, Part::Clocks];
+const LEFT_OUT: [Part; 7] = [
+    Part::Adversary,
+    Part::Ceremony,
+    Part::Rekey,
+    Part::CustodianLoss,
+    Part::AlertOutage,
+    Part::Publication,
+    Part::Clocks,
+];
 
 /// Everything else that can happen, to two dozen users at once.
 fn large() -> Scope {
@@ -44,6 +52,7 @@ fn large() -> Scope {
         about: "random walks".into(),
         profile: Profile::Classic,
         users: USERS as u8,
+        tenants: TENANTS,
         devices_per_user: (DEVICES / USERS) as u8,
         nodes: 1,
         custodians: 5,

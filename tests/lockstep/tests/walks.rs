@@ -20,6 +20,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
 const USERS: usize = 24;
+const TENANTS: u8 = 3;
 const DEVICES: usize = 48;
 
 /// Two dozen users of three tenants, two devices each, every part switched on that goes together.
@@ -29,6 +30,7 @@ fn large() -> Scope {
         about: "random walks".into(),
         profile: Profile::Classic,
         users: USERS as u8,
+        tenants: TENANTS,
         devices_per_user: 2,
         nodes: 1,
         custodians: 5,
@@ -74,7 +76,15 @@ fn walk(choices: &[u16], seed: u64, quirks: Quirks) -> Result<usize, String> {
     let delivers: Vec<Action> = actions.iter().copied().filter(|a| matches!(a, Action::Deliver { .. })).collect();
     let mut world: World<USERS, DEVICES> = World::fresh();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let size = Size { users: USERS as u8, devices_per_user: 2, nodes: 1, custodians: 5, threshold: 3, late: true };
+    let size = Size {
+        users: USERS as u8,
+        tenants: TENANTS,
+        devices_per_user: 2,
+        nodes: 1,
+        custodians: 5,
+        threshold: 3,
+        late: true,
+    };
     let mut ensemble = Ensemble::new(size, Cost::TEST, quirks, &mut rng).map_err(|e| format!("{e:?}"))?;
     let mut moved = 0;
     for &choice in choices {

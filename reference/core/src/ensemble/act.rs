@@ -1,6 +1,6 @@
 //! One action of the alphabet, carried out by the roles themselves.
 
-use bailee_spec::action::{Action, Lane, Point};
+use bailee_spec::action::{Action, Lane, Point, Requester};
 use bailee_spec::limits::{MARGIN_SECONDS, VALIDITY_SECONDS};
 use bailee_spec::outcome::{Outcome, Refusal};
 use rand_core::CryptoRng;
@@ -59,15 +59,15 @@ impl Ensemble {
             Action::ReEscrow { device } => self.tell_device(device, Body::EscrowAgain, rng),
             Action::Deauthorize { device, by } => self.deauthorize(device, by, rng),
             Action::PublishTogether { point } => self.publish(point, rng),
-            Action::Suspend { user } => self.set_standing(user, StandingChange::Suspend, rng),
-            Action::Resume { user } => self.set_standing(user, StandingChange::Resume, rng),
-            Action::Deactivate { user } => self.set_standing(user, StandingChange::Deactivate, rng),
-            Action::Reactivate { user } => self.set_standing(user, StandingChange::Reactivate, rng),
-            Action::Purge { user } => self.set_standing(user, StandingChange::Purge, rng),
-            Action::WithdrawRight => self.set_right(false, rng),
-            Action::GrantRight => self.set_right(true, rng),
+            Action::Suspend { user, by } => self.set_standing(user, by, StandingChange::Suspend, rng),
+            Action::Resume { user, by } => self.set_standing(user, by, StandingChange::Resume, rng),
+            Action::Deactivate { user, by } => self.set_standing(user, by, StandingChange::Deactivate, rng),
+            Action::Reactivate { user, by } => self.set_standing(user, by, StandingChange::Reactivate, rng),
+            Action::Purge { user } => self.set_standing(user, Requester::Schedule, StandingChange::Purge, rng),
+            Action::WithdrawRight { tenant } => self.set_right(tenant, false, rng),
+            Action::GrantRight { tenant } => self.set_right(tenant, true, rng),
             Action::Request { by, user } => self.request(by, user, rng),
-            Action::Abort => self.abort(rng),
+            Action::Abort { by } => self.abort(by, rng),
             Action::DeliverAbort => self.deliver_abort(rng),
             Action::FinishJob => self.finish_job(rng),
             Action::FailJob => self.fail_job(rng),
@@ -76,6 +76,8 @@ impl Ensemble {
             Action::RequestShare { custodian, node, asking } => self.request_share(custodian, node, asking, rng),
             Action::SubmitShare { custodian, node, handing } => self.submit_share(custodian, node, handing, rng),
             Action::AckShare { custodian, condition } => self.ack_share(custodian, condition, rng),
+            Action::LoseCustodian { custodian } => self.lose_custodian(custodian, rng),
+            Action::OpenReplacement { node } => self.open_replacement(node, rng),
             Action::AlertSink { up } => {
                 self.alerts_up = up;
                 Ok(())

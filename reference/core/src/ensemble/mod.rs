@@ -20,7 +20,7 @@ use rand_core::CryptoRng;
 use crate::cbor;
 use crate::crypto::password::{self, Cost};
 use crate::crypto::sharing::SharingError;
-use crate::crypto::sign::Signing;
+use crate::crypto::sign::{PublicKey, Signing};
 use crate::machine::{Context, Outgoing, Peer, Person, Step, Timer};
 use crate::quirks::Quirks;
 use crate::roles::authority::{self, AdminRecord, Authority, PointRecord};
@@ -37,8 +37,10 @@ use crate::wire::{Body, Frame, Header};
 /// How many of each, and what the network does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
-    /// Users; every ten share a tenant.
+    /// Users.
     pub users: u8,
+    /// Tenants; at most as many as users, who are shared out among them in order.
+    pub tenants: u8,
     /// Devices a user.
     pub devices_per_user: u8,
     /// Keystore nodes.
@@ -112,6 +114,10 @@ pub struct Ensemble {
     /// Where the operator keeps snapshots: the newest one.
     snapshot: Option<Arc<[u8]>>,
     alerts_up: bool,
+    /// Custodians who are gone for good.
+    gone: Vec<bool>,
+    /// What custodians pin.
+    keystore_key: PublicKey,
     /// The code that each custodian's authenticator shows next.
     codes: Vec<u64>,
     former_header: Option<Arc<Header>>,
@@ -120,19 +126,37 @@ pub struct Ensemble {
     onlooker: Arc<Keyring>,
 }
 
-/// The tenant of a user.
-pub fn tenant_of(user: u8) -> String {
-    format!("tenant-{}", user / 10)
+impl Size {
+    fn tenant_number(self, user: u8) -> u8 {
+        (u32::from(user) * u32::from(self.tenants) / u32::from(self.users)) as u8
+    }
+
+    /// The tenant of a user.
+    pub fn tenant_of(self, user: u8) -> String {
+        tenant_name(self.tenant_number(user))
+    }
+
+    /// The name of a user, who is not the only one of that name if there are several tenants.
+    pub fn name_of(self, user: u8) -> String {
+        let tenant = self.tenant_number(user);
+        let first = (0..user).find(|other| self.tenant_number(*other) == tenant).unwrap_or(user);
+        format!("user-{}", user - first)
+    }
+
+    /// The tenant after the one of a user, if there is another.
+    fn other_tenant_of(self, user: u8) -> Option<String> {
+        (self.tenants > 1).then(|| tenant_name((self.tenant_number(user) + 1) % self.tenants))
+    }
 }
 
-/// The name of a user.
-pub fn name_of(user: u8) -> String {
-    format!("user-{user}")
+/// The name of a tenant.
+fn tenant_name(tenant: u8) -> String {
+    format!("tenant-{tenant}")
 }
 
 /// The password of a user.
 fn password_of(user: u8) -> Vec<u8> {
-    format!("password of {}", name_of(user)).into_bytes()
+    format!("password of user {user}").into_bytes()
 }
 
 /// The administrator who restores and manages users.
@@ -174,7 +198,7 @@ fn marked(lease: u64) -> MemoryStore {
 fn population(size: Size, cost: Cost, lease: u64, rng: &mut dyn CryptoRng) -> MemoryStore {
     let mut batch = Batch::default();
     for user in 0..size.users {
-        let (tenant, name) = (tenant_of(user), name_of(user));
+        let (tenant, name) = (size.tenant_of(user), size.name_of(user));
         let mut salt = [0; 16];
         rng.fill_bytes(&mut salt);
         Authority::add_user(&mut batch, &tenant, &name, password::record(cost, salt, &password_of(user)));
@@ -258,7 +282,7 @@ impl Ensemble {
         let people = population(size, cost, lease, rng);
         let owners = (0..size.users).flat_map(|user| (0..size.devices_per_user).map(move |_| user));
         let devices: Vec<_> =
-            owners.map(|user| Arc::new(Device::new(&tenant_of(user), &name_of(user), ks, au))).collect();
+            owners.map(|user| Arc::new(Device::new(&size.tenant_of(user), &size.name_of(user), ks, au))).collect();
         let stores = Stores {
             authority: people,
             keystore: circle.keystore,
@@ -279,6 +303,8 @@ impl Ensemble {
             storage: Arc::new(Storage::new(au)),
             restorer: Arc::new(restorer),
             custody: Arc::new(Custody::new(ks)),
+            gone: vec![false; circle.custodians.len()],
+            keystore_key: ks,
             codes: vec![1; circle.custodians.len()],
             custodians: circle.custodians,
             lanes: vec![None; devices.len() * 2 + 1 + Point::ALL.len() * 2],
@@ -426,8 +452,8 @@ impl rand_core::TryRng for NoRandomness {
 impl rand_core::TryCryptoRng for NoRandomness {}
 
 /// A user at a console.
-fn user_at_console(user: u8, stepped_up: bool) -> Peer {
-    Peer::Person(Person::User { tenant: tenant_of(user), user: name_of(user), stepped_up })
+fn user_at_console(tenant: String, user: String, stepped_up: bool) -> Peer {
+    Peer::Person(Person::User { tenant, user, stepped_up })
 }
 
 /// An administrator at a console.

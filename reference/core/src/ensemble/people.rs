@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use bailee_spec::action::{Asking, Caller, Condition, Handing, Lane, Point, Purpose, Requester};
-use bailee_spec::observation::{CeremonyState, JobState};
+use bailee_spec::observation::{CeremonyState, JobState, Person as Who};
 use bailee_spec::outcome::Refusal;
 use rand_core::CryptoRng;
 
 use super::network::{Carried, Done};
-use super::{ADMIN, At, Ensemble, HEAD, admin_at_console, name_of, password_of, tenant_of, user_at_console};
+use super::{ADMIN, At, Ensemble, HEAD, admin_at_console, password_of, tenant_name, user_at_console};
 use crate::machine::{Input, Peer, Person, Timer};
 use crate::roles::authority::{self, JobRecord};
+use crate::roles::custodian::Custodian;
 use crate::roles::keystore;
-use crate::wire::{B32, Body, CeremonyBody, Header, StandingChange};
+use crate::wire::{B32, Body, CeremonyBody, Header, Roster, StandingChange};
 
 /// A scalar that is nobody's share.
 const WRONG: [u8; 32] = {
@@ -75,15 +76,15 @@ impl Ensemble {
 
     /// Somebody who asks about a user.
     fn requester(&self, by: Requester, user: u8) -> Peer {
+        let (tenant, name) = (self.size.tenant_of(user), self.size.name_of(user));
+        let elsewhere = self.size.other_tenant_of(user).unwrap_or_else(|| "elsewhere".into());
         match by {
-            Requester::Owner => user_at_console(user, true),
-            Requester::OwnerWithoutStepUp => user_at_console(user, false),
-            Requester::Neighbour => {
-                let user = "neighbour".into();
-                Peer::Person(Person::User { tenant: tenant_of(0), user, stepped_up: true })
-            }
-            Requester::Admin => admin_at_console(tenant_of(user), ADMIN),
-            Requester::ForeignAdmin => admin_at_console("elsewhere".into(), ADMIN),
+            Requester::Owner => user_at_console(tenant, name, true),
+            Requester::OwnerWithoutStepUp => user_at_console(tenant, name, false),
+            Requester::Neighbour => user_at_console(tenant, "neighbour".into(), true),
+            Requester::Namesake => user_at_console(elsewhere, name, true),
+            Requester::Admin => admin_at_console(tenant, ADMIN),
+            Requester::ForeignAdmin => admin_at_console(elsewhere, ADMIN),
             Requester::Schedule => Peer::Person(Person::Schedule),
         }
     }
@@ -91,29 +92,26 @@ impl Ensemble {
     pub(super) fn deauthorize(&mut self, device: u8, by: Requester, rng: &mut dyn CryptoRng) -> Done {
         let user = self.user_of(device);
         let id = self.device_disk(device).id().unwrap_or(B32::from([0; 32]));
-        let body = Body::Deauthorize { tenant: tenant_of(user), user: name_of(user), device: id };
+        let body = Body::Deauthorize { tenant: self.size.tenant_of(user), user: self.size.name_of(user), device: id };
         self.order(self.requester(by, user), At::Authority, body, rng)
     }
 
-    pub(super) fn set_standing(&mut self, user: u8, change: StandingChange, rng: &mut dyn CryptoRng) -> Done {
-        let by = match change {
-            StandingChange::Purge => Peer::Person(Person::Schedule),
-            _ => admin_at_console(tenant_of(user), ADMIN),
-        };
-        let body = Body::SetStanding { tenant: tenant_of(user), user: name_of(user), change };
-        self.order(by, At::Authority, body, rng)
+    pub(super) fn set_standing(
+        &mut self,
+        user: u8,
+        by: Requester,
+        change: StandingChange,
+        rng: &mut dyn CryptoRng,
+    ) -> Done {
+        let body = Body::SetStanding { tenant: self.size.tenant_of(user), user: self.size.name_of(user), change };
+        self.order(self.requester(by, user), At::Authority, body, rng)
     }
 
-    /// JOB-8, in every tenant at once.
-    pub(super) fn set_right(&mut self, restore: bool, rng: &mut dyn CryptoRng) -> Done {
-        let mut tenants: Vec<String> = (0..self.size.users).map(tenant_of).collect();
-        tenants.dedup();
-        let mut outcome = Ok(());
-        for tenant in tenants {
-            let body = Body::SetRight { tenant: tenant.clone(), admin: ADMIN.into(), restore };
-            outcome = outcome.and(self.order(admin_at_console(tenant, HEAD), At::Authority, body, rng));
-        }
-        outcome
+    /// JOB-8.
+    pub(super) fn set_right(&mut self, tenant: u8, restore: bool, rng: &mut dyn CryptoRng) -> Done {
+        let tenant = tenant_name(tenant);
+        let body = Body::SetRight { tenant: tenant.clone(), admin: ADMIN.into(), restore };
+        self.order(admin_at_console(tenant, HEAD), At::Authority, body, rng)
     }
 
     // Jobs.
@@ -123,7 +121,8 @@ impl Ensemble {
         if self.in_flight(Lane::Job).is_some() {
             return Err(Refusal::LaneBusy);
         }
-        let frame = super::order(Body::RequestJob { tenant: tenant_of(user), user: name_of(user) });
+        let frame =
+            super::order(Body::RequestJob { tenant: self.size.tenant_of(user), user: self.size.name_of(user) });
         let by = self.requester(by, user);
         let effects = self.input(At::Authority, Input::Frame { from: &by, frame: &frame }, rng);
         effects.verdict?;
@@ -137,15 +136,17 @@ impl Ensemble {
     /// The job under way, and whose it is.
     pub(super) fn job(&self) -> Option<(u8, B32, JobRecord)> {
         (0..self.size.users).find_map(|user| {
-            let job = self.peek(At::Authority, |step| authority::job_of(step, &tenant_of(user), &name_of(user)));
+            let job = self.peek(At::Authority, |step| {
+                authority::job_of(step, &self.size.tenant_of(user), &self.size.name_of(user))
+            });
             job.map(|(id, job)| (user, id, job))
         })
     }
 
-    pub(super) fn abort(&mut self, rng: &mut dyn CryptoRng) -> Done {
+    pub(super) fn abort(&mut self, by: Requester, rng: &mut dyn CryptoRng) -> Done {
         let user = self.job().map_or(0, |(user, ..)| user);
-        let body = Body::AbortJob { tenant: tenant_of(user), user: name_of(user) };
-        self.order(user_at_console(user, true), At::Authority, body, rng)
+        let body = Body::AbortJob { tenant: self.size.tenant_of(user), user: self.size.name_of(user) };
+        self.order(self.requester(by, user), At::Authority, body, rng)
     }
 
     /// JOB-7: the order to end, which the authority repeats until it is obeyed.
@@ -209,6 +210,64 @@ impl Ensemble {
         self.order(by, At::Keystore(node), body, rng)
     }
 
+    /// Who a custodian is: one whose keys the header in force names, or not.
+    pub(super) fn person(&self, custodian: u8) -> Who {
+        let keys = self.custodians[custodian as usize].keys();
+        let named = self.header().is_none_or(|header| header.custodians.contains(&keys));
+        match (self.gone[custodian as usize], named) {
+            (true, _) => Who::Gone,
+            (false, true) => Who::Serving,
+            (false, false) => Who::New,
+        }
+    }
+
+    /// KEY-6: the one who acts is there and holds a share.
+    fn serves(&self, custodian: u8) -> Done {
+        if self.person(custodian) == Who::Serving { Ok(()) } else { Err(Refusal::OutOfTurn) }
+    }
+
+    /// KEY-6. An environment in which too few are left to open anything is not modelled.
+    pub(super) fn lose_custodian(&mut self, custodian: u8, rng: &mut dyn CryptoRng) -> Done {
+        self.serves(custodian)?;
+        let serving = (0..self.size.custodians).filter(|other| self.person(*other) == Who::Serving).count();
+        if serving <= usize::from(self.size.threshold) {
+            return Err(Refusal::OutOfTurn);
+        }
+        self.gone[custodian as usize] = true;
+        self.restart(At::Custodian(custodian), rng);
+        Ok(())
+    }
+
+    /// KEY-7: the roster of a rekey, with new people in the place of those who are gone.
+    pub(super) fn open_replacement(&mut self, node: u8, rng: &mut dyn CryptoRng) -> Done {
+        let all = 0..self.size.custodians;
+        if all.clone().all(|custodian| self.person(custodian) == Who::Serving) {
+            return Err(Refusal::OutOfTurn);
+        }
+        let gone: Vec<u8> = all.clone().filter(|custodian| self.gone[*custodian as usize]).collect();
+        let new: Vec<(u8, Custodian)> = gone
+            .into_iter()
+            .map(|custodian| (custodian, Custodian::generate(custodian + 1, self.keystore_key, rng)))
+            .collect();
+        let person = |custodian: u8| new.iter().find(|(of, _)| *of == custodian).map(|(_, person)| person.keys());
+        let custodians = all.map(|custodian| {
+            let present = || self.custodians[custodian as usize].keys();
+            person(custodian).unwrap_or_else(present)
+        });
+        let roster = Roster { threshold: self.size.threshold, custodians: custodians.collect() };
+        let body = Body::OpenCeremony { rekey: true, roster: Some(roster) };
+        self.order(OPERATOR, At::Keystore(node), body, rng)?;
+        for (custodian, person) in new {
+            let authenticator = B32::from(person.authenticator());
+            let place = custodian as usize;
+            self.custodians[place] = Arc::new(person);
+            self.stores.custodians[place] = crate::store::MemoryStore::default();
+            (self.codes[place], self.gone[place]) = (1, false);
+            self.order(OPERATOR, At::Custody, Body::SetLogin { index: custodian + 1, authenticator }, rng)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn announce(&mut self, node: u8, rng: &mut dyn CryptoRng) -> Done {
         let announced = self.peek(At::Keystore(node), |step| self.keystore[node as usize].announced(step));
         let (ceremony, signature) = announced.ok_or(Refusal::OutOfTurn)?;
@@ -221,6 +280,7 @@ impl Ensemble {
     }
 
     pub(super) fn request_share(&mut self, custodian: u8, node: u8, asking: Asking, rng: &mut dyn CryptoRng) -> Done {
+        self.serves(custodian)?;
         let at = At::Custodian(custodian);
         let own_index = custodian + 1;
         let (index, code) = match asking {
@@ -277,6 +337,7 @@ impl Ensemble {
         handing: Handing,
         rng: &mut dyn CryptoRng,
     ) -> Done {
+        self.serves(custodian)?;
         if handing == Handing::Right {
             return self.hand_in(custodian, node, rng);
         }
@@ -329,6 +390,9 @@ impl Ensemble {
 
     /// KEY-2, KEY-3.
     pub(super) fn ack_share(&mut self, custodian: u8, condition: Condition, rng: &mut dyn CryptoRng) -> Done {
+        if self.person(custodian) == Who::Gone {
+            return Err(Refusal::OutOfTurn);
+        }
         let collecting = |node: &u8| self.ceremony_state(*node) == CeremonyState::RekeyAcks;
         let node = (0..self.size.nodes).find(collecting).ok_or(Refusal::OutOfTurn)?;
         let index = custodian + 1;
@@ -392,7 +456,7 @@ impl Ensemble {
     }
 
     pub(super) fn replay(&mut self, user: u8, rng: &mut dyn CryptoRng) -> Done {
-        let body = Body::ReplayKey { tenant: tenant_of(user), user: name_of(user) };
+        let body = Body::ReplayKey { tenant: self.size.tenant_of(user), user: self.size.name_of(user) };
         self.order(OPERATOR, At::Authority, body, rng)
     }
 

@@ -3,7 +3,7 @@
 use bailee_core::machine::{Peer, Timer, refusal_code};
 use bailee_core::roles::authority::{Authority, ON_BEHALF, OnBehalf, job_of};
 use bailee_core::wire::Body;
-use bailee_spec::limits::{RESTORER_MARGIN_SECONDS, VALIDITY_SECONDS};
+use bailee_spec::limits::{MARGIN_SECONDS, VALIDITY_SECONDS};
 use bailee_spec::outcome::Refusal;
 
 use crate::common::{Desk, Flight, HOLDER, House, SCHEDULE, admin, user};
@@ -33,7 +33,7 @@ type Change = fn(&mut House, &mut Flight);
 /// JOB-4b, JOB-14: whichever way the work ends, the key is gone when the end of the job leaves.
 #[test]
 fn the_key_is_gone_before_the_end_is_said() {
-    let late: Change = |house, _| house.set_clocks(VALIDITY_SECONDS - RESTORER_MARGIN_SECONDS + 1);
+    let late: Change = |house, _| house.set_clocks(VALIDITY_SECONDS - MARGIN_SECONDS + 1);
     let ends: [(&str, bool, Change); 6] = [
         ("done", true, |_, _| ()),
         ("out of time", false, late),
@@ -70,7 +70,7 @@ fn the_key_is_gone_before_the_end_is_said() {
 fn the_key_is_gone_at_the_silent_ends() {
     let (mut house, flight) = holding();
     let job = flight.frame.exchange.unwrap();
-    house.set_clocks(VALIDITY_SECONDS - RESTORER_MARGIN_SECONDS + 1);
+    house.set_clocks(VALIDITY_SECONDS - MARGIN_SECONDS + 1);
     let _ = house.restorer.fire(&Timer::Job(job));
     assert_eq!(house.restorer.role.held().count(), 0, "its own deadline");
     let (mut house, flight) = holding();

@@ -221,7 +221,7 @@ fn restorer() {
 /// JOB-4, JOB-4a.
 #[test]
 fn what_a_job_reads() {
-    let last = 600 - RESTORER_MARGIN_SECONDS;
+    let last = 600 - MARGIN_SECONDS;
     table(
         "Blocks",
         &with_archive,

@@ -31,6 +31,7 @@ impl Nodes {
         let mut rng = ChaCha8Rng::seed_from_u64(21);
         let size = Size {
             users: 1,
+            tenants: 1,
             devices_per_user: 1,
             nodes: 2,
             custodians: CUSTODIANS,

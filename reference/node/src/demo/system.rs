@@ -16,7 +16,8 @@ use super::place::contains;
 use crate::random;
 
 /// One user, two devices, one node, three of five custodians.
-const SIZE: Size = Size { users: 1, devices_per_user: 2, nodes: 1, custodians: 5, threshold: 3, late: false };
+const SIZE: Size =
+    Size { users: 1, tenants: 1, devices_per_user: 2, nodes: 1, custodians: 5, threshold: 3, late: false };
 
 /// No exchange of the protocol has more messages.
 const MESSAGES: usize = 32;

@@ -143,7 +143,7 @@ fn tell_loot(protocol: &Protocol, pair: Pair, folder: Option<&Path>) -> Result<(
     // Where nobody steals anything, the adversary is the one who sits at the vendor's restorer.
     let steals = protocol.scope.parts.contains(&Part::Adversary);
     let loot = if steals { pair.loot } else { Loot::at_the_restorer(&pair.ensemble) };
-    let bytes = loot.bytes(protocol.scope.users);
+    let bytes = loot.bytes(bailee_lockstep::pair::size_of(&protocol.scope));
     for opened in bytes.open_all() {
         let (tenant, user) = &opened.owner;
         line(format_args!("the locksmith opened a sealed {} of {tenant}/{user}, with {}", opened.what, opened.with));

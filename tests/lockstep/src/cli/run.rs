@@ -47,7 +47,7 @@ pub(super) struct RunArguments {
 }
 
 /// Scopes above this many transitions are left to the full run.
-const QUICK_TRANSITIONS: u64 = 300_000;
+const QUICK_TRANSITIONS: u64 = 150_000;
 /// After this many disagreements a scope is left.
 const DISAGREEMENTS: usize = 3;
 

@@ -3,7 +3,7 @@
 use bailee_spec::action::{Lane, Point};
 use bailee_spec::observation::*;
 
-use super::super::{At, Ensemble, name_of, tenant_of};
+use super::super::{ADMIN, At, Ensemble, tenant_name};
 use crate::cbor;
 use crate::crypto::keys::{ArchiveKey, Owner, commitment};
 use crate::roles::authority::{self, AttemptState, DeviceState as Recorded};
@@ -107,9 +107,7 @@ impl Ensemble {
                 retired_shares: share_epoch > 1,
             },
             alerts_up: self.alerts_up,
-            admin_right: self
-                .peek(At::Authority, |step| authority::rights(step, &tenant_of(0), super::super::ADMIN))
-                .restore,
+            admin_rights: (0..self.size.tenants).map(|tenant| self.view_right(&tenant_name(tenant))).collect(),
             records: self.view_records(),
         }
     }
@@ -128,6 +126,10 @@ impl Ensemble {
         }
     }
 
+    fn view_right(&self, tenant: &str) -> bool {
+        self.peek(At::Authority, |step| authority::rights(step, tenant, ADMIN)).restore
+    }
+
     /// What a point knows. A sealed keystore admits nothing and takes no lease: it is shown with the one that the authority counts.
     fn mark_shown(&self, point: Point) -> Mark {
         let mark = self.mark(point);
@@ -139,7 +141,7 @@ impl Ensemble {
     }
 
     fn view_user(&self, user: u8, snapshot: Option<&Snapshot>, opened: &[bool], names: &mut Names) -> UserView {
-        let (tenant, name) = (tenant_of(user), name_of(user));
+        let (tenant, name) = (self.size.tenant_of(user), self.size.name_of(user));
         let record = self.peek(At::Authority, |step| authority::user(step, &tenant, &name));
         let store = self.peek(At::Authority, authority::store);
         let account = self.onlooker.account(&self.stores.keystore, &tenant, &name);
@@ -263,7 +265,7 @@ impl Ensemble {
         let acked = (0..self.size.nodes).any(|node| {
             self.peek(At::Keystore(node), |step| self.keystore[node as usize].acked(step, custodian + 1))
         });
-        CustodianView { share, acked }
+        CustodianView { share, acked, person: self.person(custodian) }
     }
 
     fn view_job(&self, names: &mut Names) -> JobView {
