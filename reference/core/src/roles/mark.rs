@@ -3,6 +3,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::machine::{Peer, Step};
+use crate::quirks::Quirk;
 use crate::wire::{Body, LogEntry};
 
 /// An admission point's mark.
@@ -41,7 +42,7 @@ impl Mark {
 
     /// Whether the lease runs, by the point's own clock.
     pub fn in_lease(&self, now: u64) -> bool {
-        now <= self.lease
+        now < self.lease || (now == self.lease && !Quirk::LeaseEndsEarly.is_on())
     }
 
     /// REV-2: the entries that are new, with the mark written and confirmed. An older publication changes nothing: neither
@@ -49,7 +50,7 @@ impl Mark {
     pub fn hear<'e>(mut self, step: &mut Step<'_>, published: Published, entries: &'e [LogEntry]) -> &'e [LogEntry] {
         let end = published.from.saturating_add(entries.len() as u64);
         // A gap: entries between are missing, so nothing of it can be followed. The answer says where to go on.
-        let reaches = published.from <= self.index;
+        let reaches = published.from <= self.index || step.quirks.has(Quirk::GapIsFollowed);
         let known = self.index.saturating_sub(published.from).min(entries.len() as u64) as usize;
         let fresh = if reaches { &entries[known..] } else { &entries[..0] };
         let older = published.epoch < self.epoch;
@@ -58,6 +59,10 @@ impl Mark {
             self.epoch = self.epoch.max(published.epoch);
             if let Some(lease) = published.lease.filter(|_| !older) {
                 self.lease = self.lease.max(lease);
+            }
+            if older && step.quirks.has(Quirk::OlderPublication) {
+                self.epoch = published.epoch;
+                self.lease = published.lease.unwrap_or(self.lease);
             }
             step.put(MARK, &self);
         }

@@ -78,7 +78,10 @@ impl Storage {
             _ => (false, false),
         };
         let overtaken = overtaken && !step.quirks.has(Quirk::OldCapability);
-        if !own || overtaken || body.read != read || step.now > body.expiry {
+        let own = own || step.quirks.has(Quirk::CapabilityOfAnyone);
+        let for_this = body.read == read || step.quirks.has(Quirk::CapabilityForAnything);
+        let early = step.now == body.expiry && step.quirks.has(Quirk::CapabilityEndsEarly);
+        if !own || overtaken || !for_this || step.now > body.expiry || early {
             return Err(no);
         }
         Ok(body)
@@ -88,7 +91,8 @@ impl Storage {
     fn append(&self, step: &mut Step<'_>, shown: &Shown<'_>, block: &Blob) -> Done {
         let body = self.admitted(step, shown, false)?;
         // A purge is heard before the epoch of its revocations, when the log comes in parts.
-        if step.bytes(first_name(&body.tenant, &body.user)).is_some() {
+        let purged = step.bytes(first_name(&body.tenant, &body.user)).is_some();
+        if purged && !step.quirks.has(Quirk::PurgedIsAppended) {
             return Err(Refusal::CapabilityInvalid);
         }
         let (_, number) = extent(step, &body.tenant, &body.user);
@@ -127,6 +131,11 @@ impl Storage {
 
     /// REV-2: archives of purged users are gone from the first step on; their blocks are removed a few at a time.
     fn hear(&self, step: &mut Step<'_>, published: Published, entries: &[LogEntry]) -> Done {
+        if step.quirks.has(Quirk::PublishEmpties) {
+            for (name, _) in step.scan(b"archive/", b"archive/", usize::MAX) {
+                step.remove(name);
+            }
+        }
         let fresh = Mark::of(step).hear(step, published, entries);
         for entry in fresh {
             if entry.decision == Decision::Standing(Standing::Purged as u8) {

@@ -35,7 +35,7 @@ fn state(house: &House, tenant: &str, user: &str) -> JobState {
     job.map_or(JobState::None, |(_, job)| job.state_at(house.authority.now))
 }
 
-/// (h): standing is changed by an administrator of the user's own tenant who may, and by nobody else.
+/// (h), SUS-1a: standing is changed by an administrator of the user's own tenant who may, and by nobody else.
 #[test]
 fn standing_is_changed_by_those_who_may() {
     let mut house = house();
@@ -52,6 +52,8 @@ fn standing_is_changed_by_those_who_may() {
     ] {
         desk.refuses(&from, suspend.clone(), why, note);
     }
+    let nobody = set("t", "nobody", StandingChange::Suspend);
+    desk.refuses(&admin("t", "boss"), nobody, Refusal::BadCredential, "a user who does not exist");
     desk.accepts(&admin("t", "boss"), suspend, "who may");
     let purge = set("t", "ann", StandingChange::Purge);
     desk.refuses(&SCHEDULE, purge.clone(), Refusal::NotDeactivated, "before a deactivation");
@@ -61,7 +63,7 @@ fn standing_is_changed_by_those_who_may() {
     desk.accepts(&admin("s", "boss"), set("s", "ann", StandingChange::Suspend), "the namesake of the other tenant");
 }
 
-/// (h): a device is deauthorized by its user, or by an administrator of the tenant who may.
+/// (h), REV-1b: a device is deauthorized by its user, or by an administrator of the tenant who may.
 #[test]
 fn a_device_is_deauthorized_by_those_who_may() {
     let mut house = house();
@@ -83,7 +85,7 @@ fn a_device_is_deauthorized_by_those_who_may() {
     desk.refuses(&admin("t", "boss"), order("t", "ann"), Refusal::AlreadyRevoked, "once more");
 }
 
-/// (h): a job is asked for and aborted by those who may, and a right is given within its tenant.
+/// (h), JOB-1a, JOB-6a, JOB-8a: a job is asked for and aborted by those who may, and a right is given within its tenant.
 #[test]
 fn jobs_and_rights_are_those_of_the_own_tenant() {
     let mut house = house();
@@ -99,6 +101,7 @@ fn jobs_and_rights_are_those_of_the_own_tenant() {
     ] {
         desk.refuses(&from, request("t", "ann"), why, note);
     }
+    desk.refuses(&admin("t", "boss"), request("t", "nobody"), Refusal::NotYourArchive, "a user who does not exist");
     desk.accepts(&user("t", "ann"), request("t", "ann"), "the owner");
     for (from, why, note) in [
         (user("t", "bob"), Refusal::NotYourArchive, "a neighbour"),
@@ -113,6 +116,7 @@ fn jobs_and_rights_are_those_of_the_own_tenant() {
     desk.refuses(&admin("t", "boss"), right(true), Refusal::NoAdminRight, "nobody gives a right to themselves");
     desk.refuses(&admin("s", "head"), right(false), Refusal::OtherTenant, "another tenant's");
     desk.accepts(&admin("t", "head"), right(false), "who may");
+    desk.refuses(&admin("t", "head"), right(false), Refusal::NoRestoreRight, "a right that is not held");
     desk.refuses(&admin("t", "boss"), request("t", "bob"), Refusal::NoRestoreRight, "a right that was withdrawn");
     desk.accepts(&admin("s", "boss"), request("s", "ann"), "the other tenant's right is another");
 }
@@ -137,7 +141,7 @@ fn a_withdrawn_right_ends_the_jobs_under_it() {
     assert_eq!(states, [JobState::Ending, JobState::Assigned, JobState::Assigned]);
 }
 
-/// (h): one job for each user, several users at once, up to the stated number.
+/// (h), JOB-1d: one job for each user, several users at once, up to the stated number.
 #[test]
 fn a_user_has_one_job_and_a_restorer_so_many() {
     let names: Vec<String> = (0..=JOBS).map(|at| format!("user {at}")).collect();

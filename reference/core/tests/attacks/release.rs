@@ -113,7 +113,7 @@ fn a_pending_release_does_not_survive_a_revocation() {
     vault.refuses(late, Refusal::GrantVoid, "heard in between");
 }
 
-/// (d): lease and expiry are asked again when the key leaves; both hold in their last second.
+/// (d), REP-4c: lease and expiry are asked again when the key leaves; both hold in their last second.
 #[test]
 fn a_release_ends_with_its_lease_and_with_its_grant() {
     for (expiry, last, why) in
@@ -153,7 +153,7 @@ fn a_forged_consumption_releases_nothing() {
     vault.releases(honest, "as the authority says it");
 }
 
-/// (k): releases that wait are counted, and those whose time is over make room.
+/// (k), REP-2b: releases that wait are counted, and those whose time is over make room.
 #[test]
 fn only_so_many_releases_wait() {
     let mut vault = Vault::new();

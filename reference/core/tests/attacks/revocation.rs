@@ -87,7 +87,7 @@ fn a_late_confirmation_acknowledges_what_it_names_and_no_more() {
     assert_eq!(acknowledged(&mut house), 2);
 }
 
-/// A confirmation of what was never said is refused.
+/// REV-2f: a confirmation of what was never said is refused.
 #[test]
 fn a_confirmation_from_the_future_is_refused() {
     let mut house = House::new(1, ANNS);

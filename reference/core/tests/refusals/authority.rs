@@ -68,8 +68,9 @@ fn begin_enrolment() {
                 "ENR-4a",
                 "a proof for another verb",
                 Refusal::BadCertificate,
-                edit!(house, BeginEnrolment { attempt, recipient, proof } => {
-                    let body = attempt_proof(&b32(1), attempt, recipient);
+                edit!(house, flight, BeginEnrolment { attempt, recipient, proof } => {
+                    let session = flight.frame.exchange.unwrap();
+                    let body = attempt_proof(&session, attempt, recipient);
                     *proof = key_of(house, 0).sign(labels::SIGN_ADD_DEVICE, &body).into();
                 }),
             ),
@@ -124,7 +125,7 @@ fn present_certificate() {
                 }),
             ),
             (
-                "ENR-8a",
+                "ENR-8b",
                 "a certificate for another session",
                 Refusal::BadCertificate,
                 edit!(house, PresentCertificate { certificate, signature } => {
@@ -133,7 +134,7 @@ fn present_certificate() {
                 }),
             ),
             (
-                "ENR-8a",
+                "ENR-8b",
                 "another device's attempt",
                 Refusal::BadCertificate,
                 edit!(PresentCertificate { certificate, signature } => {
@@ -303,6 +304,16 @@ fn add_device() {
             ),
             (
                 "REP-1a",
+                "the device of a namesake in another tenant",
+                Refusal::BadCertificate,
+                edit!(house, flight, AddDevice { device, recipient, proof } => {
+                    *device = house.id_of(3);
+                    let session = flight.frame.exchange.unwrap();
+                    *proof = key_of(house, 3).sign(labels::SIGN_ADD_DEVICE, &add_proof(&session, recipient)).into();
+                }),
+            ),
+            (
+                "REP-1a",
                 "a proof for another session",
                 Refusal::BadCertificate,
                 edit!(house, AddDevice { recipient, proof } => {
@@ -351,7 +362,7 @@ fn sealed_key() {
         None,
         &[
             ("REP-6", "of another generation", Refusal::ReceiptInvalid, &of_another_store),
-            ("REP-6", "an unknown grant", Refusal::GrantVoid, edit!(SealedKey { grant } => *grant = b32(1))),
+            ("REP-6a", "an unknown grant", Refusal::GrantVoid, edit!(SealedKey { grant } => *grant = b32(1))),
             ("REP-6", "a deauthorized device", Refusal::DeviceRevoked, &deauthorized(1)),
             ("REP-6", "a suspended user", Refusal::UserSuspended, &standing(StandingChange::Suspend)),
             ("REP-6", "a deactivated user", Refusal::DeviceRevoked, &standing(StandingChange::Deactivate)),
@@ -480,11 +491,16 @@ fn what_the_keystore_says_of_its_store() {
         None,
         &[
             (
-                "DIS-1",
+                "DIS-1c",
                 "of a log that is longer than the log",
                 Refusal::StoreRolledBack,
                 edit!(SnapshotTaken { covers } => *covers += 1),
             ),
+            ("DIS-1c", "of a share epoch that is over", Refusal::EpochRetired, &|house, flight| {
+                house.deliver(flight.clone()).unwrap();
+                let Body::SnapshotTaken { share_epoch, .. } = &mut flight.frame.body else { unreachable!() };
+                *share_epoch -= 1;
+            }),
             ("GEN-6", "from storage", Refusal::Unauthenticated, &from(Peer::Storage)),
         ],
     );
@@ -505,8 +521,8 @@ fn what_the_keystore_says_of_its_store() {
         &awake,
         None,
         &[
-            ("CER-6", "ahead of the log", Refusal::StoreRolledBack, edit!(Awake { index } => *index = 99)),
-            ("CER-6", "of no generation", Refusal::Malformed, &|_, flight| flight.frame.generation = None),
+            ("CER-6c", "ahead of the log", Refusal::StoreRolledBack, edit!(Awake { index } => *index = 99)),
+            ("CER-6c", "of no generation", Refusal::Malformed, &|_, flight| flight.frame.generation = None),
         ],
     );
     let _ = fresh();

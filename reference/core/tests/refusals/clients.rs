@@ -121,14 +121,14 @@ fn what_comes_unasked() {
             Peer::Authority,
             Body::Capability { capability: vec![].into(), signature: vec![].into() },
             Refusal::OutOfTurn,
-            "BAK-1: leave",
+            "BAK-1b: leave",
         ),
         (Peer::Storage, Body::Blocks { blocks: vec![], next: None }, Refusal::OutOfTurn, "BAK-3: blocks"),
         (
             Peer::Authority,
             Body::IntakeOffered { intake: b32(1), signature: vec![].into() },
             Refusal::OutOfTurn,
-            "DIS-6: an intake key",
+            "DIS-6b: an intake key",
         ),
         (
             Peer::Authority,
@@ -180,7 +180,7 @@ fn blocks_that_do_not_open() {
                 Refusal::CommitmentMismatch,
                 edit!(Blocks { blocks } => flip(&mut blocks[0])),
             ),
-            ("BAK-3", "twice", Refusal::OutOfTurn, &|house, flight| house.deliver(flight.clone()).unwrap()),
+            ("BAK-3b", "twice", Refusal::OutOfTurn, &|house, flight| house.deliver(flight.clone()).unwrap()),
         ],
     );
 }

@@ -1,9 +1,10 @@
 //! What the keystore refuses of the authority's requests.
 
+use bailee_core::crypto::hpke::seal_to;
 use bailee_core::crypto::labels;
 use bailee_core::crypto::sign::Signing;
 use bailee_core::machine::Peer;
-use bailee_core::roles::signed::consumed_body;
+use bailee_core::roles::signed::{consumed_body, escrow_context};
 use bailee_core::wire::{AdmissionBody, Body, EscrowBody, GrantBody, StandingChange};
 use bailee_spec::action::Point;
 use bailee_spec::outcome::Refusal;
@@ -163,6 +164,24 @@ fn escrow() {
                     again(&key_of(house, 0), labels::SIGN_ESCROW, escrow, signature, change);
                 }),
             ),
+            ("ENR-13", "a namesake who is enrolling in another tenant", Refusal::NotAdmitted, &|house, flight| {
+                house.sign_in(3);
+                house.run_to("AccountCreated");
+                let Body::Escrow { tenant, .. } = &mut flight.frame.body else { unreachable!() };
+                *tenant = "s".into();
+            }),
+            (
+                "ENR-13",
+                "a key that is sealed under another's commitment",
+                Refusal::CommitmentMismatch,
+                edit!(house, Escrow { escrow, signature } => {
+                    let intake = house.keyring.intake.public();
+                    let context = escrow_context("t", "ann", &b32(1));
+                    let sealed = seal_to(&intake, labels::HPKE_INTAKE, &context, &[9; 32], &mut house.custody.rng).unwrap();
+                    let change = |said: &mut EscrowBody| (said.commitment, said.sealed) = (b32(1), sealed.into());
+                    again(&key_of(house, 0), labels::SIGN_ESCROW, escrow, signature, change);
+                }),
+            ),
             (
                 "ENR-13",
                 "a sealed key that does not open",
@@ -260,19 +279,19 @@ fn grant_consumed() {
             ),
             ("REP-4", "carried twice", Refusal::GrantVoid, &|house, flight| house.deliver(flight.clone()).unwrap()),
             (
-                "REP-4b",
+                "REP-4a",
                 "a forged signature",
                 Refusal::GrantInvalid,
                 edit!(GrantConsumed { signature } => flip(signature)),
             ),
             (
-                "REP-4b",
+                "REP-4a",
                 "another epoch than was signed",
                 Refusal::GrantInvalid,
                 edit!(GrantConsumed { epoch } => *epoch += 1),
             ),
             (
-                "REP-4b",
+                "REP-4a",
                 "signed by the keystore",
                 Refusal::GrantInvalid,
                 edit!(house, GrantConsumed { grant, challenge, epoch, signature } => {
@@ -292,7 +311,7 @@ fn grant_consumed() {
         &[
             ("REP-4", "a job's, after the grant", Refusal::GrantVoid, &at(601)),
             (
-                "REP-4b",
+                "REP-4a",
                 "a job's, forged",
                 Refusal::GrantInvalid,
                 edit!(GrantConsumed { signature } => flip(signature)),
@@ -368,7 +387,7 @@ fn keys_that_come_back() {
         &[
             ("DIS-3", "of another generation", Refusal::ReceiptInvalid, &crate::of_another_store),
             (
-                "DIS-5",
+                "DIS-5b",
                 "of a user who does not exist",
                 Refusal::ReceiptInvalid,
                 edit!(KeyReturned { user } => *user = "nobody".into()),

@@ -196,3 +196,32 @@ fn restorer() {
         ],
     );
 }
+
+/// JOB-4a: a block that does not open ends the job, whose key is purged.
+#[test]
+fn blocks_of_a_job() {
+    let working = || {
+        let mut house = backing_up();
+        house.run();
+        let request = Body::RequestJob { tenant: "t".into(), user: "ann".into() };
+        house.order(&crate::common::user("t", "ann"), Peer::Authority, 0, request).unwrap();
+        house
+    };
+    table(
+        "Blocks",
+        &working,
+        Some(600 - RESTORER_MARGIN_SECONDS),
+        &[
+            (
+                "JOB-4a",
+                "a flipped bit",
+                Refusal::CommitmentMismatch,
+                edit!(Blocks { blocks } => flip(&mut blocks[0])),
+            ),
+            ("JOB-4", "within the margin", Refusal::LeaseExpired, &at(601 - RESTORER_MARGIN_SECONDS)),
+            ("JOB-4", "nothing", Refusal::NothingStored, edit!(Blocks { blocks } => blocks.clear())),
+            ("JOB-4", "twice", Refusal::OutOfTurn, &|house, flight| house.deliver(flight.clone()).unwrap()),
+            ("GEN-6", "from the authority", Refusal::Unauthenticated, &from(Peer::Authority)),
+        ],
+    );
+}

@@ -5,6 +5,7 @@ use bailee_spec::limits;
 use bailee_spec::outcome::Refusal;
 
 use super::*;
+use crate::quirks::Quirk;
 
 /// Kept escrow messages that one step looks at.
 const COVERED_AT_ONCE: usize = 32;
@@ -58,7 +59,9 @@ impl Authority {
         let lease = (reaches && record.epoch == newest).then(|| step.deadline());
         if let Some(lease) = lease {
             record.lease = record.lease.max(lease);
-            step.put(point_name(at), &record);
+            if !step.quirks.has(Quirk::LeaseNotWritten) {
+                step.put(point_name(at), &record);
+            }
         }
         let epoch = if reaches { newest } else { 0 };
         step.send(to, Body::Publish { from, entries, epoch, head, lease });
@@ -68,9 +71,11 @@ impl Authority {
     /// earn it a lease, or the next entries.
     pub(super) fn confirmed(&self, step: &mut Step<'_>, from: &Peer, index: u64, epoch: u64) -> Done {
         let at = point_of(from).ok_or(Refusal::Malformed)?;
-        if epoch > epochs(step).newest || index > head(step) {
+        let is_future = epoch > epochs(step).newest || index > head(step);
+        if is_future && !step.quirks.has(Quirk::ConfirmedFromFuture) {
             return Err(Refusal::StoreRolledBack);
         }
+        let epoch = if step.quirks.has(Quirk::ConfirmedForAll) { epochs(step).newest } else { epoch };
         let mut record = point(step, at);
         let is_new = epoch > record.epoch || index > record.index;
         if is_new {
@@ -149,7 +154,7 @@ impl Authority {
         }
         // Late word of an older snapshot: what the newer one covers is kept nowhere else (DIS-4).
         let is_older = |newer: &Witness| newer.share_epoch == share_epoch && newer.covers > covers;
-        if known.snapshot.as_ref().is_some_and(is_older) {
+        if known.snapshot.as_ref().is_some_and(is_older) && !step.quirks.has(Quirk::OlderWitness) {
             return Err(Refusal::SnapshotUnknown);
         }
         known.snapshot = Some(Witness { digest: *digest, share_epoch, covers });
