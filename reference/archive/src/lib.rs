@@ -28,6 +28,7 @@ pub mod manifest;
 mod open;
 mod path;
 mod prune;
+pub mod quirks;
 mod random;
 mod reader;
 mod repair;

@@ -15,6 +15,7 @@ use crate::error::{ArchiveError, Part, Place};
 use crate::id::{ArchiveId, Digest};
 use crate::limits::{INDEX_BYTES, MANIFEST_BYTES, SEGMENT_MOST_BYTES};
 use crate::manifest::{decode_manifest, pair};
+use crate::quirks::Quirk;
 use crate::retention::decode_retention;
 use crate::store::ReadStore;
 
@@ -297,7 +298,7 @@ pub fn read_segment_head(store: &dyn ReadStore, number: u64) -> Result<SegmentHe
     let mut bytes = vec![0; length.min(SEGMENT_HEAD_BYTES as u64) as usize];
     store.read(number, 0, &mut bytes).map_err(ArchiveError::store("reading a segment"))?;
     let head = decode_segment_head(&bytes)?;
-    if head.number != number {
+    if head.number != number && !Quirk::SegmentNumberIgnored.is_on() {
         return Err(ArchiveError::Malformed { part: Part::Segment, what: "the number of another segment" });
     }
     Ok(head)

@@ -9,8 +9,8 @@ use bailee_archive::segment::{Kind, scan_segment};
 use bailee_archive::testing::Seeded;
 use bailee_archive::tree::{Entry, EntryKind, Meta, Time};
 use bailee_archive::{
-    Archive, ArchiveError, ArchiveKeys, BackUp, Counters, DeviceId, FolderStore, MachineId, MemoryStore, Origin,
-    Padding, ReadStore, Store, Totals,
+    Archive, ArchiveError, ArchiveKeys, BackUp, Counters, Damage, DeviceId, FolderStore, MachineId, MemoryStore,
+    Origin, Padding, ReadStore, Store, Totals,
 };
 use bailee_core::crypto::keys::{Owner, Secret};
 use common::*;
@@ -158,6 +158,18 @@ fn a_manifest_counts_only_from_a_known_device_and_in_its_place() {
     ));
     let archive = reopen(whole.clone()).unwrap();
     archive.remember(remembered.device, remembered.seq, remembered.digest).unwrap();
+    // A manifest whose signature does not hold is none, and the one after it says that it is missing.
+    let three = back_up(archive, &sample(), 3).unwrap().0;
+    assert_eq!(three.damage_count(), 0);
+    let scan = scan_segment(three.store(), 1, three.id()).unwrap();
+    let second = scan.frames.iter().filter(|frame| frame.head.kind == Kind::Manifest).nth(1).unwrap();
+    let last_byte = second.payload.offset as usize + second.head.length as usize - 1;
+    let mut forged = three.into_store();
+    forged.segments.get_mut(&1).unwrap()[last_byte] ^= 1;
+    let forged = Archive::open(forged, keys(), &trusted()).unwrap();
+    assert_eq!(forged.versions().iter().map(|version| version.seq).collect::<Vec<_>>(), [1, 3]);
+    let broken = |damage: &Damage| matches!(damage.error, ArchiveError::ChainBroken { seq: 3, .. });
+    assert!(forged.damage().iter().any(broken), "nobody said that a link is missing");
     // Rolled back to the first version, whole and genuine as that is.
     let (first, _) = back_up(fresh(), &sample(), 1).unwrap();
     let old = reopen(first.into_store()).unwrap();

@@ -1,10 +1,17 @@
-//! Bugs that a test can switch on. Outside test code the only value is [`Quirks::none`].
+//! Bugs that a test can switch on. Outside test code the only value is [`Quirks::none`], and [`Quirk::is_on`] is false.
 
+/// Makes the bugs of a crate: an enum of them, and the switch for the whole process, for code that is given no [`Quirks`]. Without the
+/// crate's feature `testing` there is no switch.
+#[macro_export]
 macro_rules! quirks {
     ($($(#[$doc:meta])* $name:ident = $id:literal,)*) => {
         /// A bug.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Quirk { $($(#[$doc])* $name,)* }
+
+        /// The bug that is on in this process: its place in the list, from 1.
+        #[cfg(feature = "testing")]
+        static ON: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
 
         impl Quirk {
             /// Every bug.
@@ -13,6 +20,23 @@ macro_rules! quirks {
             /// Its name on the command line.
             pub fn id(self) -> &'static str {
                 match self { $(Quirk::$name => $id,)* }
+            }
+
+            /// Whether it is on in this process: none is in a shipped build.
+            #[inline]
+            pub(crate) fn is_on(self) -> bool {
+                #[cfg(feature = "testing")]
+                let on = ON.load(std::sync::atomic::Ordering::Relaxed) == self as usize + 1;
+                #[cfg(not(feature = "testing"))]
+                let on = false;
+                on
+            }
+
+            /// Switches on the bug of an id in this process, for good; false if it is another crate's.
+            #[cfg(feature = "testing")]
+            pub fn switch_on(id: &str) -> bool {
+                let found = Quirk::ALL.iter().position(|quirk| quirk.id() == id);
+                found.map(|at| ON.store(at + 1, std::sync::atomic::Ordering::Relaxed)).is_some()
             }
         }
     };
@@ -123,6 +147,186 @@ quirks! {
     CapabilityNeverEnds = "capability-never-ends",
     /// KS does not look at its lease when a key leaves.
     FencedReleases = "fenced-releases",
+
+    // Those that honest parties never meet: `tests/lockstep/bugs.toml` names the test that sees each.
+    /// Signatures under the label of an attempt are not verified.
+    UnsignedAttempt = "unsigned-attempt",
+    /// Those of a device to be added.
+    UnsignedAddition = "unsigned-addition",
+    /// Those of a certificate.
+    UnsignedCertificate = "unsigned-certificate",
+    /// Those of an escrow message.
+    UnsignedEscrow = "unsigned-escrow",
+    /// Those of an admission.
+    UnsignedAdmission = "unsigned-admission",
+    /// Those of a receipt.
+    UnsignedReceipt = "unsigned-receipt",
+    /// Those of an intake key.
+    UnsignedIntake = "unsigned-intake",
+    /// Those of a grant.
+    UnsignedGrant = "unsigned-grant",
+    /// Those of a consumed grant.
+    UnsignedConsumption = "unsigned-consumption",
+    /// Those of a capability.
+    UnsignedCapability = "unsigned-capability",
+    /// Those of an order to erase.
+    UnsignedWipe = "unsigned-wipe",
+    /// Those of a job key.
+    UnsignedJobKey = "unsigned-job-key",
+    /// Those of a ceremony.
+    UnsignedCeremony = "unsigned-ceremony",
+    /// Those of a submitted share.
+    UnsignedShare = "unsigned-share",
+    /// Those of an acknowledged share.
+    UnsignedAck = "unsigned-ack",
+    /// Those of an authenticator.
+    UnsignedFactor = "unsigned-factor",
+    /// Those of a manifest.
+    UnsignedManifest = "unsigned-manifest",
+    /// A signature counts under any label.
+    LabelIgnored = "label-ignored",
+    /// Any peer may send any kind of frame.
+    AnySender = "any-sender",
+    /// AU opens a session whatever the password.
+    AnyPassword = "any-password",
+    /// AU believes a check against a password that was changed meanwhile.
+    FormerPassword = "former-password",
+    /// AU forgets a wrong password when it refuses it.
+    GuessNotKept = "guess-not-kept",
+    /// AU takes a certificate that was made for another session.
+    CertificateOfAnotherSession = "certificate-of-another-session",
+    /// AU takes the device of a namesake in another tenant for the user's own.
+    DeviceOfNamesake = "device-of-namesake",
+    /// AU lets a device begin another device's attempt.
+    AttemptOfAnother = "attempt-of-another",
+    /// A session is over in its last second.
+    SessionEndsEarly = "session-ends-early",
+    /// AU logs a key for a user who was purged, when a receipt comes late.
+    PurgedIsLogged = "purged-is-logged",
+    /// AU takes a receipt for another key than the logged one.
+    SecondKeyTaken = "second-key-taken",
+    /// AU asks for the generation of the frame, and not for that of the receipt.
+    ReceiptOfFormerStore = "receipt-of-former-store",
+    /// AU consumes a grant in any exchange.
+    GrantInAnyExchange = "grant-in-any-exchange",
+    /// AU consumes a grant twice.
+    GrantUsedTwice = "grant-used-twice",
+    /// AU lets an administrator act in any tenant.
+    RightsOfAnyTenant = "rights-of-any-tenant",
+    /// AU lets a namesake of another tenant deauthorize a device.
+    NamesakeDeauthorizes = "namesake-deauthorizes",
+    /// AU lets a namesake of another tenant abort a job.
+    NamesakeAborts = "namesake-aborts",
+    /// AU lets administrators give rights who may not.
+    AnyoneGivesRights = "anyone-gives-rights",
+    /// AU leaves the jobs running whose right was withdrawn.
+    JobOutlivesRight = "job-outlives-right",
+    /// AU believes a confirmation of what was never told.
+    ConfirmedFromFuture = "confirmed-from-future",
+    /// AU lets word of an older snapshot displace a newer one.
+    OlderWitness = "older-witness",
+    /// AU gives leave to append only while the keystore has its lease.
+    BackupNeedsKeystore = "backup-needs-keystore",
+    /// A point follows a publication over a gap.
+    GapIsFollowed = "gap-is-followed",
+    /// A lease is over in its last second.
+    LeaseEndsEarly = "lease-ends-early",
+    /// KS tells an attempt's nonce to anyone who names it.
+    NonceToAnyone = "nonce-to-anyone",
+    /// KS takes an admission for any nonce.
+    AdmissionOfAnyNonce = "admission-of-any-nonce",
+    /// KS takes an admission for a namesake in another tenant.
+    AdmissionOfNamesake = "admission-of-namesake",
+    /// KS takes an escrow for a namesake in another tenant.
+    EscrowOfNamesake = "escrow-of-namesake",
+    /// KS does not compare an escrowed key with its commitment.
+    CommitmentIgnored = "commitment-ignored",
+    /// KS takes a key back that is not the logged one.
+    AnotherKeyReturns = "another-key-returns",
+    /// KS takes a grant for over in its last second.
+    GrantEndsEarly = "grant-ends-early",
+    /// KS releases for a grant that was over before it was consumed.
+    GrantOutlives = "grant-outlives",
+    /// KS does not compare the challenge of a release.
+    ChallengeIgnored = "challenge-ignored",
+    /// KS keeps a release that was made.
+    ReleaseTwice = "release-twice",
+    /// KS does not compare the epoch of a consumption with its mark.
+    ConsumedEpochIgnored = "consumed-epoch-ignored",
+    /// KS takes a record that does not open for one that is absent.
+    DamagedIsAbsent = "damaged-is-absent",
+    /// KS verifies a record wherever it lies.
+    RecordPathUnbound = "record-path-unbound",
+    /// KS stores its records in clear.
+    RecordsInClear = "records-in-clear",
+    /// KS stores its records under their paths.
+    NamesInClear = "names-in-clear",
+    /// KS deals shares of which one fewer is enough.
+    ThresholdLower = "threshold-lower",
+    /// A share is verified against nothing.
+    ShareUnverified = "share-unverified",
+    /// A share on its way is bound to no ceremony.
+    ShareContextEmpty = "share-context-empty",
+    /// KS counts a share of another header.
+    ShareOfAnotherHeader = "share-of-another-header",
+    /// KS takes a snapshot without its code.
+    SnapshotCodeIgnored = "snapshot-code-ignored",
+    /// The code of a snapshot leaves the records out.
+    SnapshotCodeShort = "snapshot-code-short",
+    /// KS takes an answer about snapshots that it did not ask for.
+    WitnessUnasked = "witness-unasked",
+    /// KS repeats a generation that the authority knows.
+    GenerationRepeats = "generation-repeats",
+    /// KS serves before it has followed the log.
+    ServesBeforeSync = "serves-before-sync",
+    /// Custody opens a window for a ceremony that is over.
+    AnnouncementOutlives = "announcement-outlives",
+    /// Custody opens no window in a ceremony's last second.
+    AnnouncementEndsEarly = "announcement-ends-early",
+    /// Custody lets an older ceremony displace the pending one.
+    OlderAnnouncement = "older-announcement",
+    /// Custody opens a closed window again.
+    ClosedReopens = "closed-reopens",
+    /// Custody takes a code twice.
+    CodeTwice = "code-twice",
+    /// Custody forgets a code when it refuses the request.
+    CodeNotSpent = "code-not-spent",
+    /// Custody makes spent codes good when a login is set again.
+    CodesRevived = "codes-revived",
+    /// A client takes a share under a roster that was not announced.
+    RosterUnannounced = "roster-unannounced",
+    /// A client believes late word of a former rekey.
+    LateRekeyBelieved = "late-rekey-believed",
+    /// DV takes frames of another session.
+    AnySession = "any-session",
+    /// DV keeps its key on a receipt for a namesake in another tenant.
+    ReceiptOfNamesake = "receipt-of-namesake",
+    /// DV or RS takes a key that is a namesake's in another tenant.
+    KeyOfNamesake = "key-of-namesake",
+    /// DV makes the same key as every other.
+    OneKeyForAll = "one-key-for-all",
+    /// DV keeps no receipt when it replaces another.
+    ReplacementWithoutReceipt = "replacement-without-receipt",
+    /// DV sends its blocks in clear.
+    BlocksInClear = "blocks-in-clear",
+    /// Storage takes anybody's capability.
+    CapabilityOfAnyone = "capability-of-anyone",
+    /// Storage takes leave to read for leave to append, and the other way round.
+    CapabilityForAnything = "capability-for-anything",
+    /// Storage takes a capability for over in its last second.
+    CapabilityEndsEarly = "capability-ends-early",
+    /// Storage appends to an archive that was purged.
+    PurgedIsAppended = "purged-is-appended",
+    /// Storage empties every archive when it hears a publication.
+    PublishEmpties = "publish-empties",
+    /// RS subtracts no margin.
+    MarginIgnored = "margin-ignored",
+    /// RS believes whatever deadline it is told.
+    DeadlineBelieved = "deadline-believed",
+    /// RS opens blocks after its deadline.
+    JobOutlives = "job-outlives",
+    /// Every seal has the same salt.
+    SaltRepeats = "salt-repeats",
 }
 
 /// The bug that is switched on, if any. Without the feature `testing` no value of this type has one.
@@ -150,7 +354,7 @@ impl Quirks {
     /// Whether the bug is switched on.
     #[cfg(feature = "testing")]
     pub(crate) fn has(self, quirk: Quirk) -> bool {
-        self.on == Some(quirk)
+        self.on == Some(quirk) || quirk.is_on()
     }
 
     /// Whether the bug is switched on: none is in a shipped build.

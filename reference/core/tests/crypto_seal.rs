@@ -1,5 +1,8 @@
 //! `seal_once` against its formula, and against the shortcuts that break it (GEN-20, D23).
 
+#[path = "common/bug.rs"]
+mod bug;
+
 use aes_gcm::aead::{Aead, KeyInit as _, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
 use bailee_core::crypto::labels;
@@ -161,4 +164,16 @@ fn the_joint_between_label_and_header_does_not_move() {
     for (label, header) in [("bailee/v1/a", &b"bcd"[..]), ("bailee/v1/abc", b"d"), ("bailee/v1/ab", b"cd\0")] {
         assert_eq!(open(&[1; 32], label, header, &sealed), Err(SealError::WrongKeyOrHeader));
     }
+}
+
+/// Claim C54. A fixed nonce under a fixed key was the fault (D23): sealing one content twice must never repeat a key.
+#[test]
+fn the_same_message_never_meets_the_same_key() {
+    bug::bug();
+    let mut rng = rng(1);
+    let a = seal_once(&[1; 32], "label", b"header", &[0; 64], &mut rng);
+    let b = seal_once(&[1; 32], "label", b"header", &[1; 64], &mut rng);
+    let xor: Vec<u8> = a[BODY..BODY + 64].iter().zip(&b[BODY..BODY + 64]).map(|(x, y)| x ^ y).collect();
+    assert_ne!(xor, vec![1; 64], "the ciphertexts give the xor of the messages away");
+    assert_ne!(a[..32], b[..32]);
 }

@@ -1,5 +1,8 @@
 //! Feldman sharing against a textbook oracle, and against the ways to cheat it (GEN-25, D22).
 
+#[path = "common/bug.rs"]
+mod bug;
+
 use bailee_core::crypto::sharing::{Sharing, SharingError, VerifiedShare, combine, split, unseal_key, verify};
 use curve25519_dalek::constants::RISTRETTO_BASEPOINT_POINT;
 use curve25519_dalek::ristretto::CompressedRistretto;
@@ -212,4 +215,20 @@ fn a_foreign_point_in_the_commitments_is_a_wrong_share() {
     let mut commitments = sharing.commitments.clone();
     commitments[1] = (RistrettoPoint::default() + RISTRETTO_BASEPOINT_POINT).compress().to_bytes();
     assert_eq!(verify(1, &sharing.shares[0], &commitments, 3).err(), Some(SharingError::WrongShare));
+}
+
+/// Claim C22: a wrong share is refused by its index, before it is combined with anybody's.
+#[test]
+fn a_wrong_share_is_named_before_it_counts() {
+    bug::bug();
+    let (sharing, another) = (sharing(3, 5, 7), sharing(3, 5, 8));
+    let refused = |index, value: &[u8; 32]| verify(index, value, &sharing.commitments, 3).err();
+    assert_eq!(refused(2, &sharing.shares[1]), None, "as it was dealt");
+    for bit in 0..248 {
+        let mut wrong = *sharing.shares[1];
+        wrong[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(refused(2, &wrong), Some(SharingError::WrongShare), "bit {bit}");
+    }
+    assert_eq!(refused(3, &sharing.shares[1]), Some(SharingError::WrongShare), "another custodian's");
+    assert_eq!(refused(2, &another.shares[1]), Some(SharingError::WrongShare), "of another sharing");
 }

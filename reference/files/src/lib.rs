@@ -13,9 +13,12 @@ mod folder;
 mod meta;
 mod notes;
 mod patterns;
+pub mod quirks;
 mod restore;
 mod scout;
 mod surveyor;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod walk;
 mod watch;
 

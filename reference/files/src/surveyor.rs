@@ -19,6 +19,7 @@ use crate::folder::Folder;
 use crate::meta::{self, State};
 use crate::notes::Notes;
 use crate::patterns::Patterns;
+use crate::quirks::Quirk;
 use crate::scout::{Found, Scout};
 
 /// So many names are taken at once: long enough to be worth a lock, short enough to be waited for.
@@ -142,7 +143,8 @@ impl<'a> Surveyor<'a> {
                 EntryKind::Device { block: kind == FileType::BlockDevice, major, minor }
             }
         };
-        let xattrs = meta::xattrs_in(&folder, &name);
+        let dropped = Quirk::LinkXattrsDropped.is_on() && matches!(kind, EntryKind::Symlink { .. });
+        let xattrs = if dropped { Ok(Vec::new()) } else { meta::xattrs_in(&folder, &name) };
         Some(Looked::Entry(self.entry(path, &stat, kind, xattrs)))
     }
 }

@@ -14,6 +14,7 @@ use crate::catalogue::{Catalogue, Finding, key};
 use crate::folder::Folder;
 use crate::meta::{self, State};
 use crate::notes::Notes;
+use crate::quirks::Quirk;
 use crate::surveyor::{Ahead, Looked};
 
 /// Files, and their bytes.
@@ -82,6 +83,29 @@ struct Linked {
     missing: u64,
 }
 
+/// Files with several names, by file system and inode: a number of an inode says nothing on another file system.
+#[derive(Default)]
+pub(crate) struct ManyNames(HashMap<(u64, u64), Linked>);
+
+impl ManyNames {
+    /// The first name that was met of a file with so many; none if this is it.
+    pub(crate) fn first(&mut self, state: &State, names: u64, path: impl FnOnce() -> TreePath) -> Option<TreePath> {
+        let dev = if Quirk::HardLinkByInode.is_on() { 0 } else { state.dev };
+        let inode = (dev, state.ino);
+        let Some(linked) = self.0.get_mut(&inode) else {
+            self.0.insert(inode, Linked { first: path(), missing: names.saturating_sub(1) });
+            return None;
+        };
+        linked.missing = linked.missing.saturating_sub(1);
+        let first = linked.first.clone();
+        // A name that is added while the walk goes on is then kept as a file of its own.
+        if linked.missing == 0 {
+            self.0.remove(&inode);
+        }
+        Some(first)
+    }
+}
+
 /// The walk compares files with the catalogue, and tells which names are one file.
 pub(crate) struct Walk<'a> {
     ahead: &'a Ahead<'a>,
@@ -90,7 +114,7 @@ pub(crate) struct Walk<'a> {
     /// What the archive holds, if it is damaged: a file of which it lost a part is read again.
     holdings: Option<Holdings>,
     batch: std::vec::IntoIter<Looked>,
-    linked: HashMap<(u64, u64), Linked>,
+    linked: ManyNames,
     /// The key of the file that the walk is at.
     key: Vec<u8>,
 }
@@ -98,7 +122,7 @@ pub(crate) struct Walk<'a> {
 impl<'a> Walk<'a> {
     pub(crate) fn new(ahead: &'a Ahead<'a>, catalogue: Option<Catalogue>, notes: &'a Notes) -> Self {
         let batch = Vec::new().into_iter();
-        Walk { ahead, notes, catalogue, holdings: None, batch, linked: HashMap::new(), key: Vec::new() }
+        Walk { ahead, notes, catalogue, holdings: None, batch, linked: ManyNames::default(), key: Vec::new() }
     }
 
     /// The walk of a backup into an archive that holds this, if it does not hold all that it should.
@@ -109,8 +133,10 @@ impl<'a> Walk<'a> {
     fn file(&mut self, folder: Arc<Folder>, name: CString, stat: &Stat) -> Planned<SeenFile> {
         let (state, compared, owner) = (State::of(stat), Compared::New, stat.st_uid);
         let mut file = SeenFile { folder, name, state, compared, owner, changed: AtomicBool::new(false) };
-        if stat.st_nlink > 1
-            && let Some(first) = self.first_name(&file, stat)
+        #[allow(clippy::unnecessary_cast)] // Its type differs between machines.
+        let names = stat.st_nlink as u64;
+        if names > 1
+            && let Some(first) = self.linked.first(&state, names, || file.path())
         {
             // Its metadata is that of the first name, and so are its extended attributes.
             return Planned::Entry(Entry {
@@ -135,24 +161,6 @@ impl<'a> Walk<'a> {
             Finding::New => {}
         }
         Planned::File { file, size: state.size }
-    }
-
-    /// The first name of a file with several; none if this is it.
-    fn first_name(&mut self, file: &SeenFile, stat: &Stat) -> Option<TreePath> {
-        let inode = (file.state.dev, file.state.ino);
-        let Some(linked) = self.linked.get_mut(&inode) else {
-            #[allow(clippy::unnecessary_cast)] // Its type differs between machines.
-            let missing = stat.st_nlink as u64 - 1;
-            self.linked.insert(inode, Linked { first: file.path(), missing });
-            return None;
-        };
-        linked.missing = linked.missing.saturating_sub(1);
-        let first = linked.first.clone();
-        // A name that is added while the walk goes on is then kept as a file of its own.
-        if linked.missing == 0 {
-            self.linked.remove(&inode);
-        }
-        Some(first)
     }
 }
 

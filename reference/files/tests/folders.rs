@@ -269,3 +269,34 @@ fn another_file_system_is_kept_empty_if_so_asked() {
     let (all, one) = (walked(false), walked(true));
     assert!(one.entries < all.entries && one.changes.new.files < all.changes.new.files, "{one:?} {all:?}");
 }
+
+/// A link has attributes of its own, which an administrator may give it. They are read here by another way than the one that reads
+/// them for a backup.
+#[test]
+fn attributes_of_a_link_come_back() {
+    if !rustix::process::geteuid().is_root() {
+        // Nobody else may give a link any.
+        assert!(xattr::set("/proc/self/exe", "trusted.canary", b"x").is_err());
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("link");
+    symlink("nowhere", &link).unwrap();
+    let set = |value: &[u8]| rustix::fs::lsetxattr(&link, c"trusted.canary", value, rustix::fs::XattrFlags::empty());
+    set(b"of the link itself").unwrap();
+    let (_out, target, warnings) = round_trip(folder.path());
+    assert_eq!(warnings, Vec::<String>::new());
+    let mut value = [0; 64];
+    let length = rustix::fs::lgetxattr(target.join("link"), c"trusted.canary", &mut value[..]).unwrap();
+    assert_eq!(&value[..length], b"of the link itself");
+}
+
+/// Two file systems number their inodes each for itself.
+#[test]
+fn names_on_two_file_systems_are_two_files() {
+    common::bug();
+    let path = |name: &str| bailee_archive::TreePath::root().join(name.as_bytes()).unwrap();
+    let names = [(1, 7, 2, path("a")), (2, 7, 2, path("b")), (1, 7, 2, path("c")), (2, 7, 2, path("d"))];
+    let first = bailee_files::testing::first_names(&names);
+    assert_eq!(first, [None, None, Some(path("a")), Some(path("b"))]);
+}

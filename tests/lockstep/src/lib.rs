@@ -3,6 +3,7 @@
 //! Every transition of a scope's graph is executed on the reference, once, from a save-point, descending the
 //! breadth-first tree; outcome and observation are compared after every action that is tried, refusals included.
 
+pub mod bugs;
 pub mod claims;
 pub mod guard;
 pub mod locksmith;

@@ -3,7 +3,8 @@
 
 use std::process::Command;
 
-use bailee_core::quirks::Quirks;
+use bailee_core::quirks::{Quirk, Quirks};
+use bailee_lockstep::bugs::VARIABLE;
 use bailee_lockstep::locksmith::{Bytes, Loot};
 use bailee_lockstep::pair::Pair;
 use bailee_model::protocol::{Protocol, properties, scopes};
@@ -16,6 +17,9 @@ fn scope(name: &str) -> Scope {
 
 /// Runs a story on both readings and asserts that they agree after every action.
 fn play(scope: &Scope, story: &Story) -> Pair {
+    if let Ok(id) = std::env::var(VARIABLE) {
+        Quirk::switch_on(&id);
+    }
     let protocol = Protocol::new(scope, None).unwrap();
     let mut pair = Pair::start(&protocol, Quirks::none(), 0).unwrap();
     for step in &story.steps {

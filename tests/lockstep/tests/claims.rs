@@ -1,10 +1,12 @@
 //! Every claim is shown by something that exists.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use bailee_lockstep::bugs::{self, BUGS, claims_without_a_bug};
 use bailee_lockstep::claims::{changed_by_mutations, coverage, parse};
 use bailee_model::check::{How, check};
-use bailee_model::protocol::{Mutation, properties, scopes};
+use bailee_model::protocol::{Mutation, mutation, properties, scopes};
 
 fn sources(folder: &Path, out: &mut String) {
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -56,6 +58,43 @@ fn every_property_is_checked_somewhere_and_has_a_mutation() {
         for property in mutation.properties() {
             let named = scope.properties.iter().any(|id| id == property);
             assert!(named, "{}: {} does not check {property}", mutation.id(), scope.name);
+        }
+    }
+}
+
+/// Each bug has one id, and one list that knows it; and each is seen by lockstep or by a test that is named for it.
+#[test]
+fn every_bug_is_known_and_is_to_be_seen() {
+    let listed = bugs::parse(BUGS).unwrap();
+    let core: Vec<&str> = bailee_core::quirks::Quirk::ALL.iter().map(|quirk| quirk.id()).collect();
+    let archive: Vec<&str> = bailee_archive::quirks::Quirk::ALL.iter().map(|quirk| quirk.id()).collect();
+    let files: Vec<&str> = bailee_files::quirks::Quirk::ALL.iter().map(|quirk| quirk.id()).collect();
+    let known = [core, archive, files].concat();
+    let ids: BTreeSet<&str> = known.iter().copied().collect();
+    assert_eq!(ids.len(), known.len(), "two bugs have one id");
+    for bug in &listed {
+        assert!(ids.contains(bug.id.as_str()), "there is no bug {}", bug.id);
+    }
+    for id in ids {
+        let rows = listed.iter().filter(|bug| bug.id == id).count();
+        let in_lockstep = mutation::find(id).is_some();
+        assert!(rows + usize::from(in_lockstep) >= 1, "{id}: nothing is named that sees it");
+    }
+    assert!(known.len() >= 60, "{} bugs", known.len());
+}
+
+/// A claim that rests on a test: a bug makes it false, and one of the claim's own tests is named to see it.
+#[test]
+fn every_claim_that_rests_on_a_test_has_a_bug_that_the_test_sees() {
+    let claims = parse(bailee_spec::CLAIMS).unwrap();
+    let listed = bugs::parse(BUGS).unwrap();
+    assert_eq!(claims_without_a_bug(&claims, &listed), Vec::<&str>::new());
+    for bug in &listed {
+        for id in &bug.claims {
+            let claim = claims.iter().find(|claim| claim.id == *id);
+            let claim = claim.unwrap_or_else(|| panic!("{}: there is no claim {id}", bug.id));
+            let own = claim.tests.iter().any(|test| bug.test.name.rsplit("::").next() == Some(test));
+            assert!(own || claim.tests.is_empty(), "{}: {} is no test of {id}", bug.id, bug.test);
         }
     }
 }

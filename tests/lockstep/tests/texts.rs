@@ -12,6 +12,8 @@ mod citations;
 mod files;
 #[path = "texts/imports.rs"]
 mod imports;
+#[path = "texts/negative.rs"]
+mod negative;
 #[path = "texts/outside.rs"]
 mod outside;
 #[path = "texts/rule_ids.rs"]

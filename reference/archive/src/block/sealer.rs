@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use bailee_core::crypto::labels::SEAL_BLOCK;
-use bailee_core::crypto::seal::{self, SALT_BYTES};
+use bailee_core::crypto::seal::{self, AUTH_TAG_BYTES, SALT_BYTES};
 use rand_core::CryptoRng;
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
 use crate::error::ArchiveError;
 use crate::id::{ArchiveId, BlockId, ChunkId, Digest};
 use crate::keys::ArchiveKeys;
+use crate::quirks::Quirk;
 
 /// Below this many bytes of content nothing is guessed: zstd is quick there.
 const GUESS_FROM_BYTES: usize = 4096;
@@ -110,7 +111,12 @@ impl BlockSealer {
         record[LENGTHS_AT..][..4].copy_from_slice(&(stored as u32).to_be_bytes());
         record[LENGTHS_AT + 4..STORED_AT].copy_from_slice(&(plain_bytes as u32).to_be_bytes());
         let key = keys.current().seal.expose();
-        seal::seal_in_place(key, SEAL_BLOCK, &mut record, HEADER_AT..HEADER_AT + BLOCK_HEADER_BYTES, rng);
+        if Quirk::BlocksInClear.is_on() {
+            rng.fill_bytes(&mut record[HEADER_AT + BLOCK_HEADER_BYTES..][..SALT_BYTES]);
+            record.extend_from_slice(&[0; AUTH_TAG_BYTES]);
+        } else {
+            seal::seal_in_place(key, SEAL_BLOCK, &mut record, HEADER_AT..HEADER_AT + BLOCK_HEADER_BYTES, rng);
+        }
         let mut id = BlockId([0; SALT_BYTES]);
         id.0.copy_from_slice(&record[HEADER_AT + BLOCK_HEADER_BYTES..][..SALT_BYTES]);
         let digest = Digest::of_block(&record[HEADER_AT..]);

@@ -55,7 +55,15 @@ pub(crate) fn text(seed: u64, length: usize) -> Vec<u8> {
     out
 }
 
+/// Switches on the bug that `cargo lockstep mutants` names to this process, if it names one.
+pub(crate) fn bug() {
+    if let Ok(id) = std::env::var("BAILEE_BUG") {
+        let _ = bailee_archive::quirks::Quirk::switch_on(&id) || bailee_core::quirks::Quirk::switch_on(&id);
+    }
+}
+
 pub(crate) fn fresh() -> Archive<MemoryStore> {
+    bug();
     Archive::create(MemoryStore::default(), keys(), &Seeded(0)).unwrap()
 }
 

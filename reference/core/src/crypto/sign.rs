@@ -6,6 +6,9 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use rand_core::CryptoRng;
 use sha2::{Digest, Sha256};
 
+use super::labels;
+use crate::quirks::Quirk;
+
 /// A public key, 32 bytes.
 pub type PublicKey = [u8; 32];
 
@@ -52,9 +55,37 @@ fn message(label: &str, body: &[u8]) -> Vec<u8> {
 
 /// Whether the signature is by this key, for this label and this body.
 pub fn verify(public: &PublicKey, label: &str, body: &[u8], signature: &[u8]) -> bool {
+    if unsigned(label).is_some_and(Quirk::is_on) {
+        return true;
+    }
     let Ok(key) = VerifyingKey::from_bytes(public) else { return false };
     let Ok(signature) = Signature::from_slice(signature) else { return false };
-    key.verify_strict(&message(label, body), &signature).is_ok()
+    let verifies = |label| key.verify_strict(&message(label, body), &signature).is_ok();
+    verifies(label) || (Quirk::LabelIgnored.is_on() && labels::ALL.iter().any(|other| verifies(other)))
+}
+
+/// The bug that leaves the signatures under a label unverified.
+fn unsigned(label: &str) -> Option<Quirk> {
+    Some(match label {
+        labels::SIGN_ATTEMPT => Quirk::UnsignedAttempt,
+        labels::SIGN_ADD_DEVICE => Quirk::UnsignedAddition,
+        labels::SIGN_CERTIFICATE => Quirk::UnsignedCertificate,
+        labels::SIGN_ESCROW => Quirk::UnsignedEscrow,
+        labels::SIGN_ADMISSION => Quirk::UnsignedAdmission,
+        labels::SIGN_RECEIPT => Quirk::UnsignedReceipt,
+        labels::SIGN_INTAKE => Quirk::UnsignedIntake,
+        labels::SIGN_GRANT => Quirk::UnsignedGrant,
+        labels::SIGN_CONSUMED => Quirk::UnsignedConsumption,
+        labels::SIGN_CAPABILITY => Quirk::UnsignedCapability,
+        labels::SIGN_WIPE => Quirk::UnsignedWipe,
+        labels::SIGN_JOB_KEY => Quirk::UnsignedJobKey,
+        labels::SIGN_CEREMONY => Quirk::UnsignedCeremony,
+        labels::SIGN_SHARE => Quirk::UnsignedShare,
+        labels::SIGN_ACK => Quirk::UnsignedAck,
+        labels::SIGN_MFA => Quirk::UnsignedFactor,
+        labels::SIGN_MANIFEST => Quirk::UnsignedManifest,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

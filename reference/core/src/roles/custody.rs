@@ -128,7 +128,8 @@ impl Custody {
         let signed = Signed { body: ceremony, signature };
         let body: CeremonyBody =
             signed.open(&self.keystore, labels::SIGN_CEREMONY, Refusal::Malformed, Refusal::BadSignature)?;
-        if step.now > body.expiry {
+        let early = step.now == body.expiry && step.quirks.has(Quirk::AnnouncementEndsEarly);
+        if (step.now > body.expiry && !step.quirks.has(Quirk::AnnouncementOutlives)) || early {
             return Err(Refusal::CeremonyExpired);
         }
         let record: Option<WindowRecord> = step.get(window_name(body.node));
@@ -140,7 +141,8 @@ impl Custody {
             }
             // A node whose store was lost counts its ceremonies from 1 again, so after a closed window the time counts first.
             let overtaken = match window.closed {
-                false => body.number <= window.number,
+                false => body.number <= window.number && !step.quirks.has(Quirk::OlderAnnouncement),
+                true if step.quirks.has(Quirk::ClosedReopens) => false,
                 true => same || (body.expiry, body.number) <= (window.expiry, window.number),
             };
             if overtaken {
@@ -178,12 +180,14 @@ impl Custody {
         if !sign::verify(&login.authenticator, labels::SIGN_MFA, &body, &factor.signature) {
             return Err(Refusal::MfaRequired);
         }
-        if factor.code <= login.last_code && !lenient {
+        if factor.code <= login.last_code && !lenient && !step.quirks.has(Quirk::CodeTwice) {
             return Err(Refusal::CodeReplayed);
         }
         login.last_code = login.last_code.max(factor.code);
         step.put(login_name(login_index), &login);
-        step.keep();
+        if !step.quirks.has(Quirk::CodeNotSpent) {
+            step.keep();
+        }
         Ok(())
     }
 
@@ -256,6 +260,7 @@ impl Custody {
         }
         // The same order carried twice does not make spent codes good again (CER-4e).
         let known = step.get::<Login>(login_name(index)).filter(|login| login.authenticator == *authenticator);
+        let known = known.filter(|_| !step.quirks.has(Quirk::CodesRevived));
         let last_code = known.map_or(0, |login| login.last_code);
         step.put(login_name(index), &Login { authenticator: *authenticator, last_code });
         step.send(from.clone(), Body::Done);

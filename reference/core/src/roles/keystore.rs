@@ -132,7 +132,10 @@ impl Keystore {
 
     /// Whether a release waits for this grant.
     pub fn is_pending(&self, step: &Step<'_>, grant: &B32) -> bool {
-        self.memory.pending.get(&**grant).is_some_and(|pending| !holds_over(step, pending.grant.expiry, self.margin))
+        self.memory
+            .pending
+            .get(&**grant)
+            .is_some_and(|pending| !holds_over(step, pending.grant.expiry, self.margin, Quirk::GrantEndsEarly))
     }
 
     /// REV-2b, PUB-2: a node whose lease is over serves nobody.
@@ -154,7 +157,7 @@ impl Keystore {
     /// The keyring of a node that serves: open, and in step with the authority's log.
     fn serving(&mut self, step: &mut Step<'_>) -> Result<Arc<Keyring>, Refusal> {
         let open = self.unsealed(step)?;
-        if open.ready { Ok(open.keyring) } else { Err(Refusal::Sealed) }
+        if open.ready || step.quirks.has(Quirk::ServesBeforeSync) { Ok(open.keyring) } else { Err(Refusal::Sealed) }
     }
 
     /// What the authority asks, in an exchange.

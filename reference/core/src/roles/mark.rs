@@ -37,9 +37,11 @@ pub struct Published {
 
 /// Whether a point holds an end over that the authority named: by the point's own clock, `margin` seconds early, so that it is
 /// over here before it is over for an authority whose clock is ahead by no more than that (GEN-13, TIME-2).
-pub fn holds_over(step: &Step<'_>, end: u64, margin: u64) -> bool {
+/// With the bug `early` switched on, it is over in its last second.
+pub fn holds_over(step: &Step<'_>, end: u64, margin: u64, early: Quirk) -> bool {
     let margin = if step.quirks.has(Quirk::NoMargin) { 0 } else { margin };
-    step.now.saturating_add(margin) > end
+    let now = step.now.saturating_add(margin);
+    now > end || (now == end && step.quirks.has(early))
 }
 
 impl Mark {
@@ -50,7 +52,7 @@ impl Mark {
 
     /// Whether the lease runs, by the point's own clock and with its margin in seconds.
     pub fn in_lease(&self, step: &Step<'_>, margin: u64) -> bool {
-        !holds_over(step, self.lease, margin)
+        !holds_over(step, self.lease, margin, Quirk::LeaseEndsEarly)
     }
 
     /// REV-2: the entries that are new, with the mark written and confirmed.
@@ -66,7 +68,7 @@ impl Mark {
     ) -> Result<&'e [LogEntry], Refusal> {
         let end = published.from.saturating_add(entries.len() as u64);
         // A gap: entries between are missing, so nothing of it can be followed. The answer says where to go on.
-        let reaches = published.from <= self.index;
+        let reaches = published.from <= self.index || step.quirks.has(Quirk::GapIsFollowed);
         let known = self.index.saturating_sub(published.from).min(entries.len() as u64) as usize;
         let fresh = if reaches { &entries[known..] } else { &entries[..0] };
         let falls = step.quirks.has(Quirk::MarkFalls);

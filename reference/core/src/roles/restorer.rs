@@ -102,7 +102,10 @@ impl Restorer {
         let Body::AssignJob { tenant, user, deadline, capability, signature, .. } = body else {
             return Err(Refusal::JobOver);
         };
-        let until = (*deadline).min(step.deadline()).saturating_sub(self.margin);
+        let believed = step.quirks.has(Quirk::DeadlineBelieved);
+        let end = if believed { *deadline } else { (*deadline).min(step.deadline()) };
+        let margin = if step.quirks.has(Quirk::MarginIgnored) { 0 } else { self.margin };
+        let until = end.saturating_sub(margin);
         if step.now > until {
             return Err(Refusal::JobOver);
         }
@@ -160,7 +163,8 @@ impl Restorer {
         let mark = Mark::of(step);
         let job = self.memory.jobs.get_mut(&**id).ok_or(Refusal::OutOfTurn)?;
         let Hand::Holding(key) = &job.hand else { return Err(Refusal::OutOfTurn) };
-        let outcome = if step.now > job.until || !mark.in_lease(step, self.margin) {
+        let in_time = step.now <= job.until || step.quirks.has(Quirk::JobOutlives);
+        let outcome = if !in_time || !mark.in_lease(step, self.margin) {
             Err(Refusal::LeaseExpired)
         } else if blocks.is_empty() && !job.opened {
             Err(Refusal::NothingStored)

@@ -87,8 +87,11 @@ impl Storage {
             _ => (false, false),
         };
         let overtaken = overtaken && !step.quirks.has(Quirk::OldCapability);
-        let over = holds_over(step, body.expiry, self.margin) && !step.quirks.has(Quirk::CapabilityNeverEnds);
-        if !own || overtaken || body.read != read || over {
+        let own = own || step.quirks.has(Quirk::CapabilityOfAnyone);
+        let for_this = body.read == read || step.quirks.has(Quirk::CapabilityForAnything);
+        let over = holds_over(step, body.expiry, self.margin, Quirk::CapabilityEndsEarly)
+            && !step.quirks.has(Quirk::CapabilityNeverEnds);
+        if !own || overtaken || !for_this || over {
             return Err(no);
         }
         Ok(body)
@@ -98,7 +101,8 @@ impl Storage {
     fn append(&self, step: &mut Step<'_>, shown: &Shown<'_>, block: &Blob) -> Done {
         let body = self.admitted(step, shown, false)?;
         // A purge is heard before the epoch of its revocations, when the log comes in parts.
-        if step.bytes(first_name(&body.tenant, &body.user)).is_some() {
+        let purged = step.bytes(first_name(&body.tenant, &body.user)).is_some();
+        if purged && !step.quirks.has(Quirk::PurgedIsAppended) {
             return Err(Refusal::CapabilityInvalid);
         }
         let (_, number) = extent(step, &body.tenant, &body.user);
@@ -137,6 +141,11 @@ impl Storage {
 
     /// REV-2: archives of purged users are gone from the first step on; their blocks are removed a few at a time.
     fn hear(&self, step: &mut Step<'_>, published: Published, entries: &[LogEntry]) -> Done {
+        if step.quirks.has(Quirk::PublishEmpties) {
+            for (name, _) in step.scan(b"archive/", b"archive/", usize::MAX) {
+                step.remove(name);
+            }
+        }
         let fresh = Mark::of(step).hear(step, published, entries)?;
         for entry in fresh {
             if entry.decision == Decision::Standing(Standing::Purged as u8) {

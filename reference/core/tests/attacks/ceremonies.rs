@@ -51,7 +51,7 @@ fn share_for(house: &mut House, body: Body) -> Result<Body, Refusal> {
     Ok(sent(&answer, &Peer::Custodian(1)).body)
 }
 
-/// (g): an announcement whose time is over opens no window, and none displaces a later one.
+/// (g), CER-3a, CER-3b: an announcement whose time is over opens no window, and none displaces a later one.
 #[test]
 fn an_old_announcement_opens_no_window_and_displaces_none() {
     let mut house = House::new(1, ANN);
@@ -79,13 +79,17 @@ fn an_announcement_is_the_keystores_and_in_time() {
     let Body::Announce { ceremony, .. } = body.clone() else { unreachable!() };
     let signature = house.authority_key.sign(labels::SIGN_CEREMONY, &ceremony).into();
     house.custody.refuses(&OPERATOR, Body::Announce { ceremony, signature }, Refusal::BadSignature, "another's");
+    let Body::Announce { mut ceremony, signature } = body.clone() else { unreachable!() };
+    ceremony.push(0);
+    let garbled = Body::Announce { ceremony, signature };
+    house.custody.refuses(&OPERATOR, garbled, Refusal::Malformed, "not canonical");
     house.custody.now = 101;
     house.custody.refuses(&OPERATOR, body.clone(), Refusal::CeremonyExpired, "one second late");
     house.custody.now = 100;
     house.custody.accepts(&OPERATOR, body, "in its last second");
 }
 
-/// (g), CER-4f: no share leaves in a dead window, not even one that was asked for in time.
+/// (g), CER-4f, CER-4a: no share leaves in a dead window, not even one that was asked for in time.
 #[test]
 fn no_share_leaves_after_its_window() {
     let mut house = House::new(1, ANN);
@@ -167,7 +171,7 @@ fn setting_a_login_twice_revives_no_code() {
     assert_eq!(share_for(&mut house, body), Err(Refusal::CodeReplayed));
 }
 
-/// CER-4: an alert that is not recorded in time, or twice, lets nothing leave.
+/// CER-4b, CER-4f, CER-4: an alert that is not recorded in time, or twice, lets nothing leave.
 #[test]
 fn no_share_leaves_without_its_alert() {
     let mut house = House::new(1, ANN);

@@ -1,6 +1,6 @@
 //! Disasters: a store that is gone, snapshots that are old, and frames from before (DIS-1 to DIS-6).
 
-use bailee_core::machine::{Peer, Role};
+use bailee_core::machine::{Peer, Person, Role};
 use bailee_core::roles::authority;
 use bailee_core::roles::keystore::{Snapshot, generation};
 use bailee_core::store::{MemoryStore, Read};
@@ -78,7 +78,7 @@ fn no_generation_is_repeated() {
     }
 }
 
-/// (e): a snapshot that nobody witnessed, or another's bytes, or into an open node: refused, and nothing is staged.
+/// (e), DIS-2c: a snapshot that nobody witnessed, or another's bytes, or into an open node: refused, and nothing is staged.
 #[test]
 fn only_the_witnessed_snapshot_is_staged() {
     let mut house = House::new(1, PEOPLE);
@@ -98,6 +98,9 @@ fn only_the_witnessed_snapshot_is_staged() {
     restore(&mut house, &snapshot);
 }
 
+/// What is made wrong of a snapshot, and how.
+type Forgery<'a> = (&'static str, &'a dyn Fn(&mut Snapshot));
+
 /// (m), DIS-3a: every part of a snapshot is under its code, and every bit of the code counts.
 #[test]
 fn a_snapshot_with_another_code_restores_nothing() {
@@ -105,9 +108,23 @@ fn a_snapshot_with_another_code_restores_nothing() {
     house.enrol(0);
     let genuine = house.snapshot();
     house.restart(0);
-    for byte in [0, 15, 31] {
+    let forgeries: [Forgery<'_>; 9] = [
+        ("the first byte of the code", &|forged| forged.mac[0] ^= 0x80),
+        ("the last byte of the code", &|forged| forged.mac[31] ^= 1),
+        ("a record that is gone", &|forged| drop(forged.records.pop())),
+        ("a record that is another", &|forged| forged.records[0].1.push(0)),
+        ("two records that changed places", &|forged| {
+            let (first, second) = (forged.records[0].1.clone(), forged.records[1].1.clone());
+            (forged.records[0].1, forged.records[1].1) = (second, first);
+        }),
+        ("the generation", &|forged| forged.generation += 1),
+        ("what it followed of the log", &|forged| forged.index += 1),
+        ("what it covers of the log", &|forged| forged.covers += 1),
+        ("the sealed keyring", &|forged| forged.keyring[50] ^= 1),
+    ];
+    for (what, forge) in forgeries {
         let mut forged = Snapshot::decode(&genuine).unwrap();
-        forged.mac[byte] ^= 0x80;
+        forge(&mut forged);
         let bytes = forged.encode();
         let node = &mut house.nodes[0];
         node.accepts(&OPERATOR, Body::Stage { snapshot: bytes.clone().into() }, "staged");
@@ -116,7 +133,7 @@ fn a_snapshot_with_another_code_restores_nothing() {
         witness.body = Body::Witness { digests: vec![Snapshot::digest(&bytes)], generation: 0, index: 0 };
         node.accepts(&Peer::Authority, witness, "witnessed by an authority that lies");
         house.unseal(0);
-        assert_eq!(house.last_refusal(), Some(Refusal::SnapshotDamaged), "byte {byte}");
+        assert_eq!(house.last_refusal(), Some(Refusal::SnapshotDamaged), "{what}");
         assert!(house.is_sealed(0));
         assert_eq!(generation_of(&house), 0);
     }
@@ -124,7 +141,7 @@ fn a_snapshot_with_another_code_restores_nothing() {
     assert!(!house.is_sealed(0));
 }
 
-/// DIS-2c: a witness from before does not answer a later question.
+/// DIS-2c, DIS-2: a witness from before does not answer a later question.
 #[test]
 fn an_old_witness_is_no_answer() {
     let mut house = House::new(1, PEOPLE);
@@ -140,7 +157,7 @@ fn an_old_witness_is_no_answer() {
     let new = house.snapshot();
     lose(&mut house);
     house.order(&OPERATOR, Peer::Keystore(0), 0, Body::Stage { snapshot: old.into() }).unwrap();
-    assert!(house.deliver(late).is_err(), "carried twice, and the second copy late");
+    assert_eq!(house.deliver(late), Err(Refusal::OutOfTurn), "carried twice, and the second copy late");
     house.run();
     house.restart(0);
     restore(&mut house, &new);
@@ -212,7 +229,7 @@ fn a_store_far_behind_the_log_catches_up() {
     assert_eq!(house.key_of(2), house.key_of(0));
 }
 
-/// CER-6b, CER-6d: an old publication does not make a restored node serve before it has followed the log.
+/// CER-6b, CER-6d, CER-6: an old publication does not make a restored node serve before it has followed the log.
 #[test]
 fn an_old_publication_does_not_open_a_node_that_is_behind() {
     let mut house = House::new(1, &[("t", "ann"), ("t", "ann")]);
@@ -310,4 +327,44 @@ fn a_node_whose_answer_is_lost_asks_again() {
     house.nodes[0].refuses(&Peer::Authority, (b32(9), open.clone()), Refusal::Sealed, "before the answer");
     house.publish(bailee_spec::action::Point::Keystore);
     house.nodes[0].accepts(&Peer::Authority, (b32(9), open), "after it");
+}
+
+/// DIS-2a: what an authority that lies calls witnessed must be a snapshot all the same, and of the share epoch in force.
+#[test]
+fn a_witnessed_snapshot_is_one_and_of_the_epoch_in_force() {
+    let mut house = House::new(1, PEOPLE);
+    house.enrol(0);
+    let former = house.snapshot();
+    house.ceremony(0, Body::OpenCeremony { rekey: true, roster: None });
+    house.quorum(0);
+    let present = house.snapshot();
+    house.restart(0);
+    let mut garbled = present.clone();
+    garbled.push(0);
+    for (bytes, expected) in
+        [(garbled, Err(Refusal::SnapshotDamaged)), (former, Err(Refusal::EpochRetired)), (present, Ok(()))]
+    {
+        let saved = house.nodes[0].saved();
+        let asked = house.nodes[0].say(&OPERATOR, Body::Stage { snapshot: bytes.clone().into() });
+        let mut witness = sent(&asked, &Peer::Authority);
+        witness.body = Body::Witness { digests: vec![Snapshot::digest(&bytes)], generation: 0, index: 0 };
+        assert_eq!(house.nodes[0].verdict(&Peer::Authority, witness), expected);
+        assert_eq!(house.nodes[0].saved().same(&saved), expected.is_err());
+    }
+}
+
+/// DIS-5a: a key is replayed by the operator, and by an administrator of the user's tenant who may manage its users.
+#[test]
+fn a_key_is_replayed_for_those_who_may() {
+    let mut house = House::new(1, PEOPLE);
+    house.enrol(0);
+    let order = |user: &str| Body::ReplayKey { tenant: "t".into(), user: user.into() };
+    let desk = &mut house.authority;
+    desk.refuses(&admin("s", "boss"), order("ann"), Refusal::OtherTenant, "another tenant's");
+    desk.refuses(&admin("t", "head"), order("ann"), Refusal::NoAdminRight, "without the right");
+    desk.refuses(&OPERATOR, order("nobody"), Refusal::BadCredential, "a user who does not exist");
+    desk.refuses(&Peer::Person(Person::Stranger), order("ann"), Refusal::Unauthenticated, "a stranger");
+    desk.refuses(&OPERATOR, order("bob"), Refusal::NothingKept, "a user without a key");
+    desk.accepts(&admin("t", "boss"), order("ann"), "who may");
+    desk.accepts(&OPERATOR, order("ann"), "the operator");
 }

@@ -5,14 +5,15 @@ use bailee_core::crypto::hpke::Recipient;
 use bailee_core::crypto::labels;
 use bailee_core::crypto::sign::Signing;
 use bailee_core::machine::{Input, Peer};
+use bailee_core::roles::authority::{self, UserRecord, user_name};
 use bailee_core::roles::device::OnDisk;
 use bailee_core::roles::signed::{attempt_proof, intake_body};
 use bailee_core::store::{Batch, Read};
-use bailee_core::wire::{B32, Blob, Body};
+use bailee_core::wire::{B32, Blob, Body, ReceiptBody};
 use bailee_spec::limits::{DEVICES_PER_USER, GUESSES, OPEN_ATTEMPTS_PER_USER, VALIDITY_SECONDS};
 use bailee_spec::outcome::Refusal;
 
-use crate::common::{HOLDER, House, Says, b32, sent};
+use crate::common::{HOLDER, House, Says, admin, b32, receipt as common_receipt, sent};
 
 const ANNS: &[(&str, &str)] = &[("t", "ann"), ("t", "ann"), ("t", "bob")];
 
@@ -116,7 +117,7 @@ fn sign_in(house: &mut House, user: &str, password: &[u8]) -> B32 {
     sent(&house.authority.say(&Peer::Client, body), &Peer::Client).exchange.unwrap()
 }
 
-/// (k): a user has a stated number of open attempts; those whose time is over make room.
+/// (k), ENR-5b: a user has a stated number of open attempts; those whose time is over make room.
 #[test]
 fn a_user_has_only_so_many_open_attempts() {
     let mut house = House::new(1, ANNS);
@@ -165,7 +166,7 @@ fn a_user_has_only_so_many_devices() {
     house.authority.accepts(&Peer::Client, add(101), "one that is there already");
 }
 
-/// (k), ENR-2b: after ten wrong passwords even the right one is refused, until the last wrong one is far enough back.
+/// (k), ENR-2a, ENR-2b: after ten wrong passwords even the right one is refused, until the last wrong one is far enough back.
 #[test]
 fn passwords_are_guessed_only_so_often() {
     let mut house = House::new(1, ANNS);
@@ -286,4 +287,73 @@ fn a_damaged_account_is_not_an_absent_one() {
     assert!(OnDisk(&house.devices[0].saved()).key().is_some());
     let mut empty = House::new(1, ANNS);
     empty.nodes[0].accepts(&Peer::Authority, (b32(9), open), "an account that is absent");
+}
+
+/// ENR-2: a password that was changed while it was checked opens no session.
+#[test]
+fn a_password_that_was_changed_meanwhile_opens_no_session() {
+    let mut house = House::new(1, ANNS);
+    let password = b"ann".to_vec().into();
+    let frame = Body::SignIn { tenant: "t".into(), user: "ann".into(), password }.frame();
+    let (from, changed) = (&Peer::Client, House::new(1, &[("t", "bob")]));
+    let asked = house.authority.input(Input::Frame { from, frame: &frame });
+    let checked = asked.work.unwrap().run();
+    assert!(checked.matches);
+    let before = house.authority.saved();
+    assert_eq!(house.authority.input(Input::Checked { from, frame: &frame, checked: &checked }).verdict, Ok(()));
+    *house.authority.store.borrow_mut() = before;
+    let mut batch = Batch::default();
+    let record = changed.authority.saved().get(&user_name("t", "bob")).unwrap().unwrap();
+    let other: UserRecord = bailee_core::cbor::decode(&record, 1 << 10).unwrap();
+    let present = house.authority.peek(|step| authority::user(step, "t", "ann")).unwrap();
+    let next = UserRecord { password: other.password, ..present };
+    batch.put(user_name("t", "ann"), bailee_core::cbor::encode(&next));
+    house.authority.write(&batch);
+    let late = house.authority.input(Input::Checked { from, frame: &frame, checked: &checked });
+    assert_eq!(late.verdict, Err(Refusal::BadCredential));
+    let word = |word: &str| Body::SignIn {
+        tenant: "t".into(),
+        user: "ann".into(),
+        password: word.as_bytes().to_vec().into(),
+    };
+    assert_eq!(house.authority.verdict(&Peer::Client, word("ann")), Err(Refusal::BadCredential), "the former one");
+    house.authority.accepts(&Peer::Client, word("bob"), "the present one");
+}
+
+/// ENR-14, DEA-3: a receipt that comes after the purge logs no key for the user, and authorises no device.
+#[test]
+fn a_late_receipt_logs_no_key_for_a_purged_user() {
+    use bailee_core::wire::StandingChange::{Deactivate, Purge};
+    let mut house = House::new(1, ANNS);
+    house.sign_in(0);
+    let late = house.run_to("Receipt");
+    for change in [Deactivate, Purge] {
+        let body = Body::SetStanding { tenant: "t".into(), user: "ann".into(), change };
+        house.authority.accepts(&admin("t", "boss"), body, "an order");
+    }
+    let head = house.authority.peek(authority::head);
+    assert_eq!(house.deliver(late), Err(Refusal::DeviceRevoked));
+    let record = house.authority.peek(|step| authority::user(step, "t", "ann")).unwrap();
+    assert_eq!((record.enrolled, record.kept, house.authority.peek(authority::head)), (None, None, head));
+    assert!(house.authority.saved().scan(b"k/", b"k/", 9).unwrap().is_empty(), "and nothing is kept for a replay");
+}
+
+/// ENR-14b: a user has one key, whatever receipts of the keystore say later.
+#[test]
+fn a_receipt_for_a_second_key_authorises_no_device() {
+    let mut house = House::new(1, ANNS);
+    house.enrol(0);
+    house.sign_in(1);
+    house.run_to("AddDevice");
+    let logged = house.authority.peek(|step| authority::user(step, "t", "ann")).unwrap().enrolled;
+    let receipt = |commitment: B32| {
+        let body = ReceiptBody { tenant: "t".into(), user: "ann".into(), commitment, generation: 0 };
+        let (receipt, signature) = common_receipt(&house.keystore_key, &body);
+        let attempt = OnDisk(&house.devices[0].saved()).attempt().unwrap();
+        (b32(9), 0, Body::Receipt { receipt, signature, escrow: Vec::new().into(), attempt })
+    };
+    let (second, own) = (receipt(b32(5)), receipt(logged.unwrap()));
+    house.authority.refuses(&Peer::Keystore(0), second, Refusal::ReceiptInvalid, "another key");
+    house.authority.accepts(&Peer::Keystore(0), own, "the user's own");
+    assert_eq!(house.authority.peek(|step| authority::user(step, "t", "ann")).unwrap().enrolled, logged);
 }

@@ -52,6 +52,8 @@ fn standing_is_changed_by_those_who_may() {
     ] {
         desk.refuses(&from, suspend.clone(), why, note);
     }
+    let nobody = set("t", "nobody", StandingChange::Suspend);
+    desk.refuses(&admin("t", "boss"), nobody, Refusal::BadCredential, "a user who does not exist");
     desk.accepts(&admin("t", "boss"), suspend, "who may");
     let purge = set("t", "ann", StandingChange::Purge);
     desk.refuses(&SCHEDULE, purge.clone(), Refusal::NotDeactivated, "before a deactivation");
@@ -83,7 +85,7 @@ fn a_device_is_deauthorized_by_those_who_may() {
     desk.refuses(&admin("t", "boss"), order("t", "ann"), Refusal::AlreadyRevoked, "once more");
 }
 
-/// (h), JOB-6a, JOB-8a: a job is asked for and aborted by those who may, and a right is given within its tenant.
+/// (h), JOB-6a, JOB-8a, JOB-1a: a job is asked for and aborted by those who may, and a right is given within its tenant.
 #[test]
 fn jobs_and_rights_are_those_of_the_own_tenant() {
     let mut house = house();
@@ -99,6 +101,7 @@ fn jobs_and_rights_are_those_of_the_own_tenant() {
     ] {
         desk.refuses(&from, request("t", "ann"), why, note);
     }
+    desk.refuses(&admin("t", "boss"), request("t", "nobody"), Refusal::NotYourArchive, "a user who does not exist");
     desk.accepts(&user("t", "ann"), request("t", "ann"), "the owner");
     for (from, why, note) in [
         (user("t", "bob"), Refusal::NotYourArchive, "a neighbour"),
@@ -113,6 +116,7 @@ fn jobs_and_rights_are_those_of_the_own_tenant() {
     desk.refuses(&admin("t", "boss"), right(true), Refusal::NoAdminRight, "nobody gives a right to themselves");
     desk.refuses(&admin("s", "head"), right(false), Refusal::OtherTenant, "another tenant's");
     desk.accepts(&admin("t", "head"), right(false), "who may");
+    desk.refuses(&admin("t", "head"), right(false), Refusal::NoRestoreRight, "a right that is not held");
     desk.refuses(&admin("t", "boss"), request("t", "bob"), Refusal::NoRestoreRight, "a right that was withdrawn");
     desk.accepts(&admin("s", "boss"), request("s", "ann"), "the other tenant's right is another");
 }

@@ -62,6 +62,8 @@ pub struct House {
     pub refusals: Vec<Refusal>,
     /// The code that each authenticator shows next.
     pub codes: Vec<u64>,
+    /// Every frame that was ever on the wire, as bytes.
+    pub carried: Vec<Vec<u8>>,
 }
 
 /// Custodians of a house.
@@ -99,6 +101,7 @@ pub fn population(users: &[(&str, &str)]) -> Batch {
 impl House {
     /// A house of users, one device for each entry, with this many keystore nodes.
     pub fn new(nodes: u8, users: &[(&str, &str)]) -> House {
+        super::bug();
         let mut rng = ChaCha8Rng::seed_from_u64(77);
         let [authority_key, keystore_key, restorer_key] = [1, 2, 3].map(|seed| Signing::from_seed(&[seed; 32]));
         let (au, ks) = (authority_key.public(), keystore_key.public());
@@ -150,6 +153,7 @@ impl House {
             told: Vec::new(),
             refusals: Vec::new(),
             codes: vec![1; usize::from(CUSTODIANS)],
+            carried: Vec::new(),
         }
     }
 
@@ -188,6 +192,7 @@ impl House {
     /// What a role did, put on the wire.
     pub fn put(&mut self, from: &Peer, client: usize, effects: Effects) -> Result<(), Refusal> {
         for out in effects.frames {
+            self.carried.push(cbor::encode(&out.frame));
             self.wire.push_back(Flight { from: from.clone(), to: out.to, client, frame: out.frame });
         }
         self.refusals.extend(effects.verdict.err());

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses a part of the rig")]
 
+mod bug;
 mod house;
 
 use std::cell::RefCell;
@@ -19,6 +20,7 @@ use bailee_spec::outcome::Refusal;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
+pub use bug::bug;
 pub use house::{Flight, House, marked};
 
 /// The person with the program in their hands.
@@ -101,6 +103,7 @@ impl<R: Role> Desk<R> {
 
     /// A role over a store that is there.
     pub fn over(role: R, seed: u64, store: Shared) -> Self {
+        bug();
         Desk { role, store, now: 0, rng: ChaCha8Rng::seed_from_u64(seed), timers: Vec::new() }
     }
 

@@ -220,7 +220,10 @@ fn nodes_share_a_store_and_no_memory() {
     );
     let grant = release(&house.authority_key, "ann", 100);
     house.nodes[0].accepts(&Peer::Authority, (b32(9), grant), "a release");
-    let waits = |house: &House, node: usize| house.nodes[node].role.is_pending(0, &b32(8));
+    let waits = |house: &House, node: usize| {
+        let desk = &house.nodes[node];
+        desk.peek(|step| desk.role.is_pending(step, &b32(8)))
+    };
     assert_eq!([waits(&house, 0), waits(&house, 1)], [true, false]);
     house.restart(0);
     assert_eq!([house.is_sealed(0), house.is_sealed(1)], [true, false]);

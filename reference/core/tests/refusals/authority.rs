@@ -72,8 +72,9 @@ fn begin_enrolment() {
                 "ENR-4a",
                 "a proof for another verb",
                 Refusal::BadCertificate,
-                edit!(house, BeginEnrolment { attempt, recipient, proof } => {
-                    let body = attempt_proof(&b32(1), attempt, recipient);
+                edit!(house, flight, BeginEnrolment { attempt, recipient, proof } => {
+                    let session = flight.frame.exchange.unwrap();
+                    let body = attempt_proof(&session, attempt, recipient);
                     *proof = key_of(house, 0).sign(labels::SIGN_ADD_DEVICE, &body).into();
                 }),
             ),
@@ -329,6 +330,16 @@ fn add_device() {
                     *device = house.id_of(2);
                     let session = flight.frame.exchange.unwrap();
                     *proof = key_of(house, 2).sign(labels::SIGN_ADD_DEVICE, &add_proof(&session, recipient)).into();
+                }),
+            ),
+            (
+                "REP-1a",
+                "the device of a namesake in another tenant",
+                Refusal::BadCertificate,
+                edit!(house, flight, AddDevice { device, recipient, proof } => {
+                    *device = house.id_of(3);
+                    let session = flight.frame.exchange.unwrap();
+                    *proof = key_of(house, 3).sign(labels::SIGN_ADD_DEVICE, &add_proof(&session, recipient)).into();
                 }),
             ),
             (

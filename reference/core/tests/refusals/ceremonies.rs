@@ -3,6 +3,8 @@
 use bailee_core::crypto::labels;
 use bailee_core::crypto::sign::Signing;
 use bailee_core::machine::{Peer, Person};
+use bailee_core::roles::keystore::KEYRING;
+use bailee_core::store::Batch;
 use bailee_core::wire::{Body, CeremonyBody, ShareBody};
 use bailee_spec::outcome::Refusal;
 
@@ -241,6 +243,7 @@ fn rekey() {
         Some(600),
         &[
             ("KEY-2c", "after the ceremony", Refusal::CeremonyExpired, &at(601)),
+            ("KEY-2c", "not canonical", Refusal::Malformed, edit!(NewShare { ceremony } => garble(ceremony))),
             ("KEY-2c", "a damaged share", Refusal::OwnShareDamaged, edit!(NewShare { wrapped } => flip(wrapped))),
             ("KEY-2c", "a forged ceremony", Refusal::BadSignature, edit!(NewShare { signature } => flip(signature))),
             (
@@ -280,7 +283,7 @@ fn rekey() {
         "StoreShare",
         &rekeying,
         None,
-        &[("KEY-2", "a login that does not exist", Refusal::NotYourShare, &from(Peer::Custodian(9)))],
+        &[("KEY-2b", "a login that does not exist", Refusal::NotYourShare, &from(Peer::Custodian(9)))],
     );
 }
 
@@ -342,4 +345,82 @@ fn announce() {
             ("GEN-6", "a stranger", Refusal::Unauthenticated, &from(stranger())),
         ],
     );
+}
+
+/// KEY-3d: a new root for another node is bound to the header in force and to that node, and opens the keyring that is in the store.
+#[test]
+fn new_root() {
+    let rekeyed = || {
+        let mut house = House::new(2, crate::PEOPLE);
+        house.ceremony(0, Body::OpenCeremony { rekey: true, roster: None });
+        house.fetch(0, 0);
+        house.hand_in(0, 0);
+        house.fetch(1, 0);
+        house.order(&HOLDER, Peer::Custodian(2), 0, Body::HandIn { node: 0 }).unwrap();
+        house
+    };
+    table(
+        "NewRoot",
+        &rekeyed,
+        None,
+        &[
+            ("KEY-3d", "of another header", Refusal::WrongEpoch, edit!(NewRoot { header } => *header = b32(1))),
+            ("KEY-3d", "that does not open", Refusal::BadSignature, edit!(NewRoot { sealed } => flip(sealed))),
+            ("KEY-3d", "beside a keyring that it does not open", Refusal::Malformed, &|house, _| {
+                let mut batch = Batch::default();
+                batch.put(KEYRING, vec![1; 200]);
+                house.nodes[1].write(&batch);
+            }),
+            ("GEN-6", "from the authority", Refusal::Unauthenticated, &from(Peer::Authority)),
+        ],
+    );
+    // A node that did not hear of it finds out, and seals itself.
+    let mut house = rekeyed();
+    house.run_to("NewRoot");
+    house.run();
+    let open = Body::OpenEnrolment { tenant: "t".into(), user: "ann".into(), attempt: b32(1), device: b32(2) };
+    house.nodes[0].accepts(&Peer::Authority, (b32(3), open.clone()), "the node that rekeyed");
+    house.nodes[1].refuses(&Peer::Authority, (b32(3), open), Refusal::Sealed, "KEY-3d: a root that opens nothing");
+    assert!(house.is_sealed(1));
+}
+
+/// CER-6a: shares that open no root, or a root that opens no keyring, end the ceremony and leave the node sealed.
+#[test]
+fn a_keyring_that_does_not_open() {
+    let mut house = handing_in();
+    house.run();
+    house.fetch(1, 0);
+    let mut batch = Batch::default();
+    batch.put(KEYRING, vec![1; 200]);
+    house.nodes[0].write(&batch);
+    house.hand_in(1, 0);
+    assert_eq!(house.last_refusal(), Some(Refusal::Malformed));
+    assert!(house.is_sealed(0) && house.nodes[0].peek(|step| house.nodes[0].role.collecting(step).is_none()));
+    // The twin: with the keyring as it was.
+    let mut house = handing_in();
+    house.run();
+    house.fetch(1, 0);
+    house.hand_in(1, 0);
+    assert!(!house.is_sealed(0));
+}
+
+/// KEY-1a: no share is dealt to a custodian whose key is none.
+#[test]
+fn a_roster_with_a_key_that_is_none() {
+    for (sound, why) in [(true, None), (false, Some(Refusal::Malformed))] {
+        let mut house = fresh();
+        let bailee_core::wire::Header { threshold, mut custodians, .. } =
+            house.nodes[0].peek(bailee_core::roles::keystore::header).unwrap();
+        if !sound {
+            custodians[2].recipient = b32(0);
+        }
+        let roster = Some(bailee_core::wire::Roster { threshold, custodians });
+        house.ceremony(0, Body::OpenCeremony { rekey: true, roster });
+        house.fetch(0, 0);
+        house.hand_in(0, 0);
+        house.fetch(1, 0);
+        house.refusals.clear();
+        house.hand_in(1, 0);
+        assert_eq!(house.refusals.first().copied(), why, "sound: {sound}");
+    }
 }

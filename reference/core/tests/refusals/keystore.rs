@@ -1,9 +1,10 @@
 //! What the keystore refuses of the authority's requests.
 
+use bailee_core::crypto::hpke::seal_to;
 use bailee_core::crypto::labels;
 use bailee_core::crypto::sign::Signing;
 use bailee_core::machine::Peer;
-use bailee_core::roles::signed::consumed_body;
+use bailee_core::roles::signed::{consumed_body, escrow_context};
 use bailee_core::wire::{AdmissionBody, Body, EscrowBody, GrantBody, StandingChange};
 use bailee_spec::action::Point;
 use bailee_spec::limits::MARGIN_SECONDS;
@@ -163,6 +164,24 @@ fn escrow() {
                 Refusal::CommitmentMismatch,
                 edit!(house, Escrow { escrow, signature } => {
                     let change = |said: &mut EscrowBody| said.commitment = b32(1);
+                    again(&key_of(house, 0), labels::SIGN_ESCROW, escrow, signature, change);
+                }),
+            ),
+            ("ENR-13", "a namesake who is enrolling in another tenant", Refusal::NotAdmitted, &|house, flight| {
+                house.sign_in(3);
+                house.run_to("AccountCreated");
+                let Body::Escrow { tenant, .. } = &mut flight.frame.body else { unreachable!() };
+                *tenant = "s".into();
+            }),
+            (
+                "ENR-13",
+                "a key that is sealed under another's commitment",
+                Refusal::CommitmentMismatch,
+                edit!(house, Escrow { escrow, signature } => {
+                    let intake = house.keyring.intake.public();
+                    let context = escrow_context("t", "ann", &b32(1));
+                    let sealed = seal_to(&intake, labels::HPKE_INTAKE, &context, &[9; 32], &mut house.custody.rng).unwrap();
+                    let change = |said: &mut EscrowBody| (said.commitment, said.sealed) = (b32(1), sealed.into());
                     again(&key_of(house, 0), labels::SIGN_ESCROW, escrow, signature, change);
                 }),
             ),

@@ -241,6 +241,8 @@ fn what_a_job_reads() {
                 Refusal::CommitmentMismatch,
                 edit!(Blocks { blocks } => flip(&mut blocks[0])),
             ),
+            ("JOB-4", "twice", Refusal::OutOfTurn, &|house, flight| house.deliver(flight.clone()).unwrap()),
+            ("GEN-6", "from the authority", Refusal::Unauthenticated, &from(Peer::Authority)),
         ],
     );
 }

@@ -45,7 +45,15 @@ pub(crate) fn device() -> Signing {
     Signing::from_seed(&[3; 32])
 }
 
+/// Switches on the bug that `cargo lockstep mutants` names to this process, if it names one.
+pub(crate) fn bug() {
+    if let Ok(id) = std::env::var("BAILEE_BUG") {
+        bailee_files::quirks::Quirk::switch_on(&id);
+    }
+}
+
 pub(crate) fn fresh() -> Archive<Store> {
+    bug();
     Archive::create(Store::default(), keys(), &bailee_archive::testing::Seeded(1)).unwrap()
 }
 

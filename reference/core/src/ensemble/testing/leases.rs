@@ -9,6 +9,7 @@ use super::super::publication::TICK_SECONDS;
 use super::super::{At, Ensemble};
 use super::view::reads_live;
 use crate::cbor;
+use crate::quirks::Quirk;
 use crate::roles::authority;
 use crate::roles::mark::holds_over;
 use crate::wire::{Body, CapabilityBody, Frame};
@@ -34,7 +35,7 @@ fn said(frame: &Frame, newest: u64) -> Option<u64> {
 impl Ensemble {
     /// Whether a point holds an end over, by its own clock.
     pub(super) fn point_holds_over(&self, point: Point, end: u64) -> bool {
-        self.peek(Self::at_point(point), |step| holds_over(step, end, self.storage.margin))
+        self.peek(Self::at_point(point), |step| holds_over(step, end, self.storage.margin, Quirk::LeaseEndsEarly))
     }
 
     /// An end, in ticks from the authority's clock; 0 if the one who reads it holds it over.

@@ -87,8 +87,9 @@ impl Authority {
         let session = session(step, &grant.exchange);
         let live =
             session.is_some_and(|session| session.is_live(step.now)) || step.quirks.has(Quirk::SessionNotChecked);
-        let own = Some(grant.exchange) == asked.exchange;
-        if (grant.used || !active || !live || !own) && !step.quirks.has(Quirk::RevokedConsumes) {
+        let own = Some(grant.exchange) == asked.exchange || step.quirks.has(Quirk::GrantInAnyExchange);
+        let used = grant.used && !step.quirks.has(Quirk::GrantUsedTwice);
+        if (used || !active || !live || !own) && !step.quirks.has(Quirk::RevokedConsumes) {
             return Err(Refusal::GrantVoid);
         }
         let user = user(step, &grant.tenant, &grant.user).ok_or(Refusal::GrantVoid)?;

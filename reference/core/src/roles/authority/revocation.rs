@@ -93,7 +93,8 @@ impl Authority {
     pub(super) fn confirmed(&self, step: &mut Step<'_>, from: &Peer, index: u64, epoch: u64) -> Done {
         let at = point_of(from).ok_or(Refusal::Malformed)?;
         // REV-2f: this store is older than what it once said.
-        if epoch > epochs(step).newest || index > head(step) {
+        let is_future = epoch > epochs(step).newest || index > head(step);
+        if is_future && !step.quirks.has(Quirk::ConfirmedFromFuture) {
             return Err(Refusal::StoreRolledBack);
         }
         let epoch = if step.quirks.has(Quirk::ConfirmsNewest) { epochs(step).newest } else { epoch };
@@ -184,7 +185,7 @@ impl Authority {
         }
         // Late word of an older snapshot: what the newer one covers is kept nowhere else (DIS-4).
         let is_older = |newer: &Witness| newer.share_epoch == share_epoch && newer.covers > covers;
-        if known.snapshot.as_ref().is_some_and(is_older) {
+        if known.snapshot.as_ref().is_some_and(is_older) && !step.quirks.has(Quirk::OlderWitness) {
             return Err(Refusal::SnapshotUnknown);
         }
         known.snapshot = Some(Witness { digest: *digest, share_epoch, covers });

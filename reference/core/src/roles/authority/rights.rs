@@ -1,5 +1,6 @@
 //! Backup, revocation, suspension, deactivation and purge at the authority (BAK, REV, SUS, DEA).
 
+use bailee_spec::action::Point;
 use bailee_spec::observation::{JobState, Standing};
 use bailee_spec::outcome::Refusal;
 
@@ -28,6 +29,9 @@ impl Authority {
     /// BAK-1, BAK-3: leave to append, or to read.
     pub(super) fn give_capability(&self, step: &mut Step<'_>, from: &Peer, read: bool) -> Done {
         let (record, user) = self.serves(step, from)?;
+        if step.quirks.has(Quirk::BackupNeedsKeystore) && step.now > point(step, Point::Keystore).lease {
+            return Err(Refusal::LeaseExpired);
+        }
         if read && user.standing() == Standing::Suspended {
             return Err(Refusal::RestoreSuspended);
         }
@@ -77,7 +81,7 @@ impl Authority {
     ) -> Done {
         let rights = rights_over(step, from, tenant)?;
         if let Peer::Person(Person::User { tenant: own, user: name, .. }) = from
-            && (own != tenant || name != user)
+            && ((own != tenant && !step.quirks.has(Quirk::NamesakeDeauthorizes)) || name != user)
         {
             return Err(Refusal::NotYourDevice);
         }
