@@ -4,6 +4,8 @@
 
 mod common;
 
+#[path = "attacks/afresh.rs"]
+mod afresh;
 #[path = "attacks/ceremonies.rs"]
 mod ceremonies;
 #[path = "attacks/disaster.rs"]
