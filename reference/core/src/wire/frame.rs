@@ -25,7 +25,7 @@ pub struct Frame {
     pub body: Body,
 }
 
-/// Of the exchange only its beginning: whoever has all of it is in the session (NET-8).
+/// Of the exchange only its beginning: whoever has all of it is in the session.
 impl fmt::Debug for Frame {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Frame")
