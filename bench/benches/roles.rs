@@ -105,7 +105,7 @@ fn name(number: usize) -> String {
     format!("user-{number:07}")
 }
 
-/// The records of a user: an account, a device, and the device's place in the list of the user's devices.
+/// The records of a user: an account, a device, and the list of the user's devices.
 fn put_user(batch: &mut Batch, number: usize, rng: &mut ChaCha8Rng) -> B32 {
     let (user, id) = (name(number), b32(rng));
     Authority::add_user(batch, TENANT, &user, vec![7; 56]);
@@ -118,8 +118,7 @@ fn put_user(batch: &mut Batch, number: usize, rng: &mut ChaCha8Rng) -> B32 {
         revoked_at: 0,
     };
     batch.put([b"d/".as_slice(), &id[..]].concat(), cbor::encode(&record));
-    let list = format!("ud/{}/{TENANT}/{}/{user}/", TENANT.len(), user.len());
-    batch.put([list.as_bytes(), &id[..]].concat(), Vec::new());
+    batch.put(format!("ud/{}/{TENANT}/{user}", TENANT.len()), cbor::encode(&vec![id]));
     id
 }
 

@@ -15,6 +15,8 @@ pub const SKEW_TICKS: u8 = 1;
 pub const OPEN_ATTEMPTS_PER_USER: usize = 8;
 /// Devices a user.
 pub const DEVICES_PER_USER: usize = 16;
+/// Sessions, attempts, grants and jobs that the authority keeps of each user: of each kind the newest (rule GEN-17a).
+pub const NEWEST_PER_USER: usize = 32;
 /// The largest message on the wire.
 pub const MESSAGE_BYTES: usize = 64 * 1024;
 /// The largest name of a tenant or a user.

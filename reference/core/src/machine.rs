@@ -132,7 +132,7 @@ pub struct PasswordCheck {
 }
 
 /// How the check of a password ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct PasswordChecked {
     /// The record that it was checked against.
     pub record: Vec<u8>,
@@ -145,6 +145,12 @@ impl PasswordCheck {
     pub fn run(self) -> PasswordChecked {
         let matches = crate::crypto::password::matches(&self.record, &self.password);
         PasswordChecked { record: self.record, matches }
+    }
+}
+
+impl std::fmt::Debug for PasswordChecked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.matches { "a password that matches" } else { "a password that does not match" })
     }
 }
 
@@ -272,7 +278,8 @@ impl<'a> Step<'a> {
 
     /// The step met a record that is not what the role wrote: it is refused as a whole.
     pub fn damaged(&mut self) {
-        self.failed = Some(Refusal::StoreDamaged);
+        // What a failing medium did not give is not damage.
+        self.failed.get_or_insert(Refusal::StoreDamaged);
     }
 
     /// At most `limit` records whose names begin with `prefix`, from `from` on. They are not preconditions, and changes of this
@@ -365,7 +372,9 @@ impl<'a> Step<'a> {
             self.timers.clear();
         }
         let mut batch = Batch::default();
-        if !self.changed.is_empty() {
+        // What a step says rests on what it read, all of it at one moment, though it writes nothing (GEN-8a).
+        let says = verdict.is_ok() && !self.frames.is_empty();
+        if !self.changed.is_empty() || says {
             for (name, record) in self.read {
                 batch.expect(name, record);
             }
@@ -421,6 +430,7 @@ pub trait Role {
             {
                 Err(Refusal::Unauthenticated)
             }
+            Input::Frame { frame, .. } if !frame.body.names_fit() => Err(Refusal::Malformed),
             Input::Frame { frame, .. } => {
                 step.exchange = frame.exchange;
                 self.handle(&mut step, input)

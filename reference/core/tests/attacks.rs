@@ -4,6 +4,8 @@
 
 mod common;
 
+#[path = "attacks/afresh.rs"]
+mod afresh;
 #[path = "attacks/attempts.rs"]
 mod attempts;
 #[path = "attacks/ceremonies.rs"]

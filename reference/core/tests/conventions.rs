@@ -40,7 +40,7 @@ fn every_flow(look: &mut dyn FnMut(&mut House, &Flight)) -> House {
     house.ceremony(0, Body::OpenCeremony { rekey: false, roster: None });
     for custodian in 1..=2 {
         let code = Some(house.codes[usize::from(custodian) - 1]);
-        obey(&mut house, &HOLDER, Peer::Custodian(custodian), Body::FetchShare { node: 0, code }, look);
+        obey(&mut house, &HOLDER, Peer::Custodian(custodian), Body::FetchShare { node: 0, code, roster: None }, look);
         obey(&mut house, &HOLDER, Peer::Custodian(custodian), Body::HandIn { node: 0 }, look);
     }
     obey(&mut house, &OPERATOR, Peer::Keystore(0), Body::TakeSnapshot, look);

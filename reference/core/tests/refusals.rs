@@ -69,7 +69,8 @@ pub fn table(kind: &str, begin: &dyn Fn() -> House, last: Option<u64>, rows: &[R
         assert!(store_of(&house, &to, client).same(&before), "{rule}, {kind}: {note}: the store changed");
         for sent in &house.wire {
             let name = sent.frame.body.name();
-            let tells = ["Refusal", "KeystoreRefusal", "GrantRefused", "AlreadyEscrowed", "JobEnd"].contains(&name);
+            let tells = ["Refusal", "KeystoreRefusal", "GrantRefused", "AlreadyEscrowed", "KeyReturned", "JobEnd"]
+                .contains(&name);
             assert!(tells, "{rule}, {kind}: {note}: {name} was sent");
         }
     }

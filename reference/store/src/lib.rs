@@ -228,10 +228,18 @@ fn write_all(database: &Database, batch: &Batch) -> Result<(), Stopped> {
             }
         }
     }
-    if batch.changes().next().is_none() {
-        return Ok(write.abort()?);
-    }
     Ok(write.commit()?)
+}
+
+/// The first name whose record is not what the batch expects, all looked at in one moment.
+fn unmet(database: &Database, batch: &Batch) -> Result<Option<Vec<u8>>, Stopped> {
+    let table = database.begin_read()?.open_table(RECORDS)?;
+    for (name, read) in batch.expects() {
+        if table.get(name)?.as_ref().map(|record| record.value()) != read.map(|record| &record[..]) {
+            return Ok(Some(name.to_vec()));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether every change of the batch is there.
@@ -345,6 +353,12 @@ impl Store for RedbStore {
         batch.within_limits()?;
         if batch.is_empty() {
             return Ok(());
+        }
+        // A step that only says something waits for no writer.
+        if batch.changes().next().is_none() {
+            let unmet =
+                self.shared.read("looking at what a batch expects", b"", |database| unmet(database, batch))?;
+            return unmet.map_or(Ok(()), |name| Err(NotApplied::Conflict { name }));
         }
         let writing = held(self.shared.writer.lock());
         let state = self.shared.ready(Some(&writing));

@@ -298,7 +298,8 @@ impl<D: Disks> World<D> {
             let code = &mut self.codes[usize::from(index) - 1];
             let shown = *code;
             *code += 1;
-            let _ = self.act(HOLDER, At::Custodian(index), Body::FetchShare { node, code: Some(shown) });
+            let _ =
+                self.act(HOLDER, At::Custodian(index), Body::FetchShare { node, code: Some(shown), roster: None });
             let _ = self.act(HOLDER, At::Custodian(index), Body::HandIn { node });
         }
         let _ = self.act(OPERATOR, At::Custody, Body::CloseWindow { node });

@@ -40,6 +40,8 @@ labels! {
     UNSEAL = "unseal";
     /// The name of a record in the keystore's store.
     STORE_KEY = "store-key";
+    /// The place where wrong passwords for a name that nobody has are counted.
+    GUESS_PLACE = "guess-place";
     /// The key of a snapshot's code.
     SNAPSHOT_MAC = "snapshot-mac";
     /// HPKE: a key on its way into the keystore.

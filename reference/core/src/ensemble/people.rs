@@ -289,7 +289,7 @@ impl Ensemble {
                 let announced = self.peek(At::Custody, |step| crate::roles::custody::window(step, node)).is_some();
                 let code = Some(self.codes[custodian as usize]);
                 self.codes[custodian as usize] += u64::from(announced);
-                return self.order(HOLDER, at, Body::FetchShare { node, code }, rng);
+                return self.order(HOLDER, at, Body::FetchShare { node, code, roster: None }, rng);
             }
             Asking::WithoutCode => (own_index, None),
             Asking::WithUsedCode => (own_index, Some(self.codes[custodian as usize] - 1)),

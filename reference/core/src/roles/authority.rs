@@ -96,7 +96,7 @@ impl Authority {
             | Body::KeystoreRefusal { .. } => self.replace(step, &asked),
             Body::GetCapability { read } => self.give_capability(step, from, *read),
             Body::Report => self.report(step, from),
-            Body::Confirm { index, epoch } => self.confirmed(step, from, *index, *epoch),
+            Body::Confirm { index, epoch } => self.confirmed(step, from, frame.generation, (*index, *epoch)),
             Body::Awake { index, covers } => self.awake(step, from, frame.generation, *index, *covers),
             Body::GetIntake { nonce } => self.ask_intake(step, from, nonce),
             Body::Intake { nonce: _, intake, signature } => {

@@ -13,7 +13,7 @@ use crate::crypto::hpke::{self, Recipient};
 use crate::crypto::labels;
 use crate::crypto::sharing::{self, ShareValue};
 use crate::crypto::sign::{PublicKey, Signing};
-use crate::machine::{Done, Input, Outgoing, Peer, Role, Step, Timer, refusal_code};
+use crate::machine::{Done, Input, Outgoing, Peer, Person, Role, Step, Timer, refusal_code};
 use crate::quirks::Quirk;
 use crate::store::Batch;
 use crate::wire::{B32, Blob, Body, CeremonyBody, CustodianKeys, Factor, Frame, Header, Place, ShareBody, Signed};
@@ -25,12 +25,23 @@ struct Held {
     value: Arc<ShareValue>,
 }
 
+/// What the person ordered.
+#[derive(Clone, Copy)]
+struct Asking {
+    node: u8,
+    code: Option<u64>,
+    /// The roster to which the person agreed, by its digest.
+    roster: Option<B32>,
+}
+
 /// What is gone when the program stops.
 #[derive(Clone, Default)]
 pub struct Memory {
     held: Option<Held>,
     /// For which node a share is asked for, with which code.
-    asking: Option<(u8, Option<u64>)>,
+    asking: Option<Asking>,
+    /// The ceremony to whose roster the person agreed.
+    agreed: Option<B32>,
     /// The new share that is on its way into custody: its header, and the node that dealt it.
     storing: Option<(B32, u8)>,
 }
@@ -201,18 +212,26 @@ impl Custodian {
     }
 
     /// CER-4: first looks at what is announced.
-    fn fetch_share(&mut self, step: &mut Step<'_>, node: u8, code: Option<u64>) -> Done {
-        self.memory.asking = Some((node, code));
-        step.send(Peer::Custody, Body::GetWindow { node });
+    fn fetch_share(&mut self, step: &mut Step<'_>, asking: Asking) -> Done {
+        (self.memory.asking, self.memory.agreed) = (Some(asking), None);
+        step.send(Peer::Custody, Body::GetWindow { node: asking.node });
         Ok(())
     }
 
+    /// KEY-5a: a ceremony that changes who holds shares is shown to the person, and no share is asked for before the person has
+    /// agreed to this very roster.
     fn ask(&mut self, step: &mut Step<'_>, ceremony: &Blob, signature: &Blob) -> Done {
-        let (node, code) = self.memory.asking.take().ok_or(Refusal::OutOfTurn)?;
+        let Asking { node, code, roster } = self.memory.asking.take().ok_or(Refusal::OutOfTurn)?;
         let body = self.genuine(step, ceremony, signature)?;
         if body.node != node {
             return Err(Refusal::BadSignature);
         }
+        if body.roster.as_ref().is_some_and(|announced| roster != Some(announced.digest())) {
+            let (ceremony, signature) = (ceremony.clone(), signature.clone());
+            step.if_refused(Peer::Person(Person::Holder), Body::Window { ceremony, signature });
+            return Err(Refusal::OutOfTurn);
+        }
+        self.memory.agreed = body.roster.is_some().then_some(body.id);
         step.send(Peer::Custody, self.request(&body.id, self.index, node, code));
         Ok(())
     }
@@ -220,6 +239,9 @@ impl Custodian {
     /// CER-4d: unwraps what custody released, for the ceremony that it was released for.
     fn receive(&mut self, step: &mut Step<'_>, wrapped: &Blob, ceremony: &Blob, signature: &Blob) -> Done {
         let body = self.genuine(step, ceremony, signature)?;
+        if body.roster.is_some() && self.memory.agreed != Some(body.id) {
+            return Err(Refusal::OutOfTurn);
+        }
         let mut known = self.known(step);
         let header = known.find(&body.header).cloned().ok_or(Refusal::OwnShareDamaged)?;
         let value = self.unwrap(&header, wrapped)?;
@@ -303,7 +325,9 @@ impl Role for Custodian {
             Input::Timer(_) | Input::Checked { .. } => return Ok(()),
         };
         match &frame.body {
-            Body::FetchShare { node, code } => self.fetch_share(step, *node, *code),
+            Body::FetchShare { node, code, roster } => {
+                self.fetch_share(step, Asking { node: *node, code: *code, roster: *roster })
+            }
             Body::HandIn { node } => self.hand_in(step, *node),
             Body::Window { ceremony, signature } => self.ask(step, ceremony, signature),
             Body::ReleasedShare { wrapped, ceremony, signature } => self.receive(step, wrapped, ceremony, signature),

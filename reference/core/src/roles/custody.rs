@@ -248,7 +248,13 @@ impl Custody {
         if wrapped.len() > CARRIED_BYTES {
             return Err(Refusal::Malformed);
         }
-        step.put_bytes(share_name(&header.digest(), index), wrapped.to_vec());
+        // KEY-2d: a login alone, without a factor, destroys no share.
+        let name = share_name(&header.digest(), index);
+        match step.bytes(&name) {
+            Some(there) if *there != ***wrapped => return Err(Refusal::DuplicateShare),
+            Some(_) => {}
+            None => step.put_bytes(name, wrapped.to_vec()),
+        }
         step.send(from.clone(), Body::ShareStored { header: header.digest() });
         Ok(())
     }

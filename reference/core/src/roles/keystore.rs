@@ -59,6 +59,8 @@ pub struct Opened {
     header: B32,
     /// The node has followed the authority's log since it was opened (CER-6b).
     ready: bool,
+    /// The generation of the store that it followed the log for: another node may have restored the store since (DIS-3f).
+    generation: u64,
 }
 
 /// A release that waits for its grant to be consumed.
@@ -154,10 +156,20 @@ impl Keystore {
         Ok(open)
     }
 
-    /// The keyring of a node that serves: open, and in step with the authority's log.
+    /// The keyring of a node that serves: open, and in step with the authority's log for the store that is there now.
     fn serving(&mut self, step: &mut Step<'_>) -> Result<Arc<Keyring>, Refusal> {
         let open = self.unsealed(step)?;
         if open.ready || step.quirks.has(Quirk::ServesBeforeSync) { Ok(open.keyring) } else { Err(Refusal::Sealed) }
+    }
+
+    /// DIS-3f: what a node followed and remembers is of the store before a restore by another node.
+    fn notice_restore(&mut self, generation: u64) {
+        if let Some(open) = self.memory.open.as_mut().filter(|open| open.generation != generation) {
+            (open.ready, open.generation) = (false, generation);
+            self.memory.pending.clear();
+            self.memory.snapshot = disaster::Taking::default();
+            self.memory.asked = None;
+        }
     }
 
     /// What the authority asks, in an exchange.
@@ -253,6 +265,7 @@ impl Role for Keystore {
     fn handle(&mut self, step: &mut Step<'_>, input: Input<'_>) -> Done {
         let generation = generation(step);
         step.speak_for(generation);
+        self.notice_restore(generation);
         match input {
             Input::Timer(Timer::Started) => {
                 // A start that is told twice finds a ceremony under way.

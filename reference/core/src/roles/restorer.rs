@@ -113,7 +113,7 @@ impl Restorer {
         if self.memory.jobs.contains_key(&**job) {
             return Err(Refusal::JobOver);
         }
-        self.make_room(tenant, user);
+        self.make_room(tenant, user, until)?;
         let recipient = Recipient::generate(step.rng);
         let public = B32::from(recipient.public());
         let proof = self.key.sign(labels::SIGN_JOB_KEY, &job_key_body(job, &public));
@@ -132,16 +132,24 @@ impl Restorer {
     }
 
     /// A user has one job at a time, so an older one of the same user is over; and one is given up if there are too many: the
-    /// authority counts them, and knows of no more than it assigned.
-    fn make_room(&mut self, tenant: &str, user: &str) {
-        self.memory.jobs.retain(|_, job| job.owner.tenant != tenant || job.owner.user != user);
-        while self.memory.jobs.len() >= self.jobs {
-            let first = self.memory.jobs.iter().min_by_key(|(_, job)| job.until).map(|(id, _)| *id);
-            match first {
-                Some(id) => self.memory.jobs.remove(&id),
-                None => break,
-            };
+    /// authority counts them, and knows of no more than it assigned. None makes room for an assignment that ends before it: that one
+    /// is a late copy of an older one (JOB-2c).
+    fn make_room(&mut self, tenant: &str, user: &str, until: u64) -> Done {
+        let of_user = |job: &Job| job.owner.tenant == tenant && job.owner.user == user;
+        if self.memory.jobs.values().any(|job| of_user(job) && job.until > until) {
+            return Err(Refusal::JobOver);
         }
+        let others = self.memory.jobs.iter().filter(|(_, job)| !of_user(job));
+        let first = others.clone().min_by_key(|(_, job)| job.until).map(|(id, job)| (*id, job.until));
+        let full = others.count() >= self.jobs;
+        if full && first.is_some_and(|(_, first)| first > until) {
+            return Err(Refusal::JobOver);
+        }
+        self.memory.jobs.retain(|_, job| !of_user(job));
+        if let Some((id, _)) = first.filter(|_| full) {
+            self.memory.jobs.remove(&id);
+        }
+        Ok(())
     }
 
     /// JOB-3: takes the key, wipes the job key, and asks storage for the archive.
@@ -202,11 +210,14 @@ impl Restorer {
         step.if_refused(Peer::Authority, Body::JobEnd { completed });
     }
 
-    /// JOB-7: a user has one job at a time, so whatever is left of an earlier one goes too: its assignment may have come late.
-    fn end_all_of(&mut self, step: &mut Step<'_>, id: &B32, tenant: &str, user: &str) {
+    /// JOB-7: a user has one job at a time, so whatever is left of an earlier one goes too: its assignment may have come late. A later
+    /// one stays: the order may have come late too.
+    fn end_all_of(&mut self, step: &mut Step<'_>, id: &B32, (tenant, user): (&str, &str), deadline: u64) {
         // A restorer that takes one job at a time has nothing else to keep.
         let alone = self.jobs == 1;
-        let of_user = |job: &Job| alone || (job.owner.tenant == tenant && job.owner.user == user);
+        let last = deadline.saturating_sub(self.margin);
+        let of_user =
+            |job: &Job| job.until <= last && (alone || (job.owner.tenant == tenant && job.owner.user == user));
         let left: Vec<B32> =
             self.memory.jobs.iter().filter(|(_, job)| of_user(job)).map(|(id, _)| B32::from(*id)).collect();
         for id in &left {
@@ -265,8 +276,8 @@ impl Role for Restorer {
                 Ok(())
             }
             // JOB-7.
-            (Body::EndJob { job, tenant, user }, _) if *job == id => {
-                self.end_all_of(step, &id, tenant, user);
+            (Body::EndJob { job, tenant, user, deadline }, _) if *job == id => {
+                self.end_all_of(step, &id, (tenant, user), *deadline);
                 Ok(())
             }
             // NET-9.

@@ -147,6 +147,13 @@ pub struct Roster {
     pub custodians: Vec<CustodianKeys>,
 }
 
+impl Roster {
+    /// What a person agrees to: SHA-256 of its canonical CBOR (KEY-5a).
+    pub fn digest(&self) -> B32 {
+        B32::from(<[u8; 32]>::from(Sha256::digest(crate::cbor::encode(self))))
+    }
+}
+
 /// A share, sealed to a ceremony and signed by its custodian (CER-5).
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[allow(missing_docs, reason = "spec/protocol.md describes each field")]

@@ -1,15 +1,18 @@
 //! Frames: the exchange that a message belongs to, and what it says. Every frame is decoded with [`Frame::decode`] (NET-7).
 
-use bailee_spec::limits::{FETCH_BLOCKS, MESSAGE_BYTES, NAME_BYTES};
+use std::fmt;
+
+use bailee_spec::limits::{FETCH_BLOCKS, MESSAGE_BYTES};
 use bailee_spec::observation::Message;
 use minicbor::{Decode, Encode};
 
+use super::field::{Field, Shown};
 use super::{B32, Blob, Factor, Header, LogEntry, Roster};
 use crate::cbor::{self, CborError};
 use crate::machine::{Peer, Person};
 
 /// A frame: the exchange it belongs to (a session or a job), and what it says.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Frame {
     /// The session or job; none outside of them.
     #[n(0)]
@@ -20,6 +23,17 @@ pub struct Frame {
     /// What it says.
     #[n(2)]
     pub body: Body,
+}
+
+/// Of the exchange only its beginning: whoever has all of it is in the session.
+impl fmt::Debug for Frame {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Frame")
+            .field("exchange", &Shown(&self.exchange))
+            .field("generation", &self.generation)
+            .field("body", &self.body)
+            .finish()
+    }
 }
 
 /// A kind of sender (GEN-6).
@@ -85,7 +99,7 @@ macro_rules! bodies {
     ($($n:literal $name:ident: $($sender:ident)|+ => $($place:ident)|+
         $({ $($fn:literal $field:ident: $ty:ty,)* })?;)*) => {
         /// What a frame says.
-        #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+        #[derive(Clone, PartialEq, Eq, Encode, Decode)]
         #[allow(missing_docs, reason = "spec/protocol.md describes each field")]
         pub enum Body {
             $(#[n($n)] $name $({ $(#[n($fn)] $field: $ty,)* })?,)*
@@ -100,6 +114,23 @@ macro_rules! bodies {
             /// The number of its kind.
             pub fn number(&self) -> u8 {
                 match self { $(Body::$name { .. } => $n,)* }
+            }
+
+            /// Whether every name in it is one (GEN-12).
+            pub fn names_fit(&self) -> bool {
+                match self { $(Body::$name { $($($field,)*)? } => true $($(&& $field.fits())*)?,)* }
+            }
+        }
+
+        /// The kind, names and numbers; of bytes how many there are, since they may be secret (GEN-32).
+        impl fmt::Debug for Body {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Body::$name { $($($field,)*)? } => out
+                        .debug_struct(stringify!($name))
+                        $($(.field(stringify!($field), &Shown($field)))*)?
+                        .finish(),)*
+                }
             }
         }
     };
@@ -158,7 +189,7 @@ bodies! {
     41 Intake: Keystore => Authority { 0 nonce: B32, 1 intake: B32, 2 signature: Blob, };
     42 IntakeOffered: Authority => Device { 0 intake: B32, 1 signature: Blob, };
     43 ReEscrow: Device => Authority { 0 escrow: Blob, };
-    44 ReturnKey: Authority => Keystore { 0 tenant: String, 1 user: String, 2 dormant: bool, 3 logged: B32, 4 escrow: Blob, };
+    44 ReturnKey: Authority => Keystore { 0 tenant: String, 1 user: String, 2 dormant: bool, 3 logged: B32, 4 escrow: Blob, 5 epoch: u64, };
     45 KeyReturned: Keystore => Authority { 0 tenant: String, 1 user: String, 2 commitment: B32, };
 
     // Ceremonies.
@@ -167,7 +198,7 @@ bodies! {
     48 Announce: Operator => Custody { 0 ceremony: Blob, 1 signature: Blob, };
     49 CloseWindow: Operator => Custody { 0 node: u8, };
     50 GetWindow: Custodian => Custody { 0 node: u8, };
-    51 Window: Custody => Custodian { 0 ceremony: Blob, 1 signature: Blob, };
+    51 Window: Custody | Custodian => Custodian | Person { 0 ceremony: Blob, 1 signature: Blob, };
     52 RequestShare: Custodian => Custody { 0 index: u8, 1 node: u8, 2 factor: Option<Factor>, };
     53 Alert: Custody => Alerts { 0 id: B32, 1 login: u8, 2 node: u8, 3 ceremony: B32, };
     54 AlertRecorded: Alerts => Custody { 0 id: B32, };
@@ -196,7 +227,7 @@ bodies! {
     // Orders of people to the authority.
     74 RequestJob: User | Admin | Schedule => Authority { 0 tenant: String, 1 user: String, };
     75 AbortJob: User | Admin => Authority { 0 tenant: String, 1 user: String, };
-    76 EndJob: Authority => Restorer { 0 job: B32, 1 tenant: String, 2 user: String, };
+    76 EndJob: Authority => Restorer { 0 job: B32, 1 tenant: String, 2 user: String, 3 deadline: u64, };
     77 Deauthorize: User | Admin => Authority { 0 tenant: String, 1 user: String, 2 device: B32, };
     78 SetStanding: Admin | Schedule => Authority { 0 tenant: String, 1 user: String, 2 change: StandingChange, };
     79 SetRight: Admin => Authority { 0 tenant: String, 1 admin: String, 2 restore: bool, };
@@ -209,7 +240,7 @@ bodies! {
     84 ReadBack: Holder => Device;
     85 CheckIn: Holder | Schedule => Device;
     86 EscrowAgain: Holder | Schedule => Device;
-    87 FetchShare: Holder => Custodian { 0 node: u8, 1 code: Option<u64>, };
+    87 FetchShare: Holder => Custodian { 0 node: u8, 1 code: Option<u64>, 2 roster: Option<B32>, };
     88 HandIn: Holder => Custodian { 0 node: u8, };
     89 Done: Authority | Keystore | Storage | Custody => Device | Custodian | Person;
     90 Snapshot: Keystore => Person { 0 snapshot: Blob, };
@@ -233,6 +264,12 @@ pub enum StandingChange {
     Purge,
 }
 
+impl Field for StandingChange {
+    fn show(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{self:?}")
+    }
+}
+
 /// How many kinds are of enrolment, replacement and jobs: the first ones, in the order of the alphabet.
 const IN_EXCHANGES: usize = 28;
 
@@ -240,17 +277,11 @@ impl Frame {
     /// A frame from its bytes (GEN-5). Bytes that are none give nothing that a role could be handed (NET-10).
     ///
     /// # Errors
-    /// What is wrong, and where; `TooLarge` for more bytes than its kind may have; `Malformed` for a name that is none (GEN-12).
+    /// What is wrong, and where; `TooLarge` for more bytes than its kind may have.
     pub fn decode(bytes: &[u8]) -> Result<Frame, CborError> {
         let frame: Frame = cbor::decode(bytes, BULK_BYTES)?;
         let (length, limit) = (bytes.len(), frame.body.limit());
-        if length > limit {
-            return Err(CborError::TooLarge { length, limit });
-        }
-        if !frame.body.names().iter().all(|name| (1..=NAME_BYTES).contains(&name.len())) {
-            return Err(CborError::Malformed { at: 0, what: format!("a name is not 1 to {NAME_BYTES} bytes long") });
-        }
-        Ok(frame)
+        if length > limit { Err(CborError::TooLarge { length, limit }) } else { Ok(frame) }
     }
 }
 
@@ -266,29 +297,6 @@ impl Body {
             Body::Append { .. } | Body::BackUp { .. } => BLOCK_FRAME_BYTES,
             Body::Blocks { .. } | Body::Snapshot { .. } | Body::Stage { .. } => BULK_BYTES,
             _ => MESSAGE_BYTES,
-        }
-    }
-
-    /// The names of tenants, users and administrators in it.
-    fn names(&self) -> Vec<&str> {
-        match self {
-            Body::SignIn { tenant, user, .. }
-            | Body::OpenEnrolment { tenant, user, .. }
-            | Body::Escrow { tenant, user, .. }
-            | Body::AssignJob { tenant, user, .. }
-            | Body::ReturnKey { tenant, user, .. }
-            | Body::KeyReturned { tenant, user, .. }
-            | Body::RequestJob { tenant, user }
-            | Body::AbortJob { tenant, user }
-            | Body::EndJob { tenant, user, .. }
-            | Body::Deauthorize { tenant, user, .. }
-            | Body::SetStanding { tenant, user, .. }
-            | Body::ReplayKey { tenant, user } => vec![tenant, user],
-            Body::SetRight { tenant, admin, .. } => vec![tenant, admin],
-            Body::Publish { entries, .. } => {
-                entries.iter().flat_map(|entry| [&*entry.tenant, &*entry.user]).collect()
-            }
-            _ => Vec::new(),
         }
     }
 

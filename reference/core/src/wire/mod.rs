@@ -1,6 +1,7 @@
 //! The messages, as canonical CBOR (`spec/formats.cddl`), and the one table of who may send which kind to whom.
 
 mod bodies;
+mod field;
 mod frame;
 
 pub use bodies::*;

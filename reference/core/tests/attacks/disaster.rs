@@ -13,7 +13,7 @@ use crate::common::{Flight, HOLDER, House, OPERATOR, admin, b32, sent};
 const PEOPLE: &[(&str, &str)] = &[("t", "ann"), ("t", "bob"), ("t", "ann")];
 
 /// The store is lost with the node: an empty machine starts.
-fn lose(house: &mut House) {
+pub(crate) fn lose(house: &mut House) {
     *house.nodes[0].store.borrow_mut() = MemoryStore::default();
     house.restart(0);
     // A machine is not replaced within the second.
@@ -24,7 +24,8 @@ fn stage(house: &mut House, snapshot: &[u8]) {
     house.must(&OPERATOR, Peer::Keystore(0), Body::Stage { snapshot: snapshot.to_vec().into() });
 }
 
-fn restore(house: &mut House, snapshot: &[u8]) {
+/// Stages a snapshot, and unseals.
+pub(crate) fn restore(house: &mut House, snapshot: &[u8]) {
     stage(house, snapshot);
     house.unseal(0);
     assert!(!house.is_sealed(0), "{:?}", house.refusals);

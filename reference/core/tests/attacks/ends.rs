@@ -50,7 +50,8 @@ fn the_key_is_gone_before_the_end_is_said() {
         ("the authority's order", false, |_, flight| {
             let job = flight.frame.exchange.unwrap();
             flight.from = Peer::Authority;
-            flight.frame.body = Body::EndJob { job, tenant: "t".into(), user: "ann".into() };
+            let deadline = VALIDITY_SECONDS;
+            flight.frame.body = Body::EndJob { job, tenant: "t".into(), user: "ann".into(), deadline };
         }),
     ];
     for (note, completed, change) in ends {

@@ -310,7 +310,8 @@ fn an_order_to_end_is_repeated_until_it_is_obeyed() {
     for now in [0, 10, 20] {
         house.set_clocks(now);
         let ordered = house.authority.fire(&Timer::Job(job));
-        assert_eq!(said(&ordered), Body::EndJob { job, tenant: "t".into(), user: "ann".into() });
+        let (tenant, user) = ("t".into(), "ann".into());
+        assert_eq!(said(&ordered), Body::EndJob { job, tenant, user, deadline: VALIDITY_SECONDS });
         assert_eq!(ordered.timers, [(now + 10, Timer::Job(job))]);
     }
     let ordered = house.authority.fire(&Timer::Job(job));

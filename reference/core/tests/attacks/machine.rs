@@ -136,7 +136,7 @@ fn two_workers_spend_a_code_once() {
     let mut house = House::new(1, PEOPLE);
     house.restart(0);
     house.ceremony(0, Body::OpenCeremony { rekey: false, roster: None });
-    house.order(&HOLDER, Peer::Custodian(1), 0, Body::FetchShare { node: 0, code: Some(1) }).unwrap();
+    house.order(&HOLDER, Peer::Custodian(1), 0, Body::FetchShare { node: 0, code: Some(1), roster: None }).unwrap();
     let asked = house.run_to("RequestShare");
     let (from, frame) = (&asked.from, asked.frame);
     assert_eq!(race(&mut house.custody, (from, frame.clone()), (from, frame)), Err(Refusal::CodeReplayed));
@@ -274,7 +274,9 @@ fn a_store_that_fails_leaves_every_step_of_a_ceremony_to_be_done_again() {
         for custodian in [1, 2] {
             let code = Some(house.codes[usize::from(custodian) - 1]);
             house.codes[usize::from(custodian) - 1] += 1;
-            house.order(&HOLDER, Peer::Custodian(custodian), 0, Body::FetchShare { node: 0, code }).unwrap();
+            house
+                .order(&HOLDER, Peer::Custodian(custodian), 0, Body::FetchShare { node: 0, code, roster: None })
+                .unwrap();
             survives_all(&mut house);
             house.order(&HOLDER, Peer::Custodian(custodian), 0, Body::HandIn { node: 0 }).unwrap();
             survives_all(&mut house);

@@ -10,14 +10,14 @@ use bailee_core::crypto::sign::Signing;
 use bailee_core::machine::{Effects, Peer, Role, Timer};
 use bailee_core::roles::authority::{self, AdminRecord, Authority, PointRecord};
 use bailee_core::roles::custodian::{Custodian, Dealt};
-use bailee_core::roles::custody::Custody;
+use bailee_core::roles::custody::{self, Custody};
 use bailee_core::roles::device::{Device, OnDisk};
 use bailee_core::roles::keystore::{Keyring, Keystore};
 use bailee_core::roles::mark::{MARK, Mark};
 use bailee_core::roles::restorer::Restorer;
 use bailee_core::roles::storage::Storage;
-use bailee_core::store::{Batch, MemoryStore, Store};
-use bailee_core::wire::{B32, Body, Frame};
+use bailee_core::store::{Batch, MemoryStore, RECORD_BYTES, Store};
+use bailee_core::wire::{B32, Body, CeremonyBody, Frame};
 use bailee_spec::action::Point;
 use bailee_spec::limits::VALIDITY_SECONDS;
 use bailee_spec::outcome::Refusal;
@@ -298,11 +298,20 @@ impl House {
         announce
     }
 
-    /// A custodian asks for the share.
+    /// A custodian asks for the share, and agrees to the roster that is announced, if one is.
     pub fn fetch(&mut self, custodian: usize, node: u8) {
+        let window = self.custody.peek(|step| custody::window(step, node));
+        let ceremony: Option<CeremonyBody> =
+            window.map(|window| cbor::decode(&window.ceremony, RECORD_BYTES).unwrap());
+        let roster = ceremony.and_then(|ceremony| ceremony.roster).map(|roster| roster.digest());
+        self.fetch_agreeing(custodian, node, roster);
+    }
+
+    /// A custodian asks for the share, and agrees to this roster.
+    pub fn fetch_agreeing(&mut self, custodian: usize, node: u8, roster: Option<B32>) {
         let code = Some(self.codes[custodian]);
         self.codes[custodian] += 1;
-        self.must(&HOLDER, Peer::Custodian(custodian as u8 + 1), Body::FetchShare { node, code });
+        self.must(&HOLDER, Peer::Custodian(custodian as u8 + 1), Body::FetchShare { node, code, roster });
     }
 
     /// A custodian hands the share in.

@@ -190,7 +190,7 @@ impl<R: Role> Desk<R> {
     }
 }
 
-/// What may leave a role that refuses: the refusal, in the words that the receiver understands.
+/// What may leave a role that refuses: the refusal, in the words that the receiver understands, or the decision that stands.
 fn tells_a_refusal(body: &Body) -> bool {
     matches!(
         body,
@@ -198,6 +198,7 @@ fn tells_a_refusal(body: &Body) -> bool {
             | Body::KeystoreRefusal { .. }
             | Body::GrantRefused { .. }
             | Body::AlreadyEscrowed { .. }
+            | Body::KeyReturned { .. }
     )
 }
 

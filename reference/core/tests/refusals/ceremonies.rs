@@ -27,7 +27,7 @@ fn announced() -> House {
 
 fn asking() -> House {
     let mut house = announced();
-    house.order(&HOLDER, Peer::Custodian(1), 0, Body::FetchShare { node: 0, code: Some(5) }).unwrap();
+    house.order(&HOLDER, Peer::Custodian(1), 0, Body::FetchShare { node: 0, code: Some(5), roster: None }).unwrap();
     house
 }
 

@@ -375,7 +375,7 @@ impl World {
     fn bring_shares(&mut self, node: u8, code: u64) {
         for index in 1..=2 {
             let client = At::Custodian(index);
-            self.order(HOLDER, client, Body::FetchShare { node, code: Some(code) });
+            self.order(HOLDER, client, Body::FetchShare { node, code: Some(code), roster: None });
             self.order(HOLDER, client, Body::HandIn { node });
         }
     }
@@ -390,7 +390,7 @@ impl World {
     fn unseal(&mut self) {
         self.announce(0, false, None);
         self.alerts_work = false;
-        self.order(HOLDER, At::Custodian(1), Body::FetchShare { node: 0, code: Some(1) });
+        self.order(HOLDER, At::Custodian(1), Body::FetchShare { node: 0, code: Some(1), roster: None });
         self.alerts_work = true;
         self.bring_shares(0, 2);
         self.order(OPERATOR, At::Custody, Body::CloseWindow { node: 0 });
@@ -474,15 +474,18 @@ const fn raw(place: &'static str, name: &'static str, rule: &'static str) -> Row
 }
 
 /// Every record that a role keeps.
-pub(crate) static DISK: [Row; 50] = [
+pub(crate) static DISK: [Row; 53] = [
     row("device", "identity", "device-identity"),
     row("device", "key", "device-key"),
     row("authority", "u/", "user-record"),
     row("authority", "ad/", "admin-record"),
     row("authority", "gs/", "guesses"),
-    row("authority", "uj/", "job-of-user"),
+    row("authority", "us/", "newest-of-user"),
+    row("authority", "ua/", "newest-of-user"),
+    row("authority", "ug/", "newest-of-user"),
+    row("authority", "uj/", "newest-of-user"),
     row("authority", "d/", "device-record"),
-    raw("authority", "ud/", "device-of-user"),
+    row("authority", "ud/", "devices-of-user"),
     row("authority", "a/", "attempt-record"),
     row("authority", "s/", "session-record"),
     row("authority", "g/", "grant-record"),

@@ -62,14 +62,12 @@ impl Authority {
         let Some(record) = record.filter(|record| self.is_password(step, record, checked)) else {
             return self.count_guess(step, tenant, name);
         };
-        let guesses = self.guesses_of(step, tenant, name);
-        if step.bytes(&guesses).is_some() {
-            step.remove(&guesses);
-        }
+        GuessPlace::of(step, tenant, name).clear(step);
         record.in_good_standing()?;
         let id = step.fresh_id();
         let session = SessionRecord { tenant: tenant.into(), user: name.into(), expiry: step.deadline() };
         step.put(session_name(&id), &session);
+        Newest::Sessions.add(step, (tenant, name), &id);
         step.send_in(Peer::Client, Some(id), Body::SessionOpened { enrolled: record.enrolled });
         Ok(())
     }
@@ -80,26 +78,20 @@ impl Authority {
         (checked.matches && is_present) || step.quirks.has(Quirk::AnyPassword)
     }
 
-    /// Where wrong passwords are counted: for a user under the user's own name; for a name that nobody has in one of a fixed number
-    /// of places, so that what an outsider names does not fill the store and is answered like a user.
-    fn guesses_of(&self, step: &mut Step<'_>, tenant: &str, name: &str) -> Vec<u8> {
-        if user(step, tenant, name).is_some() { guesses_name(tenant, name) } else { nobody_name(tenant, name) }
-    }
-
     fn may_guess(&self, step: &mut Step<'_>, tenant: &str, name: &str) -> Done {
-        let place = self.guesses_of(step, tenant, name);
-        let guesses: Guesses = step.get(place).unwrap_or_default();
+        let guesses = GuessPlace::of(step, tenant, name).get(step);
         let fresh = step.now <= guesses.last.saturating_add(limits::VALIDITY_SECONDS);
         if guesses.wrong >= limits::GUESSES && fresh { Err(Refusal::Throttled) } else { Ok(()) }
     }
 
     /// ENR-2b: a wrong password is counted, durably, before the answer.
     fn count_guess(&self, step: &mut Step<'_>, tenant: &str, name: &str) -> Done {
-        let place = self.guesses_of(step, tenant, name);
-        let guesses: Guesses = step.get(&place).unwrap_or_default();
+        let place = GuessPlace::of(step, tenant, name);
+        let guesses = place.get(step);
         let over = step.now > guesses.last.saturating_add(limits::VALIDITY_SECONDS);
         let wrong = if over { 1 } else { guesses.wrong.saturating_add(1) };
-        step.put(place, &Guesses { wrong, last: step.now });
+        let last = step.now;
+        place.put(step, Guesses { wrong, last });
         if !step.quirks.has(Quirk::GuessNotKept) {
             step.keep();
         }
@@ -137,14 +129,15 @@ impl Authority {
 
     /// ENR-4c: room for one more device of the user. Pending ones whose time is over make room, and so do deauthorized ones.
     pub(super) fn room_for_device(&self, step: &mut Step<'_>, session: &SessionRecord) -> Done {
-        let mut served = 0;
-        for id in devices_of(step, &session.tenant, &session.user, limits::DEVICES_PER_USER + 1) {
+        let mut served = Vec::new();
+        for id in devices_of(step, &session.tenant, &session.user) {
             match device(step, &id) {
-                Some(record) => served += usize::from(!record.is_revoked()),
-                None => step.remove([devices_prefix(&session.tenant, &session.user).as_slice(), &id[..]].concat()),
+                Some(_) => served.push(id),
+                None => step.remove(device_name(&id)),
             }
         }
-        if served < limits::DEVICES_PER_USER { Ok(()) } else { Err(Refusal::TooLarge) }
+        step.put(devices_name(&session.tenant, &session.user), &served);
+        if served.len() < limits::DEVICES_PER_USER { Ok(()) } else { Err(Refusal::TooLarge) }
     }
 
     /// ENR-4.
@@ -176,6 +169,7 @@ impl Authority {
         // GEN-9: an attempt that is open keeps its state and its deadline, however often it is begun.
         if super::attempt(step, attempt).is_none() {
             step.put(attempt_name(attempt), &AttemptRecord { device: *id, state: AttemptState::Opened, expiry });
+            Newest::Attempts.add(step, (&session.tenant, &session.user), attempt);
         }
         if known.is_none() {
             self.room_for_device(step, &session)?;

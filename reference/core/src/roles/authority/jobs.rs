@@ -87,7 +87,7 @@ impl Authority {
         let state = JobState::Assigned as u8;
         let job = JobRecord { tenant: tenant.into(), user: name.into(), kind: kind as u8, state, deadline, admin };
         step.put(job_name(&id), &job);
-        step.put(job_of_name(tenant, name), &id);
+        Newest::Jobs.add(step, (tenant, name), &id);
         running.push((id, deadline));
         step.put(RUNNING, &running);
         if kind == JobKind::OnBehalf {
@@ -136,8 +136,8 @@ impl Authority {
     /// JOB-7a: the order to end, and its repetition.
     pub(super) fn order_end(&self, step: &mut Step<'_>, id: &B32) -> Done {
         let ending = job(step, id).filter(|job| job.state_at(step.now) == JobState::Ending);
-        let JobRecord { tenant, user, .. } = ending.ok_or(Refusal::JobOver)?;
-        step.send_in(Peer::Restorer, Some(*id), Body::EndJob { job: *id, tenant, user });
+        let JobRecord { tenant, user, deadline, .. } = ending.ok_or(Refusal::JobOver)?;
+        step.send_in(Peer::Restorer, Some(*id), Body::EndJob { job: *id, tenant, user, deadline });
         step.set_timer(step.now.saturating_add(AGAIN_SECONDS), Timer::Job(*id));
         Ok(())
     }
@@ -243,7 +243,8 @@ impl Authority {
         if !may && !step.quirks.has(Quirk::AnyoneGivesRights) {
             return Err(Refusal::NoAdminRight);
         }
-        let mut record = rights(step, tenant, admin);
+        // JOB-8b: a right makes nobody an administrator.
+        let mut record: AdminRecord = step.get(admin_name(tenant, admin)).ok_or(Refusal::BadCredential)?;
         if !restore && !record.restore {
             return Err(Refusal::NoRestoreRight);
         }

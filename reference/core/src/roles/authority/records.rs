@@ -4,9 +4,11 @@ use bailee_spec::action::Point;
 use bailee_spec::limits;
 use bailee_spec::observation::{JobKind, JobState, Standing};
 use bailee_spec::outcome::Refusal;
+use hmac::{Hmac, KeyInit, Mac};
 use minicbor::{Decode, Encode};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 
+use crate::crypto::labels;
 use crate::machine::{Peer, Person, Step};
 use crate::quirks::Quirk;
 use crate::wire::{B32, Blob, Decision, LogEntry};
@@ -325,6 +327,8 @@ pub const RELEASED: &str = "released";
 pub const ON_BEHALF: &str = "on-behalf";
 /// The record of the keystore's store.
 pub const STORE: &str = "store";
+/// The record of the secret by which names that nobody has are put into places (ENR-2c).
+pub const NOBODY: &str = "nobody";
 /// The record of the jobs under way, with their deadlines.
 pub const RUNNING: &str = "running";
 
@@ -343,26 +347,108 @@ pub fn admin_name(tenant: &str, admin: &str) -> Vec<u8> {
     pair_name("ad", tenant, admin)
 }
 
-pub(super) fn guesses_name(tenant: &str, user: &str) -> Vec<u8> {
-    pair_name("gs", tenant, user)
+/// Where wrong passwords are counted for a name, and for which name if it is one that nobody has.
+pub(super) struct GuessPlace {
+    record: Vec<u8>,
+    nobody: Option<B32>,
 }
 
-/// Where wrong passwords for a name that nobody has are counted: one of 4,096 places.
-pub(super) fn nobody_name(tenant: &str, user: &str) -> Vec<u8> {
-    let digest = Sha256::digest(crate::cbor::encode(&(tenant, user)));
-    vec![b'g', b'n', b'/', digest[0] & 0x0f, digest[1]]
+impl GuessPlace {
+    /// For a user under the user's own name; for a name that nobody has in one of 65,536 places, so that what an outsider names does
+    /// not fill the store. Nobody outside can tell which names share a place (ENR-2c): a count of one would say of the other
+    /// whether it is a user.
+    pub(super) fn of(step: &mut Step<'_>, tenant: &str, name: &str) -> GuessPlace {
+        if user(step, tenant, name).is_some() {
+            return GuessPlace { record: pair_name("gs", tenant, name), nobody: None };
+        }
+        let secret = step.get(NOBODY).unwrap_or_else(|| {
+            let secret = step.fresh_id();
+            step.put(NOBODY, &secret);
+            secret
+        });
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&secret[..]) else {
+            unreachable!("HMAC takes a key of any length")
+        };
+        mac.update(labels::GUESS_PLACE.as_bytes());
+        mac.update(&crate::cbor::encode(&(tenant, name)));
+        let digest: [u8; 32] = mac.finalize().into_bytes().into();
+        GuessPlace { record: vec![b'g', b'n', b'/', digest[0], digest[1]], nobody: Some(digest.into()) }
+    }
+
+    /// The count; none is of another name.
+    pub(super) fn get(&self, step: &mut Step<'_>) -> Guesses {
+        let found = match self.nobody {
+            None => step.get(&self.record),
+            Some(own) => step.get(&self.record).filter(|(name, _): &(B32, _)| *name == own).map(|(_, count)| count),
+        };
+        found.unwrap_or_default()
+    }
+
+    /// Writes the count.
+    pub(super) fn put(&self, step: &mut Step<'_>, guesses: Guesses) {
+        match self.nobody {
+            None => step.put(&self.record, &guesses),
+            Some(own) => step.put(&self.record, &(own, guesses)),
+        }
+    }
+
+    /// Removes the count, if there is one.
+    pub(super) fn clear(&self, step: &mut Step<'_>) {
+        if step.bytes(&self.record).is_some() {
+            step.remove(&self.record);
+        }
+    }
 }
 
-pub(super) fn job_of_name(tenant: &str, user: &str) -> Vec<u8> {
-    pair_name("uj", tenant, user)
+/// Of which records the authority keeps a user's newest ones (GEN-17a).
+#[derive(Clone, Copy)]
+pub(super) enum Newest {
+    Sessions,
+    Attempts,
+    Grants,
+    Jobs,
 }
 
-/// What the names of a user's devices in the list of them begin with.
-pub(super) fn devices_prefix(tenant: &str, user: &str) -> Vec<u8> {
-    let mut name = format!("ud/{}/{tenant}/{}/", tenant.len(), user.len()).into_bytes();
-    name.extend_from_slice(user.as_bytes());
-    name.push(b'/');
-    name
+impl Newest {
+    /// The list of them, the newest last.
+    pub(super) fn list(self, tenant: &str, user: &str) -> Vec<u8> {
+        let kind = match self {
+            Newest::Sessions => "us",
+            Newest::Attempts => "ua",
+            Newest::Grants => "ug",
+            Newest::Jobs => "uj",
+        };
+        pair_name(kind, tenant, user)
+    }
+
+    fn record(self, id: &B32) -> Vec<u8> {
+        match self {
+            Newest::Sessions => session_name(id),
+            Newest::Attempts => attempt_name(id),
+            Newest::Grants => grant_name(id),
+            Newest::Jobs => job_name(id),
+        }
+    }
+
+    /// Lists a new one. The oldest makes room, with its record: what a user can have written is bounded.
+    pub(super) fn add(self, step: &mut Step<'_>, (tenant, user): (&str, &str), id: &B32) {
+        let list = self.list(tenant, user);
+        let mut ids: Vec<B32> = step.get(&list).unwrap_or_default();
+        if ids.contains(id) {
+            return;
+        }
+        ids.push(*id);
+        let over = ids.len().saturating_sub(limits::NEWEST_PER_USER);
+        for old in ids.drain(..over) {
+            step.remove(self.record(&old));
+        }
+        step.put(list, &ids);
+    }
+}
+
+/// The list of a user's devices that are not deauthorized.
+pub(super) fn devices_name(tenant: &str, user: &str) -> Vec<u8> {
+    pair_name("ud", tenant, user)
 }
 
 fn name(kind: u8, id: &B32) -> Vec<u8> {
@@ -393,6 +479,9 @@ pub(super) fn point_name(point: Point) -> [u8; 3] {
     [b'p', b'/', point as u8]
 }
 
+/// The record of the entry of the log at which the next look at kept messages begins.
+pub(super) const KEPT_NEXT: &str = "kept-next";
+
 /// What the names of the list of kept escrow messages begin with.
 pub(super) const KEPT: &[u8] = b"k/";
 
@@ -416,21 +505,25 @@ pub fn device(step: &mut Step<'_>, device: &B32) -> Option<DeviceRecord> {
     (record.state != DeviceState::Pending || step.now <= record.expiry).then_some(record)
 }
 
-/// Writes a device's record, and its place in the list of the user's devices: a deauthorized one has none, or it would hide others.
+/// Writes a device's record, and keeps the list of the user's devices. Whoever writes a device reads the list, and whoever ends all
+/// devices of a user writes it, so neither misses the other (GEN-17a).
 pub(super) fn put_device(step: &mut Step<'_>, id: &B32, record: &DeviceRecord) {
-    let place = [devices_prefix(&record.tenant, &record.user).as_slice(), &id[..]].concat();
     step.put(device_name(id), record);
-    match record.is_revoked() {
-        true => step.remove(place),
-        false => step.put_bytes(place, Vec::new()),
+    let mut ids = devices_of(step, &record.tenant, &record.user);
+    let listed = ids.contains(id);
+    if record.is_revoked() {
+        ids.retain(|known| known != id);
+    } else if !listed {
+        ids.push(*id);
+    }
+    if listed == record.is_revoked() {
+        step.put(devices_name(&record.tenant, &record.user), &ids);
     }
 }
 
-/// The devices of a user that are not deauthorized, at most so many.
-pub(super) fn devices_of(step: &mut Step<'_>, tenant: &str, user: &str, limit: usize) -> Vec<B32> {
-    let prefix = devices_prefix(tenant, user);
-    let names = step.scan(&prefix, &prefix, limit);
-    names.iter().filter_map(|(name, _)| <[u8; 32]>::try_from(&name[prefix.len()..]).ok()).map(B32::from).collect()
+/// The devices of a user that are not deauthorized: pending, active, or pending and out of time.
+pub(super) fn devices_of(step: &mut Step<'_>, tenant: &str, user: &str) -> Vec<B32> {
+    step.get(devices_name(tenant, user)).unwrap_or_default()
 }
 
 /// An attempt that is open: within its time, not closed, and of a device that is not deauthorized.
@@ -455,7 +548,8 @@ pub fn job(step: &mut Step<'_>, job: &B32) -> Option<JobRecord> {
 
 /// The job of a user that is under way.
 pub fn job_of(step: &mut Step<'_>, tenant: &str, user: &str) -> Option<(B32, JobRecord)> {
-    let id: B32 = step.get(job_of_name(tenant, user))?;
+    let ids: Vec<B32> = step.get(Newest::Jobs.list(tenant, user))?;
+    let id = *ids.last()?;
     let record = job(step, &id)?;
     (record.state_at(step.now) != JobState::None).then_some((id, record))
 }
@@ -491,7 +585,12 @@ pub(super) fn log(step: &mut Step<'_>, tenant: &str, user: &str, decision: Decis
 /// The entries of the log after the first `from`, at most `PUBLISH_ENTRIES`.
 pub(super) fn entries_after(step: &mut Step<'_>, from: u64) -> Vec<LogEntry> {
     let last = head(step).min(from.saturating_add(limits::PUBLISH_ENTRIES as u64));
-    (from..last).filter_map(|index| step.get(entry_name(index + 1))).collect()
+    let entries: Vec<LogEntry> = (from..last).map_while(|index| step.get(entry_name(index + 1))).collect();
+    // An entry below the head that is not there is damage: those after it would be followed in its place (GEN-27a).
+    if (entries.len() as u64) < last.saturating_sub(from) {
+        step.damaged();
+    }
+    entries
 }
 
 /// Whether the exchange's session or job is within its time.

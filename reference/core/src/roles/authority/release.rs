@@ -72,6 +72,7 @@ impl Authority {
         let epoch = epochs(step).newest;
         let record = GrantRecord { tenant: tenant.clone(), user: name.clone(), holder, exchange, used: false };
         step.put(grant_name(&id), &record);
+        Newest::Grants.add(step, (&tenant, &name), &id);
         let grant = cbor::encode(&GrantBody { id, tenant, user: name, recipient, epoch, expiry });
         let signature = self.key.sign(labels::SIGN_GRANT, &grant);
         step.send(Peer::Keystore(0), Body::ReleaseKey { grant: grant.into(), signature: signature.into() });
@@ -159,7 +160,8 @@ impl Authority {
     fn return_key(&self, step: &mut Step<'_>, user: &UserRecord, escrow: &Blob, logged: B32) {
         let dormant = user.standing() == Standing::Deactivated;
         let (tenant, name) = (user.tenant.clone(), user.user.clone());
-        let body = Body::ReturnKey { tenant, user: name, dormant, logged, escrow: escrow.clone() };
+        let epoch = epochs(step).newest;
+        let body = Body::ReturnKey { tenant, user: name, dormant, logged, escrow: escrow.clone(), epoch };
         step.send(Peer::Keystore(0), body);
     }
 

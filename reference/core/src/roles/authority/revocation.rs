@@ -90,8 +90,18 @@ impl Authority {
 
     /// REV-2: a point has stored what it was told, up to this epoch and no further. What it confirms for the first time may
     /// earn it a lease, or the next entries.
-    pub(super) fn confirmed(&self, step: &mut Step<'_>, from: &Peer, index: u64, epoch: u64) -> Done {
+    pub(super) fn confirmed(
+        &self,
+        step: &mut Step<'_>,
+        from: &Peer,
+        generation: Option<u64>,
+        (index, epoch): (u64, u64),
+    ) -> Done {
         let at = point_of(from).ok_or(Refusal::Malformed)?;
+        // REV-2i: what a store followed that is restored since, or that the authority does not know yet, counts for nothing.
+        if at == Point::Keystore {
+            self.of_generation(step, generation)?;
+        }
         // REV-2f: this store is older than what it once said.
         let is_future = epoch > epochs(step).newest || index > head(step);
         if is_future && !step.quirks.has(Quirk::ConfirmedFromFuture) {
@@ -110,7 +120,7 @@ impl Authority {
             step.put(point_name(at), &record);
             self.acknowledge(step);
         }
-        // A store that was restored says less than it once confirmed, and is told all the same what it lacks.
+        // A point whose store is older than what it once confirmed is told all the same what it lacks.
         if is_new || index < head(step) {
             self.tell(step, at, from.clone(), index);
         }
@@ -148,8 +158,11 @@ impl Authority {
         let head = head(step);
         let generation = generation.ok_or(Refusal::Malformed)?;
         let mut known = store(step);
-        // CER-6c: a store that has followed more than the log says, or is older than one that was seen.
-        if index > head || generation < known.generation {
+        // CER-6c: a store that has followed more than the log says, is older than one that was seen, or has followed less than it
+        // once confirmed and was not restored.
+        let same = generation == known.generation;
+        let behind = same && index < point(step, Point::Keystore).index;
+        if index > head || generation < known.generation || behind {
             return Err(Refusal::StoreRolledBack);
         }
         // ENR-6a: from here on no reply of the former store counts.
@@ -160,7 +173,7 @@ impl Authority {
             }
             step.put(STORE, &known);
         }
-        // What the store followed may be less than what it once confirmed.
+        // What a restored store followed may be less than what it once confirmed.
         let record = PointRecord { index, ..point(step, Point::Keystore) };
         step.put(point_name(Point::Keystore), &record);
         self.tell(step, Point::Keystore, from.clone(), index);
@@ -195,13 +208,20 @@ impl Authority {
         Ok(())
     }
 
-    /// DIS-4: escrow messages that a witnessed snapshot covers are erased, a few in each step.
+    /// DIS-4: escrow messages that a witnessed snapshot covers are erased, a few in each step. A step goes on where the last one
+    /// ended, so that messages which stay are in nobody's way.
     fn forget_covered(&self, step: &mut Step<'_>, known: &StoreRecord) {
-        for (name, _) in step.scan(KEPT, KEPT, COVERED_AT_ONCE) {
-            let Ok(index) = name[KEPT.len()..].try_into().map(u64::from_be_bytes) else { continue };
-            if !known.covers(index) {
-                continue;
-            }
+        let from: u64 = step.get(KEPT_NEXT).unwrap_or(0);
+        let found = step.scan(KEPT, &kept_name(from), COVERED_AT_ONCE);
+        let indices: Vec<u64> =
+            found.iter().filter_map(|(name, _)| name[KEPT.len()..].try_into().map(u64::from_be_bytes).ok()).collect();
+        let last = indices.last().filter(|_| found.len() == COVERED_AT_ONCE);
+        let next = last.map_or(0, |last| last.saturating_add(1));
+        if next != from {
+            step.put(KEPT_NEXT, &next);
+        }
+        for index in indices.into_iter().filter(|index| known.covers(*index)) {
+            let name = kept_name(index);
             let of: Option<(String, String)> = step.get(&name);
             let Some((tenant, name_of)) = of else { continue };
             if let Some(mut record) = user(step, &tenant, &name_of)

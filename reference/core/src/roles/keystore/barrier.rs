@@ -115,6 +115,11 @@ impl Keyring {
         step.put_bytes(self.name(path), sealed);
     }
 
+    /// Removes the record at a path.
+    pub(super) fn remove(&self, step: &mut Step<'_>, path: &[u8]) {
+        step.remove(self.name(path));
+    }
+
     /// The name of a user's account in the store.
     pub fn account_name(&self, tenant: &str, user: &str) -> Vec<u8> {
         self.name(&account_path(tenant, user))

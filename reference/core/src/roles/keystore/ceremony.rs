@@ -122,10 +122,12 @@ fn deal(
     Ok((header, Arc::new(root), shares))
 }
 
-/// Whether shares can be dealt to these custodians (KEY-5, GEN-25).
-fn is_sound(roster: &Roster) -> bool {
+/// Whether shares can be dealt to these custodians (KEY-5, GEN-25): it is tried, so that no ceremony begins that cannot end.
+fn is_sound(roster: &Roster, rng: &mut dyn CryptoRng) -> bool {
     let count = roster.custodians.len();
-    (2..=bailee_spec::limits::CUSTODIANS).contains(&count) && (2..=count).contains(&usize::from(roster.threshold))
+    (2..=bailee_spec::limits::CUSTODIANS).contains(&count)
+        && (2..=count).contains(&usize::from(roster.threshold))
+        && deal(roster, 0, rng).is_ok()
 }
 
 /// How soon a node asks the authority again, in seconds.
@@ -158,7 +160,7 @@ impl Keystore {
         batch.put(HEADER_DIGEST, cbor::encode(&header.digest()));
         batch.put(KEYRING, keyring.seal(&root, &header, rng));
         batch.put(MARK, cbor::encode(&Mark { lease, ..Mark::default() }));
-        let opened = Opened { root, keyring, header: header.digest(), ready: true };
+        let opened = Opened { root, keyring, header: header.digest(), ready: true, generation: 0 };
         Ok(Setup { batch, opened, shares })
     }
 
@@ -234,7 +236,7 @@ impl Keystore {
             return Err(Refusal::CeremonyOpen);
         }
         let header = header(step).ok_or(Refusal::Malformed)?;
-        if roster.is_some_and(|roster| !is_sound(roster)) {
+        if roster.is_some_and(|roster| !is_sound(roster, step.rng)) {
             return Err(Refusal::Malformed);
         }
         let number = step.get::<u64>(ceremonies_name(self.node)).unwrap_or(0) + 1;
@@ -334,7 +336,8 @@ impl Keystore {
         let channel = Recipient::generate(step.rng);
         step.put(channel_name(self.node), &B32::from(channel.public()));
         self.memory.channel = Some(Arc::new(channel));
-        self.memory.open = Some(Opened { root, keyring, header: header.digest(), ready: false });
+        let generation = super::generation(step);
+        self.memory.open = Some(Opened { root, keyring, header: header.digest(), ready: false, generation });
         self.wake(step);
         Ok(())
     }
@@ -442,9 +445,9 @@ impl Keystore {
         let root = Secret::take_slice(&mut root).map(Arc::new).ok_or(Refusal::Malformed)?;
         let keyring = step.bytes(KEYRING).ok_or(Refusal::Malformed)?;
         let keyring = Arc::new(Keyring::open(&root, &header, &keyring).ok_or(Refusal::Malformed)?);
-        let ready = open.ready;
+        let (ready, generation) = (open.ready, open.generation);
         self.memory.ceremony = None;
-        self.memory.open = Some(Opened { root, keyring, header: *digest, ready });
+        self.memory.open = Some(Opened { root, keyring, header: *digest, ready, generation });
         Ok(())
     }
 

@@ -264,7 +264,7 @@ impl Keystore {
             }
         }
         let above = if step.quirks.has(Quirk::GenerationRepeats) { 0 } else { staged.above };
-        let generation = generation(step).max(snapshot.generation).max(above) + 1;
+        let generation = generation(step).max(snapshot.generation).max(above).saturating_add(1);
         step.put(GENERATION, &generation);
         step.remove(STAGED);
         // DIS-3d: the log is followed again from where the snapshot was.
@@ -276,12 +276,21 @@ impl Keystore {
 
     /// DIS-5, DIS-6: a key comes back, as an escrow message, if it is the logged one.
     pub(super) fn take_back(&self, step: &mut Step<'_>, keyring: &Keyring, body: &Body) -> Done {
-        let Body::ReturnKey { tenant, user, dormant, logged, escrow } = body else {
+        let Body::ReturnKey { tenant, user, dormant, logged, escrow, epoch } = body else {
             return Err(Refusal::Malformed);
         };
+        // DIS-6c: what was said before a deactivation or a reactivation does not undo it.
+        if *epoch < Mark::of(step).epoch {
+            return Err(Refusal::Overtaken);
+        }
         let of = (tenant.as_str(), user.as_str());
         let account = self.account(step, keyring, of);
-        if account.is_none_or(|account| account.state() != AccountState::Lost) {
+        if account.as_ref().is_none_or(|account| account.state() != AccountState::Lost) {
+            // DIS-5c: the word that the key is back may have been lost, so it is said again.
+            if account.is_some_and(|account| account.holds_key() && account.commitment == Some(*logged)) {
+                let (tenant, user) = (tenant.clone(), user.clone());
+                step.if_refused(Peer::Authority, Body::KeyReturned { tenant, user, commitment: *logged });
+            }
             return Err(Refusal::NotLost);
         }
         let account = Self::open_escrow(keyring, of, escrow)

@@ -66,11 +66,18 @@ impl Keystore {
         open.then_some(attempt)
     }
 
-    /// ENR-5b: the attempts of a user that are open, with the new one among them.
+    /// ENR-5b: the attempts of a user that are open, with the new one among them. What is not open any more is removed, or one user
+    /// would fill the store, and no snapshot of it would fit.
     fn list_attempt(&self, step: &mut Step<'_>, keyring: &Keyring, of: Of<'_>, id: &B32) -> Done {
         let path = attempts_path(of.0, of.1);
-        let mut ids: Vec<B32> = keyring.get(step, &path).unwrap_or_default();
-        ids.retain(|known| known != id && self.attempt(step, keyring, known).is_some());
+        let listed: Vec<B32> = keyring.get(step, &path).unwrap_or_default();
+        let mut ids = Vec::new();
+        for known in listed.into_iter().filter(|known| known != id) {
+            match self.attempt(step, keyring, &known) {
+                Some(_) => ids.push(known),
+                None => keyring.remove(step, &attempt_path(&known)),
+            }
+        }
         if ids.len() >= limits::OPEN_ATTEMPTS_PER_USER {
             return Err(Refusal::Busy);
         }
