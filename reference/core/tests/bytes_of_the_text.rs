@@ -373,6 +373,23 @@ fn a_released_key_and_a_new_root_are_sealed_as_the_text_says() {
     let _ = OPERATOR;
 }
 
+/// ENR-2c: where wrong passwords for a name that nobody has are counted.
+#[test]
+fn the_place_of_a_name_that_nobody_has_is_as_the_text_says() {
+    let table = Text::read();
+    let mut house = House::new(1, &[("t", "ann")]);
+    let guess = Body::SignIn { tenant: "t".into(), user: "nobody".into(), password: b"wrong".to_vec().into() };
+    assert!(house.authority.verdict(&Peer::Client, guess).is_err());
+    let store = house.authority.saved();
+    let secret = &store.get(b"nobody").unwrap().expect("a secret is drawn for the first such name")[..];
+    // The record is the CBOR of 32 bytes.
+    let key = secret.strip_prefix(&head(2, 32)[..]).unwrap();
+    let label = table.label("guess-place", "tenant, user");
+    let place = hmac(key, &label, &array(&[word("t"), word("nobody")]));
+    let name = [b"gn/".as_slice(), &place[..2]].concat();
+    assert!(store.get(&name).unwrap().is_some(), "{name:?}");
+}
+
 /// Every label of the table is checked here, or by the reader of archives, or is of a later version.
 #[test]
 fn every_label_is_looked_at() {

@@ -55,14 +55,14 @@ fn each_broken_promise_runs_on_the_reference() {
     for property in ["key-only-in-session", "vendor-holds-no-key", "on-behalf-unseen"] {
         let (scope, story) = told("recovery", property);
         let mut pair = play(&scope, &story);
-        let bytes = Loot::at_the_restorer(&pair.ensemble).bytes(scope.users);
+        let bytes = Loot::at_the_restorer(&pair.ensemble).bytes(pair.ensemble.size());
         let (opened, said) = locksmith(&bytes);
         assert!(opened && said[0].contains("a sealed block of tenant-0/user-0, with the 32 bytes at"), "{said:?}");
         let storage_alone = Bytes { memories: Default::default(), ..bytes };
         assert_eq!(locksmith(&storage_alone), (false, vec!["nothing came open".to_string()]));
 
         assert_eq!(pair.act(Action::FinishJob), Outcome::Accepted);
-        let afterwards = Loot::at_the_restorer(&pair.ensemble).bytes(scope.users);
+        let afterwards = Loot::at_the_restorer(&pair.ensemble).bytes(pair.ensemble.size());
         assert!(!locksmith(&afterwards).0, "{property}: a job that is over leaves nothing");
     }
 }

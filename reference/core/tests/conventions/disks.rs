@@ -52,11 +52,11 @@ fn the_authoritys_records_are_named_as_the_text_says() {
         pair("ad", "s", "boss"),
         pair("ad", "s", "head"),
         pair("gs", "t", "bob"),
-        pair("uj", "t", "ann"),
     ];
-    let device = [&pair("ud", "t", "3/ann/")[..], &house.id_of(0)[..]].concat();
-    expected.push(device);
-    expected.extend(["epochs", "head", "released", "on-behalf", "running"].map(|name| name.as_bytes().to_vec()));
+    expected.extend(["ud", "us", "ua", "ug", "uj"].map(|newest| pair(newest, "t", "ann")));
+    expected.extend(
+        ["epochs", "head", "released", "on-behalf", "running", "nobody"].map(|name| name.as_bytes().to_vec()),
+    );
     expected.extend((1..=4u64).map(|entry| [&b"l/"[..], &entry.to_be_bytes()].concat()));
     expected.extend((0..3u8).map(|point| vec![b'p', b'/', point]));
     expected.push([&b"d/"[..], &house.id_of(0)[..]].concat());
@@ -66,7 +66,8 @@ fn the_authoritys_records_are_named_as_the_text_says() {
     let by_id = |name: &[u8]| name.len() == 34 && b"dasgj".contains(&name[0]) && name[1] == b'/';
     let other = |name: &[u8]| {
         by_id(name)
-            || name.starts_with(b"ud/")
+            || [&b"ud/"[..], b"us/", b"ua/", b"ug/", b"uj/"].iter().any(|list| name.starts_with(list))
+            || name == b"kept-next"
             || name == b"store"
             || (name.len() == 10 && (name.starts_with(b"l/") || name.starts_with(b"k/")))
             || (name.len() == 5 && name.starts_with(b"gn/"))

@@ -104,6 +104,7 @@ fn a_name_has_1_to_255_bytes() {
 fn an_answer_finds_the_one_who_asked() {
     let mut house = House::new(1, PEOPLE);
     house.enrol(0);
+    house.restart(0);
     let exchange = b32(77);
     let replay = Body::ReplayKey { tenant: "t".into(), user: "ann".into() };
     let asked = house.authority.gives(&OPERATOR, (exchange, replay), "a request with an exchange of the carrier");
@@ -112,10 +113,11 @@ fn an_answer_finds_the_one_who_asked() {
     let answer = sent(&refused, &Peer::Authority);
     assert_eq!(
         (answer.exchange, &answer.body),
-        (Some(exchange), &Body::KeystoreRefusal { reason: refusal_code(Refusal::NotLost) })
+        (Some(exchange), &Body::KeystoreRefusal { reason: refusal_code(Refusal::Sealed) })
     );
     let told = house.authority.gives(&Peer::Keystore(0), answer, "the keystore's answer");
     assert_eq!(sent(&told, &Peer::Client).exchange, Some(exchange));
+    house.unseal(0);
     house.order(&HOLDER, Peer::Client, 0, Body::EscrowAgain).unwrap();
     let mut exchanges = Vec::new();
     for kind in ["GetIntake", "OfferIntake", "Intake", "IntakeOffered"] {
