@@ -138,7 +138,7 @@ fn the_junit_report_fails_when_the_run_fails() {
         (code(&output), junit(path))
     };
     let (code, (tests, failed)) = run(&["--scope", "unsorted"]);
-    assert_eq!((code, tests, failed), (0, 6, vec![]));
+    assert_eq!((code, tests, failed), (0, 8, vec![]));
     let (code, (_, failed)) = run(&["--scope", "unsorted", "--without", "can-unseal"]);
     assert_eq!((code, failed), (100, vec![("unsorted".into(), "can-unseal".into())]));
     let wrong = SMALL.to_string() + "expected = { states = 1, transitions = 1, depth = 1 }\n";

@@ -212,10 +212,10 @@ fn a_wrong_refusal_table_is_seen() {
             "another body | REV-1 |",
             "Conflict: reserved is false, raised by the reference is false",
         ),
-        ("stored | REV-2, PUB-3 |", "stored | REV-2, REV-3 |", "REV-3 does not speak of Overtaken"),
+        ("stored | REV-2, DIS-6c, PUB-3 |", "stored | REV-2, REV-3 |", "REV-3 does not speak of Overtaken"),
         ("| REV-1 |\n| 35", "| REV-2 |\n| 35", "REV-2 does not speak of NotYourDevice"),
         ("| DIS-5 |\n| 40", "| none |\n| 40", "NothingKept is raised by no rule"),
-        ("JOB-6a, JOB-8, JOB-8a |", "JOB-6a, JOB-8a |", "NoRestoreRight: JOB-8 raises it and is not cited"),
+        ("JOB-6a, JOB-8, JOB-8b |", "JOB-6a, JOB-8b |", "NoRestoreRight: JOB-8 raises it and is not cited"),
     ] {
         let doctored = protocol.replacen(old, new, 1);
         assert!(doctored != protocol, "{old} is not in the text");

@@ -9,6 +9,7 @@ use rand_core::CryptoRng;
 
 use super::network::{Carried, Done};
 use super::{ADMIN, At, Ensemble, HEAD, admin_at_console, password_of, tenant_name, user_at_console};
+use crate::cbor;
 use crate::machine::{Input, Peer, Person, Timer};
 use crate::roles::authority::{self, JobRecord};
 use crate::roles::custodian::Custodian;
@@ -283,20 +284,22 @@ impl Ensemble {
         self.serves(custodian)?;
         let at = At::Custodian(custodian);
         let own_index = custodian + 1;
+        let window = self.peek(At::Custody, |step| crate::roles::custody::window(step, node));
         let (index, code) = match asking {
             Asking::Honestly => {
                 // A code that the client had no occasion to show stays unused.
-                let announced = self.peek(At::Custody, |step| crate::roles::custody::window(step, node)).is_some();
                 let code = Some(self.codes[custodian as usize]);
-                self.codes[custodian as usize] += u64::from(announced);
-                return self.order(HOLDER, at, Body::FetchShare { node, code, roster: None }, rng);
+                self.codes[custodian as usize] += u64::from(window.is_some());
+                // KEY-5a: the person has read the roster that is announced, and agrees to it.
+                let announced = window.and_then(|window| cbor::decode::<CeremonyBody>(&window.ceremony, usize::MAX).ok());
+                let roster = announced.and_then(|body| body.roster).map(|roster| roster.digest());
+                return self.order(HOLDER, at, Body::FetchShare { node, code, roster }, rng);
             }
             Asking::WithoutCode => (own_index, None),
             Asking::WithUsedCode => (own_index, Some(self.codes[custodian as usize] - 1)),
             Asking::ForAnother => (self.next_index(custodian), Some(self.codes[custodian as usize])),
         };
         // Somebody with the custodian's keys, and no honest client between.
-        let window = self.peek(At::Custody, |step| crate::roles::custody::window(step, node));
         let ceremony = window.map_or(B32::from([0; 32]), |window| window.id);
         let frame = super::order(self.custodians[custodian as usize].request(&ceremony, index, node, code));
         self.carry(Carried { from: Peer::Custodian(own_index), to: At::Custody, frame }, at, rng)

@@ -204,6 +204,7 @@ fn late_words_of_a_job_that_is_over_do_not_end_the_next_one() {
         assert_eq!(house.restorer.role.held().count(), 1);
         let frame = if late == "EndJob" { end } else { assign.frame };
         let effects = house.restorer.say(&Peer::Authority, frame);
+        assert_eq!(effects.verdict.err(), (late == "AssignJob").then_some(Refusal::JobOver));
         let _ = house.put(&Peer::Restorer, 0, effects);
         house.run();
         let holds = house.restorer.role.held().count() == 1;

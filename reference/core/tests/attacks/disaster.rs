@@ -180,7 +180,7 @@ fn a_late_word_of_an_older_snapshot_displaces_none() {
     house.run();
     house.enrol(1);
     let newer = house.snapshot();
-    let _ = house.deliver(late);
+    assert_eq!(house.deliver(late), Err(Refusal::SnapshotUnknown));
     house.run();
     lose(&mut house);
     restore(&mut house, &newer);

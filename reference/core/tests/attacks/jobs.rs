@@ -85,7 +85,7 @@ fn a_device_is_deauthorized_by_those_who_may() {
     desk.refuses(&admin("t", "boss"), order("t", "ann"), Refusal::AlreadyRevoked, "once more");
 }
 
-/// (h), JOB-6a, JOB-8a, JOB-1a: a job is asked for and aborted by those who may, and a right is given within its tenant.
+/// (h), JOB-6a, JOB-8a, JOB-8b, JOB-1a: a job is asked for and aborted by those who may, and a right is given within its tenant.
 #[test]
 fn jobs_and_rights_are_those_of_the_own_tenant() {
     let mut house = house();

@@ -371,11 +371,11 @@ impl World {
         self.order(OPERATOR, At::Custody, Body::Announce { ceremony, signature });
     }
 
-    /// Two custodians bring their shares to a node.
-    fn bring_shares(&mut self, node: u8, code: u64) {
+    /// Two custodians bring their shares to a node, for a ceremony with this roster.
+    fn bring_shares(&mut self, node: u8, code: u64, roster: Option<B32>) {
         for index in 1..=2 {
             let client = At::Custodian(index);
-            self.order(HOLDER, client, Body::FetchShare { node, code: Some(code), roster: None });
+            self.order(HOLDER, client, Body::FetchShare { node, code: Some(code), roster });
             self.order(HOLDER, client, Body::HandIn { node });
         }
     }
@@ -392,7 +392,7 @@ impl World {
         self.alerts_work = false;
         self.order(HOLDER, At::Custodian(1), Body::FetchShare { node: 0, code: Some(1), roster: None });
         self.alerts_work = true;
-        self.bring_shares(0, 2);
+        self.bring_shares(0, 2, None);
         self.order(OPERATOR, At::Custody, Body::CloseWindow { node: 0 });
         let body = Body::ReplayKey { tenant: TENANT.into(), user: USER.into() };
         self.order(OPERATOR, At::Authority, body);
@@ -407,8 +407,10 @@ impl World {
         self.stores.remove(&At::Custodian(CUSTODIANS));
         self.order(OPERATOR, At::Custody, Body::SetLogin { index: CUSTODIANS, authenticator });
         let custodians = self.custodians.iter().map(Custodian::keys).collect();
-        self.announce(0, true, Some(Roster { threshold: 2, custodians }));
-        self.bring_shares(0, 3);
+        let roster = Roster { threshold: 2, custodians };
+        let agreed = roster.digest();
+        self.announce(0, true, Some(roster));
+        self.bring_shares(0, 3, Some(agreed));
     }
 
     /// The new shares are taken, and the rekey becomes effective.
