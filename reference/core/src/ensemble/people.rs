@@ -291,7 +291,8 @@ impl Ensemble {
                 let code = Some(self.codes[custodian as usize]);
                 self.codes[custodian as usize] += u64::from(window.is_some());
                 // KEY-5a: the person has read the roster that is announced, and agrees to it.
-                let announced = window.and_then(|window| cbor::decode::<CeremonyBody>(&window.ceremony, usize::MAX).ok());
+                let announced =
+                    window.and_then(|window| cbor::decode::<CeremonyBody>(&window.ceremony, usize::MAX).ok());
                 let roster = announced.and_then(|body| body.roster).map(|roster| roster.digest());
                 return self.order(HOLDER, at, Body::FetchShare { node, code, roster }, rng);
             }

@@ -29,14 +29,15 @@ fn point_of(peer: &Peer) -> Option<Point> {
     }
 }
 
-/// Whether the authority counts a lease as over by its own clock.
+/// The last second of a lease by the authority's own clock.
+fn last_second(step: &Step<'_>, lease: u64) -> u64 {
+    let early = limits::VALIDITY_SECONDS / u64::from(limits::VALIDITY_TICKS);
+    if step.quirks.has(Quirk::AuthorityCountsShort) { lease.saturating_sub(early) } else { lease }
+}
+
+/// Whether the authority counts a lease as over.
 fn counts_over(step: &Step<'_>, lease: u64) -> bool {
-    let early = if step.quirks.has(Quirk::AuthorityCountsShort) {
-        limits::VALIDITY_SECONDS / u64::from(limits::VALIDITY_TICKS)
-    } else {
-        0
-    };
-    step.now.saturating_add(early) > lease && !step.quirks.has(Quirk::LeaseNotCounted)
+    step.now > last_second(step, lease) && !step.quirks.has(Quirk::LeaseNotCounted)
 }
 
 impl Authority {
@@ -137,7 +138,7 @@ impl Authority {
         let records: Vec<PointRecord> = self.served().map(|at| point(step, at)).collect();
         let unheard = records.iter().filter(|record| record.epoch < epochs.newest).map(|record| record.lease);
         match unheard.filter(|lease| !counts_over(step, *lease)).max() {
-            Some(lease) => step.set_timer(lease.saturating_add(1), Timer::Acknowledge),
+            Some(lease) => step.set_timer(last_second(step, lease).saturating_add(1), Timer::Acknowledge),
             None => {
                 epochs.acknowledged = epochs.newest;
                 step.put(EPOCHS, &epochs);
