@@ -198,11 +198,12 @@ fn in_time(command: &mut Command) -> Result<(bool, String), String> {
     status.map(|status| (status.success(), said)).ok_or_else(|| format!("it ran for {} s", LIMIT.as_secs()))
 }
 
-/// The first line of a panic's message, or where it was.
+/// The beginning of a panic's message.
 fn why(said: &str) -> String {
+    const CHARACTERS: usize = 160;
     let after = said.lines().skip_while(|line| !line.contains("panicked at")).skip(1);
     let message: Vec<&str> = after.take(3).map(str::trim).filter(|line| !line.starts_with("note:")).collect();
-    message.join(" ")
+    message.join(" ").chars().take(CHARACTERS).collect()
 }
 
 #[cfg(test)]

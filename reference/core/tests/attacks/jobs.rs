@@ -4,6 +4,7 @@
 use bailee_core::machine::{Peer, Person, Timer};
 use bailee_core::roles::authority;
 use bailee_core::wire::{B32, Body, StandingChange};
+use bailee_spec::action::Point;
 use bailee_spec::limits::{JOBS, MARGIN_SECONDS, VALIDITY_SECONDS};
 use bailee_spec::observation::JobState;
 use bailee_spec::outcome::Refusal;
@@ -235,6 +236,8 @@ fn a_restorer_ends_by_its_own_clock() {
 #[test]
 fn a_restorer_opens_nothing_after_its_deadline() {
     let (mut house, job) = holding();
+    house.set_clocks(VALIDITY_SECONDS / 2);
+    house.publish(Point::Restorer); // A lease that outlasts the job.
     house.set_clocks(VALIDITY_SECONDS - MARGIN_SECONDS + 1);
     let blocks = Body::Blocks { blocks: Vec::new(), next: None };
     assert_eq!(house.restorer.verdict(&Peer::Storage, (job, blocks)), Err(Refusal::LeaseExpired));
