@@ -1,4 +1,4 @@
-//! Bugs that a test can switch on. Outside test code the only value is [`Quirks::none`], and [`Quirk::is_on`] is false.
+//! Bugs that a test can switch on. Outside test code the only value is [`Quirks::none`], and `Quirk::is_on` is false.
 
 /// Makes the bugs of a crate: an enum of them, and the switch for the whole process, for code that is given no [`Quirks`]. Without the
 /// crate's feature `testing` there is no switch.
