@@ -344,8 +344,10 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         let user = self.user_of_lane(lane);
         let admits = self.admits(Mutation::FencedServes);
         let check = admits.and_then(|()| self.may_take_key(user)).and_then(|()| {
-            // A nonce is as old as its session: if that is over, the attempt is open with another nonce.
-            let current = self.w.lane(lane).live || self.rules.has(Mutation::AnyNonce);
+            // A nonce is as old as its session: if that is over, the attempt is open with another nonce. So it is if KS closed the
+            // attempt (REV-2h) and an opening came late.
+            let opened_again = device_of(lane).is_some_and(|d| self.w.devices[d].heard);
+            let current = self.w.lane(lane).live && !opened_again || self.rules.has(Mutation::AnyNonce);
             let this_nonce = self.attempt_of(lane) != Attempt::None && current;
             if this_nonce || self.rules.has(Mutation::AccountWithoutAttempt) {
                 Ok(())

@@ -140,6 +140,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
                 device.capability = Capability::Overtaken;
             }
         }
+        self.acknowledge();
     }
 
     /// REV-2.

@@ -102,9 +102,6 @@ impl Ensemble {
 
     /// PUB-5: the authority looks at what it waits for as soon as it asked to.
     pub(super) fn acknowledge_in_time(&mut self, rng: &mut dyn CryptoRng) {
-        if self.publication.is_none() {
-            return;
-        }
         let wanted = |(due, at, timer): &(u64, At, Timer)| {
             *at == At::Authority && *timer == Timer::Acknowledge && *due <= self.now
         };
