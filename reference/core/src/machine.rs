@@ -373,7 +373,7 @@ impl<'a> Step<'a> {
         }
         let mut batch = Batch::default();
         // What a step says rests on what it read, all of it at one moment, though it writes nothing (GEN-8a).
-        let says = verdict.is_ok() && !self.frames.is_empty();
+        let says = verdict.is_ok() && !self.frames.is_empty() && !self.quirks.has(Quirk::ReadsUnbound);
         if !self.changed.is_empty() || says {
             for (name, record) in self.read {
                 batch.expect(name, record);
@@ -430,7 +430,9 @@ pub trait Role {
             {
                 Err(Refusal::Unauthenticated)
             }
-            Input::Frame { frame, .. } if !frame.body.names_fit() => Err(Refusal::Malformed),
+            Input::Frame { frame, .. } if !frame.body.names_fit() && !step.quirks.has(Quirk::NameOfAnyLength) => {
+                Err(Refusal::Malformed)
+            }
             Input::Frame { frame, .. } => {
                 step.exchange = frame.exchange;
                 self.handle(&mut step, input)

@@ -63,8 +63,8 @@ quirks! {
     ShareToAnyone = "share-to-anyone",
     /// Custody asks for no second factor.
     NoSecondFactor = "no-second-factor",
-    /// Custody gives a share although the window's time is over.
-    ShareWithoutRestart = "share-without-restart",
+    /// Custody's window survives its time.
+    WindowNeverEnds = "window-never-ends",
     /// Custody releases the share although the alert failed.
     ShareWithoutAlert = "share-without-alert",
     /// A stranger may open a ceremony.
@@ -233,8 +233,8 @@ quirks! {
     LeaseEndsEarly = "lease-ends-early",
     /// KS tells an attempt's nonce to anyone who names it.
     NonceToAnyone = "nonce-to-anyone",
-    /// KS takes an admission for any nonce.
-    AdmissionOfAnyNonce = "admission-of-any-nonce",
+    /// KS takes an admission for a nonce that is no longer the attempt's.
+    AnyNonce = "any-nonce",
     /// KS takes an admission for a namesake in another tenant.
     AdmissionOfNamesake = "admission-of-namesake",
     /// KS takes an escrow for a namesake in another tenant.
@@ -325,6 +325,30 @@ quirks! {
     DeadlineBelieved = "deadline-believed",
     /// RS opens blocks after its deadline.
     JobOutlives = "job-outlives",
+    /// RS lets a late assignment take the place of a newer one.
+    LateAssignment = "late-assignment",
+    /// AU sets no limit to the devices of a user.
+    DevicesUnlimited = "devices-unlimited",
+    /// KS sets no limit to the open attempts of a user.
+    AttemptsUnlimited = "attempts-unlimited",
+    /// A right makes an administrator of anybody.
+    RightMakesAdministrator = "right-makes-administrator",
+    /// AU lets a store serve that was put back to what it was.
+    StorePutBackServes = "store-put-back-serves",
+    /// KS takes a key back by a word from before a deactivation.
+    LateReturnUndoes = "late-return-undoes",
+    /// A node goes on with what it followed, though another node has restored the store.
+    RestoreUnnoticed = "restore-unnoticed",
+    /// KS begins a rekey to custodians to whom nothing can be sealed.
+    UnusableRoster = "unusable-roster",
+    /// Custody lets a login write over a share.
+    ShareWrittenOver = "share-written-over",
+    /// A client asks for a share for a roster to which its person did not agree.
+    RosterNotAgreed = "roster-not-agreed",
+    /// A name may have any length.
+    NameOfAnyLength = "name-of-any-length",
+    /// A step that writes nothing is bound to nothing that it read.
+    ReadsUnbound = "reads-unbound",
     /// Every seal has the same salt.
     SaltRepeats = "salt-repeats",
 }

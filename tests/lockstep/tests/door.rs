@@ -182,11 +182,6 @@ const OTHERWISE: &[(Quirk, &str, &str)] = &[
     (Quirk::ShareToAnyone, "share-to-owner", "the custodian's client refuses a share that is not its own"),
     (Quirk::ShareToAnyone, "strangers-change-nothing", "the custodian's client refuses a share that is not its own"),
     (
-        Quirk::ShareWithoutRestart,
-        "share-only-in-window",
-        "the reference forgets the time of a window, the model the window",
-    ),
-    (
         Quirk::PendingSurvives,
         "no-release-after-ack",
         "the reference compares the grant's epoch too, so a pending release that survives is void",

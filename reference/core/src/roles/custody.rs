@@ -46,8 +46,8 @@ pub struct WindowRecord {
 
 impl WindowRecord {
     /// Whether shares may leave for it.
-    fn is_open(&self, now: u64) -> bool {
-        now <= self.expiry && !self.closed
+    fn is_open(&self, step: &Step<'_>) -> bool {
+        (step.now <= self.expiry || step.quirks.has(Quirk::WindowNeverEnds)) && !self.closed
     }
 }
 
@@ -98,7 +98,7 @@ pub fn wrapped(step: &mut Step<'_>, header: &B32, index: u8) -> Option<Blob> {
 
 /// The window for a node, in its time.
 pub fn window(step: &mut Step<'_>, node: u8) -> Option<WindowRecord> {
-    step.get::<WindowRecord>(window_name(node)).filter(|window| window.is_open(step.now))
+    step.get::<WindowRecord>(window_name(node)).filter(|window| window.is_open(step))
 }
 
 /// Shares that left, and alerts that were recorded before.
@@ -197,9 +197,7 @@ impl Custody {
         if login != index && !step.quirks.has(Quirk::ShareToAnyone) {
             return Err(Refusal::NotYourShare);
         }
-        let late = step.quirks.has(Quirk::ShareWithoutRestart);
-        let record = step.get::<WindowRecord>(window_name(node));
-        let window = record.filter(|window| window.is_open(step.now) || (late && !window.closed));
+        let window = window(step, node);
         // Where nothing is announced, a factor is for no ceremony.
         let announced = window.as_ref().map_or(B32::from([0; 32]), |window| window.id);
         self.spend_factor(step, login, &announced, factor)?;
@@ -222,9 +220,7 @@ impl Custody {
             step.if_refused(to, refused(Refusal::AlertUnavailable));
             return Err(Refusal::AlertUnavailable);
         }
-        let late = step.quirks.has(Quirk::ShareWithoutRestart);
-        let window = step.get::<WindowRecord>(window_name(waiting.node));
-        let window = window.filter(|window| window.id == waiting.ceremony && (late || window.is_open(step.now)));
+        let window = window(step, waiting.node).filter(|window| window.id == waiting.ceremony);
         step.if_refused(to.clone(), refused(Refusal::NoRestartPending));
         let window = window.ok_or(Refusal::NoRestartPending)?;
         let body: CeremonyBody =
@@ -251,6 +247,7 @@ impl Custody {
         // KEY-2d: a login alone, without a factor, destroys no share.
         let name = share_name(&header.digest(), index);
         match step.bytes(&name) {
+            Some(_) if step.quirks.has(Quirk::ShareWrittenOver) => step.put_bytes(name, wrapped.to_vec()),
             Some(there) if *there != ***wrapped => return Err(Refusal::DuplicateShare),
             Some(_) => {}
             None => step.put_bytes(name, wrapped.to_vec()),

@@ -164,7 +164,8 @@ impl Keystore {
 
     /// DIS-3f: what a node followed and remembers is of the store before a restore by another node.
     fn notice_restore(&mut self, generation: u64) {
-        if let Some(open) = self.memory.open.as_mut().filter(|open| open.generation != generation) {
+        let unnoticed = Quirk::RestoreUnnoticed.is_on();
+        if let Some(open) = self.memory.open.as_mut().filter(|open| open.generation != generation && !unnoticed) {
             (open.ready, open.generation) = (false, generation);
             self.memory.pending.clear();
             self.memory.snapshot = disaster::Taking::default();

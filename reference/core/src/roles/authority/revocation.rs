@@ -162,7 +162,8 @@ impl Authority {
         // CER-6c: a store that has followed more than the log says, is older than one that was seen, or has followed less than it
         // once confirmed and was not restored.
         let same = generation == known.generation;
-        let behind = same && index < point(step, Point::Keystore).index;
+        let behind =
+            same && index < point(step, Point::Keystore).index && !step.quirks.has(Quirk::StorePutBackServes);
         if index > head || generation < known.generation || behind {
             return Err(Refusal::StoreRolledBack);
         }

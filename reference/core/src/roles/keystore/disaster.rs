@@ -280,7 +280,7 @@ impl Keystore {
             return Err(Refusal::Malformed);
         };
         // DIS-6c: what was said before a deactivation or a reactivation does not undo it.
-        if *epoch < Mark::of(step).epoch {
+        if *epoch < Mark::of(step).epoch && !step.quirks.has(Quirk::LateReturnUndoes) {
             return Err(Refusal::Overtaken);
         }
         let of = (tenant.as_str(), user.as_str());
