@@ -220,6 +220,38 @@ fn the_story_of_each_bug_replays_with_the_same_bug_in_the_reference() {
     assert!(replayed >= 30, "only {replayed}");
 }
 
+/// The names in code in a cell of a table.
+fn names(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
+/// `spec/protocol.md` 19.20: the story of each break is told and replays with the same bug on, and each bug is one that a test sees.
+#[test]
+fn each_break_is_shown_again() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = std::fs::read_to_string(root.join("spec/protocol.md")).unwrap();
+    let seen = std::fs::read_to_string(root.join("tests/lockstep/bugs.toml")).unwrap();
+    let section = text.split("### 19.20 ").nth(1).unwrap().split("### ").next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (mut breaks, mut stories) = (0, 0);
+    for row in section.lines().filter(|line| line.starts_with("| ") && line.contains('`')) {
+        let [_, _, told, bugs, _] = row.split('|').collect::<Vec<_>>()[..] else { panic!("{row}") };
+        for story in names(told).chunks(2) {
+            let [property, bug] = story else { panic!("{row}") };
+            let story = story_of(mutation::find(bug).unwrap(), property).unwrap_or_else(|| panic!("{row}"));
+            let output = lockstep(folder.path(), &["replay"], &story.json().to_string());
+            assert_eq!(code(&output), 0, "{bug}: {}", said(&output));
+            assert!(said(&output).contains("the reference leaves the right rules at step "), "{}", said(&output));
+            stories += 1;
+        }
+        for bug in names(bugs) {
+            assert!(seen.contains(&format!("id = \"{bug}\"")), "no test sees {bug}");
+        }
+        breaks += 1;
+    }
+    assert!(breaks == 13 && stories >= 12, "{breaks} breaks, {stories} stories");
+}
+
 #[test]
 fn a_bug_that_the_reference_does_not_have_is_named() {
     let folder = tempfile::tempdir().unwrap();
