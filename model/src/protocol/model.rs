@@ -1,11 +1,12 @@
 //! The protocol as a [`stateright::Model`]: one scope, one (possibly mutated) set of rules.
 
-use bailee_spec::action::{Action, Asking, Caller, Clock, Condition, Handing, Lane, Point, Purpose, Requester};
+use bailee_spec::action::{Action, Lane, Point, Requester};
 use bailee_spec::observation::Message;
 use bailee_spec::outcome::Outcome;
 use bailee_spec::scope::{Part, Scope, Start};
 
 use super::SmallWorld;
+use super::actions::actions_of;
 use super::canon::{
     Exchange, epochs_in_order, is_in_least_order, keys_in_order, rename_epochs, rename_keys, representative,
 };
@@ -270,167 +271,6 @@ pub fn start_of<const U: usize, const N: usize>(scope: &Scope, rules: &Rules) ->
     }
     rename_epochs(&rules.points, &mut world);
     world
-}
-
-/// The administrators who try the same.
-const ADMINS: [Requester; 2] = [Requester::Admin, Requester::ForeignAdmin];
-
-/// Every action that a scope tries in every state.
-pub fn actions_of(scope: &Scope) -> Vec<Action> {
-    let mut actions = Vec::new();
-    let devices = 0..scope.users * scope.devices_per_user;
-    let users = 0..scope.users;
-    let nodes = 0..scope.nodes;
-    let custodians = 0..scope.custodians;
-    for &part in &scope.parts {
-        match part {
-            Part::SignIn => {
-                actions.extend(devices.clone().map(|device| Action::SignIn { device }));
-                actions.extend(devices.clone().map(|d| Action::Deliver { lane: Lane::Device(d) }));
-            }
-            Part::Backup => actions.extend(devices.clone().flat_map(|device| {
-                [Action::OpenBackup { device }, Action::Append { device }, Action::Fetch { device }]
-            })),
-            Part::Revocation => {
-                for device in devices.clone() {
-                    for by in [Requester::Owner, Requester::Neighbour, Requester::ForeignAdmin] {
-                        actions.push(Action::Deauthorize { device, by });
-                    }
-                    actions.push(Action::Contact { device });
-                }
-                if !scope.parts.contains(&Part::Publication) {
-                    actions.extend(Point::ALL.map(|point| Action::PublishTogether { point }));
-                }
-            }
-            Part::Publication => {
-                for &point in &scope.points {
-                    let (lane, late) = (Lane::Point(point), Lane::LatePoint(point));
-                    actions.extend([Action::Publish { point }, Action::Duplicate { lane }]);
-                    actions.extend([lane, late].map(|lane| Action::Deliver { lane }));
-                    actions.extend([lane, late].map(|lane| Action::Drop { lane }));
-                }
-            }
-            Part::Suspension => {
-                let both = |user, by| [Action::Suspend { user, by }, Action::Resume { user, by }];
-                actions.extend(users.clone().flat_map(|user| ADMINS.into_iter().flat_map(move |by| both(user, by))));
-            }
-            Part::Deactivation => {
-                let both = |user, by| [Action::Deactivate { user, by }, Action::Reactivate { user, by }];
-                actions.extend(users.clone().flat_map(|user| ADMINS.into_iter().flat_map(move |by| both(user, by))));
-                if !scope.parts.contains(&Part::Revocation) {
-                    actions.extend(devices.clone().map(|device| Action::Contact { device }));
-                    actions.extend(Point::ALL.map(|point| Action::PublishTogether { point }));
-                }
-            }
-            Part::Purge => actions.extend(users.clone().map(|user| Action::Purge { user })),
-            Part::OwnRestore => {
-                let by = [Requester::Owner, Requester::OwnerWithoutStepUp, Requester::Neighbour];
-                actions.extend(users.clone().flat_map(|user| by.map(|by| Action::Request { by, user })));
-                if scope.tenants > 1 {
-                    let by = Requester::Namesake;
-                    actions.extend(users.clone().map(|user| Action::Request { by, user }));
-                }
-            }
-            Part::OnBehalf => {
-                actions.extend(users.clone().flat_map(|user| ADMINS.map(|by| Action::Request { by, user })));
-            }
-            Part::Maintenance => {
-                actions.extend(users.clone().map(|user| Action::Request { by: Requester::Schedule, user }));
-            }
-            Part::Abort => {
-                let by = [Requester::Owner, Requester::Neighbour, Requester::ForeignAdmin];
-                actions.extend(by.map(|by| Action::Abort { by }));
-                actions.push(Action::DeliverAbort);
-            }
-            Part::AdminRight => {
-                let both = |tenant| [Action::WithdrawRight { tenant }, Action::GrantRight { tenant }];
-                actions.extend((0..scope.tenants).flat_map(both));
-            }
-            Part::Ceremony => ceremony_actions(scope, &mut actions),
-            Part::Rekey => {
-                for node in nodes.clone() {
-                    let (purpose, by) = (Purpose::Rekey, Caller::Operator);
-                    actions.push(Action::OpenCeremony { node, purpose, by });
-                }
-                for custodian in custodians.clone() {
-                    for condition in [Condition::Intact, Condition::Damaged] {
-                        actions.push(Action::AckShare { custodian, condition });
-                    }
-                    for node in nodes.clone() {
-                        actions.push(Action::SubmitShare { custodian, node, handing: Handing::Retired });
-                    }
-                }
-            }
-            Part::CustodianLoss => {
-                for custodian in custodians.clone() {
-                    actions.push(Action::LoseCustodian { custodian });
-                    let conditions = [Condition::Intact, Condition::Damaged];
-                    actions.extend(conditions.map(|condition| Action::AckShare { custodian, condition }));
-                }
-                actions.extend(nodes.clone().map(|node| Action::OpenReplacement { node }));
-            }
-            Part::UnsealTogether => actions.extend(nodes.clone().map(|node| Action::UnsealTogether { node })),
-            Part::RekeyTogether => actions.push(Action::RekeyTogether),
-            Part::Disaster => {
-                actions.push(Action::Snapshot);
-                actions
-                    .extend([Condition::Intact, Condition::Damaged].map(|c| Action::StageRestore { condition: c }));
-            }
-            Part::KeyReturn => {
-                actions.extend(users.clone().map(|user| Action::Replay { user }));
-                actions.extend(devices.clone().map(|device| Action::ReEscrow { device }));
-            }
-            Part::Adversary => {
-                actions.extend(nodes.clone().map(|node| Action::ReadHost { node }));
-                actions.extend(custodians.clone().map(|custodian| Action::CorruptCustodian { custodian }));
-                actions.push(Action::StealSnapshot);
-            }
-            Part::DeviceCrash => actions.extend(devices.clone().map(|device| Action::CrashDevice { device })),
-            Part::Late => {
-                for d in devices.clone() {
-                    actions.push(Action::Deliver { lane: Lane::Late(d) });
-                    actions.push(Action::DropLate { device: d });
-                }
-            }
-            Part::CrashAfterWrite => {}
-            Part::KeystoreRestart => actions.extend(nodes.clone().map(|node| Action::Restart { node })),
-            Part::RestorerCrash => actions.push(Action::CrashRestorer),
-            Part::AlertOutage => actions.extend([false, true].map(|up| Action::AlertSink { up })),
-            Part::Time => actions.push(Action::Advance),
-            Part::Clocks => actions.extend([Clock::Authority, Clock::Points].map(|clock| Action::Tick { clock })),
-        }
-    }
-    let jobs = [Part::OwnRestore, Part::OnBehalf, Part::Maintenance];
-    if jobs.iter().any(|part| scope.parts.contains(part)) {
-        actions.extend([Action::Deliver { lane: Lane::Job }, Action::FinishJob, Action::FailJob]);
-    }
-    if scope.parts.contains(&Part::CrashAfterWrite) {
-        let crashing = |action: &Action| match action {
-            Action::Deliver { lane } => Some(Action::DeliverThenCrash { lane: *lane }),
-            _ => None,
-        };
-        let more: Vec<Action> = actions.iter().filter_map(crashing).collect();
-        actions.extend(more);
-    }
-    actions
-}
-
-fn ceremony_actions(scope: &Scope, actions: &mut Vec<Action>) {
-    for node in 0..scope.nodes {
-        for by in [Caller::Operator, Caller::Stranger] {
-            actions.push(Action::OpenCeremony { node, purpose: Purpose::Unseal, by });
-        }
-        actions.push(Action::Announce { node });
-        actions.push(Action::Seal { node });
-        for custodian in 0..scope.custodians {
-            for asking in [Asking::Honestly, Asking::WithoutCode, Asking::WithUsedCode, Asking::ForAnother] {
-                actions.push(Action::RequestShare { custodian, node, asking });
-            }
-            for handing in [Handing::Right, Handing::Wrong, Handing::AsAnother] {
-                actions.push(Action::SubmitShare { custodian, node, handing });
-            }
-        }
-    }
 }
 
 impl stateright::Model for Protocol {
