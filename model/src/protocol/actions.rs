@@ -9,7 +9,7 @@ use bailee_spec::scope::{Part, Scope};
 const ADMINS: [Requester; 2] = [Requester::Admin, Requester::ForeignAdmin];
 
 /// Every action that a scope tries in every state, part by part in the order of the scope.
-pub(super) fn actions_of(scope: &Scope) -> Vec<Action> {
+pub fn actions_of(scope: &Scope) -> Vec<Action> {
     let mut tried = Tried { scope, actions: Vec::new() };
     for &part in &scope.parts {
         tried.of_part(part);

@@ -1,6 +1,6 @@
 //! The protocol, read symbolically: keys are names, a ciphertext is the name inside it, cryptography is perfect.
 
-mod actions;
+pub mod actions;
 pub mod canon;
 mod ceremony;
 mod disaster;

@@ -14,9 +14,9 @@ use bailee_core::ensemble::{Ensemble, Size};
 use bailee_core::quirks::{Quirk, Quirks};
 use bailee_lockstep::pair::{Seen, size_of};
 use bailee_lockstep::replay::differences;
-use bailee_model::protocol::model;
 use bailee_model::protocol::step::Rules;
 use bailee_model::protocol::world::World;
+use bailee_model::protocol::{actions, model};
 use bailee_spec::action::Point;
 use bailee_spec::scope::{Part, Profile, Scope, Start};
 use bailee_spec::{Action, Outcome};
@@ -78,7 +78,7 @@ struct Large {
 
 static LARGE: LazyLock<Large> = LazyLock::new(|| {
     let scope = large();
-    let actions = model::actions_of(&scope);
+    let actions = actions::actions_of(&scope);
     let deliveries = actions.iter().copied().filter(|action| matches!(action, Action::Deliver { .. })).collect();
     Large { rules: model::rules_of(&scope, None), size: size_of(&scope), actions, deliveries }
 });

@@ -10,7 +10,7 @@ use bailee_lockstep::replay::replay;
 use bailee_model::explorer::{Options, Watch, explore};
 use bailee_model::protocol::step::Rules;
 use bailee_model::protocol::world::World;
-use bailee_model::protocol::{Protocol, model, scopes};
+use bailee_model::protocol::{Protocol, actions, model, scopes};
 use bailee_model::story;
 use bailee_spec::action::Point;
 use bailee_spec::scope::{Expected, Part, Profile, Scope, Start};
@@ -72,7 +72,7 @@ fn large() -> Scope {
 fn walk(choices: &[u16], seed: u64, quirks: Quirks) -> Result<usize, String> {
     let scope = large();
     let rules: Rules = model::rules_of(&scope, None);
-    let actions = model::actions_of(&scope);
+    let actions = actions::actions_of(&scope);
     let delivers: Vec<Action> = actions.iter().copied().filter(|a| matches!(a, Action::Deliver { .. })).collect();
     let mut world: World<USERS, DEVICES> = World::fresh();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
