@@ -117,7 +117,7 @@ fn user_trait(u: &UserState) -> u64 {
         u.opened_by_root as u8,
         u.stolen as u8,
         u.opened_by_shares as u8,
-        0,
+        u.ending as u8,
     ])
 }
 
@@ -132,7 +132,11 @@ fn device_trait(d: &DeviceRecord) -> u64 {
         d.capability as u8,
         d.attempt as u8,
         message(&d.late),
-        d.lane.live as u8 | (d.attempt_at_keystore as u8) << 1 | (d.lane.pending as u8) << 3 | (d.heard as u8) << 4,
+        d.lane.live as u8
+            | (d.attempt_at_keystore as u8) << 1
+            | (d.lane.pending as u8) << 3
+            | (d.heard as u8) << 4
+            | (d.lane.void as u8) << 5,
     ])
 }
 

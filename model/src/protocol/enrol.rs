@@ -345,9 +345,9 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         let admits = self.admits(Mutation::FencedServes);
         let check = admits.and_then(|()| self.may_take_key(user)).and_then(|()| {
             // A nonce is as old as its session: if that is over, the attempt is open with another nonce. So it is if KS closed the
-            // attempt (REV-2h) and an opening came late.
-            let opened_again = device_of(lane).is_some_and(|d| self.w.devices[d].heard);
-            let current = self.w.lane(lane).live && !opened_again || self.rules.has(Mutation::AnyNonce);
+            // attempt (REV-2h) and it was opened again.
+            let at = self.w.lane(lane);
+            let current = at.live && !at.void || self.rules.has(Mutation::AnyNonce);
             let this_nonce = self.attempt_of(lane) != Attempt::None && current;
             if this_nonce || self.rules.has(Mutation::AccountWithoutAttempt) {
                 Ok(())

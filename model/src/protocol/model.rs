@@ -221,6 +221,7 @@ pub fn rules_of(scope: &Scope, mutation: Option<Mutation>) -> Rules {
         custodians: scope.custodians,
         threshold: scope.threshold,
         late: scope.parts.contains(&Part::Late),
+        enrols: scope.parts.contains(&Part::SignIn) && scope.start != Start::Enrolled,
         publication: scope.parts.contains(&Part::Publication),
         points: Point::ALL.map(|point| scope.points.contains(&point)),
         mutation,

@@ -187,15 +187,21 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         self.accounts_follow_log();
     }
 
-    /// REV-2h: the attempts of deauthorized devices are closed at the keystore, for good: what was sent for them before is void.
+    /// REV-2h: the attempts of deauthorized devices, and of users who were deactivated or purged, are closed at the keystore: what was
+    /// sent for them before is void.
     fn attempts_follow_log(&mut self) {
         if self.rules.has(Mutation::AttemptsSurvive) {
             return;
         }
-        for device in &mut self.w.devices {
-            if matches!(device.at_authority, DeviceState::Revoking | DeviceState::Revoked) && !device.heard {
-                device.attempt_at_keystore = Attempt::None;
-                device.heard = device.opening_may_come();
+        for user in 0..self.rules.users {
+            let ending = std::mem::take(&mut self.w.users[user as usize].ending);
+            for device in self.rules.devices_of(user) {
+                let device = &mut self.w.devices[device];
+                let retired = matches!(device.at_authority, DeviceState::Revoking | DeviceState::Revoked);
+                if ending || retired && !device.heard {
+                    device.close_attempt();
+                }
+                device.heard |= retired && device.opening_may_come();
             }
         }
     }
@@ -288,9 +294,8 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
             return Err(Refusal::UserDeactivated);
         }
         *standing = Standing::Deactivated;
+        self.w.users[user as usize].ending = self.rules.enrols;
         for d in self.rules.devices_of(user) {
-            // REV-2h: KS hears of the deactivation, also if it has heard of the device before.
-            self.w.devices[d].heard = false;
             if matches!(self.w.devices[d].at_authority, DeviceState::Pending | DeviceState::Active) {
                 self.revoke(d as Device);
             }
@@ -316,6 +321,7 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         self.only_deactivated(user)?;
         let u = &mut self.w.users[user as usize];
         u.standing = Standing::Purged;
+        u.ending = self.rules.enrols;
         u.enrolled = NO_KEY;
         u.kept = NO_KEY;
         self.raise_epoch();

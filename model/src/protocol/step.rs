@@ -28,6 +28,8 @@ pub struct Rules {
     pub threshold: u8,
     /// Messages outlive a broken connection.
     pub late: bool,
+    /// Users enrol in it: attempts are opened.
+    pub enrols: bool,
     /// Revocation is messages.
     pub publication: bool,
     /// The points that the authority serves: keystore, storage, restorer.
@@ -211,6 +213,8 @@ impl<const U: usize, const N: usize> Turn<'_, U, N> {
         }
         for device in &mut self.w.devices {
             device.heard &= device.opening_may_come();
+            device.lane.void &= device.lane.names_a_nonce();
+            device.late.void &= device.late.names_a_nonce();
         }
         if self.w.job.state == JobState::None {
             self.w.job.kind = bailee_spec::observation::JobKind::Own;

@@ -69,6 +69,8 @@ record! {
         kept: Key = NO_KEY, |p| p.key(p.room.keys_are_kept);
         /// The account in the keystore.
         account: AccountState = AccountState::None, |p| p.when(p.room.accounts_move, 3);
+        /// The user was deactivated or purged, and the keystore has not heard of it.
+        ending: bool = false, |p| p.when(p.room.enrols && p.room.epochs_rise, 1);
         /// Its key.
         escrowed: Key = NO_KEY, |p| p.key(p.room.keys_move);
         /// Whether the archive holds a backup set.
@@ -172,6 +174,8 @@ record! {
         live: bool = false, |p| p.when(p.lane.speaks, 1);
         /// The keystore waits for its grant to be consumed.
         pending: bool = false, |p| p.when(p.lane.speaks, 1);
+        /// The nonce that it names is no longer its attempt's: the keystore closed the attempt (REV-2h).
+        void: bool = false, |p| p.when(p.lane.speaks && p.room.enrols && p.room.epochs_rise, 1);
         /// It is of an earlier store generation.
         outdated: bool = false, |p| p.when(p.lane.speaks && p.room.disaster, 1);
         /// The revocation epoch that it names.
@@ -213,7 +217,23 @@ record! {
     }
 }
 
+impl LaneState {
+    /// It names the nonce of an attempt.
+    pub fn names_a_nonce(&self) -> bool {
+        use Message::{CreateAccount, EnrolmentOpened, Nonce, PresentCertificate};
+        matches!(self.message.get(), Some(EnrolmentOpened | Nonce | PresentCertificate | CreateAccount))
+    }
+}
+
 impl DeviceRecord {
+    /// The keystore closes its attempt: what was sent for it is void.
+    pub fn close_attempt(&mut self) {
+        self.attempt_at_keystore = Attempt::None;
+        for lane in [&mut self.lane, &mut self.late] {
+            lane.void |= lane.names_a_nonce();
+        }
+    }
+
     /// An opening of its attempt is on its way to the keystore, or came there.
     pub fn opening_may_come(&self) -> bool {
         let opening = Slot::of(Message::OpenEnrolment);
@@ -309,7 +329,7 @@ pub enum SnapshotState {
 }
 
 /// Bytes that fill up the last word of a world.
-const SPARE: usize = 1;
+const SPARE: usize = 4;
 
 record! {
     /// A state of the whole system.
