@@ -12,8 +12,15 @@ mod ceremonies;
 mod clients;
 #[path = "refusals/keystore.rs"]
 mod keystore;
+#[path = "protocol_vectors/notation.rs"]
+#[allow(dead_code, reason = "the vectors use more of it")]
+mod notation;
 #[path = "refusals/points.rs"]
 mod points;
+#[path = "refusals/transcripts.rs"]
+mod transcripts;
+
+use std::collections::BTreeSet;
 
 use bailee_core::cbor;
 use bailee_core::crypto::sign::Signing;
@@ -24,6 +31,7 @@ use bailee_core::wire::{Blob, Body, StandingChange};
 use bailee_spec::outcome::Refusal;
 
 use common::{Flight, House, admin};
+use transcripts::Transcripts;
 
 /// The users of every table: ann with two devices, bob, and ann's namesake in another tenant.
 pub const PEOPLE: &[(&str, &str)] = &[("t", "ann"), ("t", "ann"), ("t", "bob"), ("s", "ann")];
@@ -45,6 +53,9 @@ fn store_of(house: &House, to: &Peer, client: usize) -> MemoryStore {
     }
 }
 
+/// Kinds whose first row is about an earlier check than the last one: of a frame with both faults the first one is told (GEN-7).
+const EARLIEST_FIRST: &[&str] = &["BeginEnrolment", "PresentCertificate", "AddDevice"];
+
 /// Runs a flow to a frame of a kind, for each row anew. `last` is the last second in which the frame counts; none if it always does.
 /// What ends in a second is good in that second, and over in the next (GEN-13).
 pub fn table(kind: &str, begin: &dyn Fn() -> House, last: Option<u64>, rows: &[Row<'_>]) {
@@ -55,17 +66,21 @@ pub fn table(kind: &str, begin: &dyn Fn() -> House, last: Option<u64>, rows: &[R
         (house, flight)
     };
     let (mut house, flight) = ready();
+    let mut transcripts = Transcripts::of(&house, &flight, kind, rows[0].0);
     if let Some(last) = last {
         house.set_clocks(last);
     }
-    assert_eq!(house.deliver(flight), Ok(()), "{kind}: the twin of every row");
+    let rules: Vec<&str> = BTreeSet::from_iter(rows.iter().map(|row| row.0)).into_iter().collect();
+    let verdict = deliver(house, flight, &mut transcripts, (&rules, None)).1;
+    assert_eq!(verdict, Ok(()), "{kind}: the twin of every row");
     for (rule, note, why, change) in rows {
         let (mut house, mut flight) = ready();
         change(&mut house, &mut flight);
         house.wire.clear();
         let (to, client) = (flight.to.clone(), flight.client);
         let before = store_of(&house, &to, client);
-        assert_eq!(house.deliver(flight), Err(*why), "{rule}, {kind}: {note}");
+        let (house, verdict) = deliver(house, flight, &mut transcripts, (&[rule], Some(note)));
+        assert_eq!(verdict, Err(*why), "{rule}, {kind}: {note}");
         assert!(store_of(&house, &to, client).same(&before), "{rule}, {kind}: {note}: the store changed");
         for sent in &house.wire {
             let name = sent.frame.body.name();
@@ -74,6 +89,34 @@ pub fn table(kind: &str, begin: &dyn Fn() -> House, last: Option<u64>, rows: &[R
             assert!(tells, "{rule}, {kind}: {note}: {name} was sent");
         }
     }
+    let (first, last) = (&rows[0], &rows[rows.len() - 1]);
+    if EARLIEST_FIRST.contains(&kind) && first.2 != last.2 {
+        let (mut house, mut flight) = ready();
+        (last.3)(&mut house, &mut flight);
+        (first.3)(&mut house, &mut flight);
+        house.wire.clear();
+        let note = format!("{}, and {}", first.1, last.1);
+        let verdict = deliver(house, flight, &mut transcripts, (&["GEN-7", first.0], Some(&note))).1;
+        assert_eq!(verdict, Err(first.2), "GEN-7, {kind}: {note}");
+    }
+    if let Some(transcripts) = transcripts {
+        transcripts.keep();
+    }
+}
+
+/// Delivers a frame, and writes down what came of it.
+fn deliver(
+    mut house: House,
+    flight: Flight,
+    transcripts: &mut Option<Transcripts>,
+    what: (&[&str], Option<&str>),
+) -> (House, Result<(), Refusal>) {
+    let (to, before) = (flight.to.clone(), transcripts.as_ref().map(|_| Transcripts::before(&house, &flight)));
+    let verdict = house.deliver(flight);
+    if let (Some(transcripts), Some(before)) = (transcripts, before) {
+        transcripts.add(before, &house, &to, what, verdict);
+    }
+    (house, verdict)
 }
 
 /// A house before anything.

@@ -136,10 +136,18 @@ impl Keyring {
     }
 }
 
+/// A state that exists: a record with another one is damaged (GEN-27a).
+fn known_state<C>(decoder: &mut minicbor::Decoder<'_>, _: &mut C) -> Result<u8, minicbor::decode::Error> {
+    let state = decoder.u8()?;
+    let is_one = usize::from(state) < AccountState::ALL.len();
+    if is_one { Ok(state) } else { Err(minicbor::decode::Error::message("no state of an account")) }
+}
+
 /// An account. It exists in the clear only while it is being read or written.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Account {
     #[n(0)]
+    #[cbor(decode_with = "known_state")]
     state: u8,
     /// The commitment to the key.
     #[n(1)]
