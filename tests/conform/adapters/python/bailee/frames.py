@@ -133,9 +133,9 @@ NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
 Frame = namedtuple("Frame", "exchange generation kind fields")
 
 
-def frame(kind, exchange=None, generation=None, **fields):
-    """A frame of `kind`; a field that is not given is absent."""
-    return Frame(exchange, generation, kind, fields)
+def frame(kind, exchange=None, **fields):
+    """A frame of `kind` without a store generation; a field that is not given is absent."""
+    return Frame(exchange, None, kind, fields)
 
 
 def encode(message):
