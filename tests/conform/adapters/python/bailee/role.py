@@ -15,11 +15,14 @@ from .cbor import NotCanonical
 
 
 class Step:
-    """The outcome of one input: `refusal` (None: accepted), `writes`, `frames` and `timers`."""
+    """The outcome of one input: `refusal` (None: accepted), `writes`, `frames` and `timers`; `work` is what the one who
+    runs the role does outside of the step."""
 
     def __init__(self, now, exchange=None):
         self.now = now
         self.exchange = exchange
+        self.generation = None
+        self.work = None
         self.refusal = None
         self.writes = {}
         self.frames = []
@@ -70,7 +73,9 @@ class Role:
 
     def step(self, now, sender, message):
         """A frame from the peer that the carrier names: checks the sender, then runs the kind's flow."""
-        return self._run(Step(now, message.exchange), self._arrive, sender, message)
+        step = Step(now, message.exchange)
+        step.generation = message.generation
+        return self._run(step, self._arrive, sender, message)
 
     def fire(self, now, timer):
         """A timer that an earlier step set."""
@@ -91,7 +96,7 @@ class Role:
         self.before(step, message)
         if message.kind not in self.takes:
             raise Refused("Malformed")  # NET-9
-        if sender not in self.takes[message.kind]:
+        if peer_of(sender) not in self.takes[message.kind]:
             raise Refused("Unauthenticated")  # GEN-6
         getattr(self, "on_" + snake(message.kind))(step, sender, message.fields)
 
@@ -117,6 +122,11 @@ class Role:
     def restart(self):
         """The program stops and starts: its memory is gone, its store stays."""
         self.memory = self.blank()
+
+
+def peer_of(sender):
+    """The kind of peer: a sender is its name, or a tuple that begins with it and says who it is (GEN-6)."""
+    return sender if isinstance(sender, str) else sender[0]
 
 
 def reason(name):
