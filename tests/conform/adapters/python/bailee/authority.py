@@ -39,7 +39,7 @@ class Authority(Devices, Orders, PointsAndLog, Records, Role):
         return self.step(now, sender, frame("Checked", tenant=work["tenant"], user=work["user"],
                                             record=work["record"], matched=matched))
 
-    def on_refusal(self, step, sender=None, message=None):
+    def tell_refusal(self, step, sender=None, message=None):
         """NET-15: the one who asked; for a refused reply of KS the client of that exchange."""
         if message is None:
             return

@@ -54,7 +54,7 @@ class Keystore(Accounts, Ceremonies, Log, Snapshots, Role):
             step.memory["pending"] = {}
             step.memory["going"] = None
 
-    def on_refusal(self, step, sender=None, message=None):
+    def tell_refusal(self, step, sender=None, message=None):
         """A refusal to AU is `KeystoreRefusal`, to a person or a client `Refusal` (ENR-19, NET-15)."""
         if message is None or message.kind in SILENT or step.refusal == "AlreadyEscrowed":
             return

@@ -89,7 +89,7 @@ class Role:
             step.refusal = refused.name
             if refused.name == "StoreDamaged":  # refused whole, whatever it read the record for (GEN-27a)
                 step.writes, step.frames, step.memory = {}, [], copy.deepcopy(self.memory)
-            self.on_refusal(step, *arguments)
+            self.tell_refusal(step, *arguments)
         return step
 
     def _arrive(self, step, sender, message):
@@ -106,7 +106,7 @@ class Role:
     def on_timer(self, step, timer):
         """Runs a timer."""
 
-    def on_refusal(self, step, *arguments):
+    def tell_refusal(self, step, *arguments):
         """Tells the one who asked (NET-15)."""
 
     def commit(self, step):
