@@ -1,0 +1,1 @@
+"""Bailee, profile `classic`: an implementation written from the text in `spec/` alone."""
