@@ -106,6 +106,7 @@ fn outgoing(escrows: &mut Subject) {
         ("receipt-of-another-user", both(KEY, TENANT, "bob", commitment_of(KEY, &bob))),
         ("receipt-of-another-user-with-own-commitment", both(KEY, TENANT, "bob", committed)),
         ("receipt-of-a-namesake", both(KEY, "acmf", USER, commitment_of(KEY, &owner_of("acmf", USER, 0)))),
+        ("receipt-of-a-namesake-with-own-commitment", both(KEY, "acmf", USER, committed)),
         ("another-keystore", json!({ "keystore": hex(*public(STRANGER_SEED)) })),
         ("receipt-not-signed", json!({ "signature": hex([0; 64]) })),
         ("receipt-cut-by-a-byte", signed_receipt(&receipt()[..receipt().len() - 1])),
