@@ -274,7 +274,8 @@ impl Field for StandingChange {
 const IN_EXCHANGES: usize = 28;
 
 impl Frame {
-    /// A frame from its bytes (GEN-5), of which each field is of its type (GEN-5a). Bytes that are none give nothing that a role could be handed (NET-10).
+    /// A frame from its bytes (GEN-5), in which each field is of its type (GEN-5a). Other bytes yield nothing that a role could be
+    /// handed (NET-10).
     ///
     /// # Errors
     /// What is wrong, and where; `TooLarge` for more bytes than its kind may have.

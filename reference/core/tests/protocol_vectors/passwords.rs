@@ -9,7 +9,7 @@ use super::{Subject, hex};
 const PASSWORD: &[u8] = b"correct horse";
 const SALT: [u8; 16] = [0x63; 16];
 
-/// A record that is right but for what it costs.
+/// A record in which everything is right, except what it costs.
 fn costly(memory: u32, passes: u32, lanes: u32) -> Vec<u8> {
     let mut hash = [0; 32];
     let params = Params::new(memory, passes, lanes, Some(32)).expect("a cost that Argon2 knows");
@@ -49,7 +49,7 @@ pub(crate) fn passwords() -> Subject {
         ("no-pass", "record", with_cost(8, 0)),
         ("another-memory", "record", with_cost(9, 1)),
         ("two-passes", "record", with_cost(8, 2)),
-        // Right but for the limit: whoever has none finds that it matches.
+        // Only the limit refuses it: a reader without a limit finds that the password matches.
         ("17-passes", "record", hex(costly(8, 17, 1))),
         ("a-kib-over-a-gib", "record", hex(costly(1_048_577, 1, 1))),
         ("four-tib", "record", with_cost(u32::MAX, 1)),

@@ -92,7 +92,8 @@ fn small_points() -> Vec<(String, [u8; 32])> {
     points
 }
 
-/// A = a·B + T and R = r·B + U, with T and U of small order: S = r + k·a makes the equation hold but for such a point.
+/// A = a·B + T and R = r·B + U, with T and U of small order. With S = r + k·a, the two sides of the equation differ by a point of
+/// small order at most.
 struct Made {
     scalar: Scalar,
     rest: EdwardsPoint,

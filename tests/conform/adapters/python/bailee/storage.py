@@ -1,4 +1,4 @@
-"""Storage (ST): archives of whoever a capability names (protocol.md 8.2, 8.3)."""
+"""Storage (ST): the archives of the users whom capabilities name (protocol.md 8.2, 8.3)."""
 
 from . import bodies, cbor
 from .forms import U64
